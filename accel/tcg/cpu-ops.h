@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a target gives the recompiling accelerator, and what it may call back.
+ *
+ * The target's CPU state begins with Cpu (hw/core/cpu.h), then TcgEnv; it
+ * registers one TcgCpuOps.  All calls are made by the vCPU's own thread.
+ */
+#ifndef ACCEL_TCG_CPU_OPS_H
+#define ACCEL_TCG_CPU_OPS_H
+
+#include "hw/core/cpu.h"
+#include "memory/memory.h"
+#include "tcg/env.h"
+#include "tcg/ir.h"
+#include "tcg/target.h"
+
+typedef enum { ACC_LOAD, ACC_STORE, ACC_FETCH } AccType;
+
+/* Result of a page walk. */
+typedef struct WalkResult {
+    paddr pa;               /* of the address asked for */
+    uint64_t size;          /* of the mapping that was found, a power of two of 4096 or more */
+    uint8_t prot;           /* 1 load, 2 store, 4 fetch: what this regime may do now (dirty-state management included) */
+    bool device;            /* unaligned accesses are alignment faults */
+    bool global;            /* holds for every ASID */
+    bool secure;
+} WalkResult;
+
+/* The front end's view of one translation. */
+typedef struct TransCtx {
+    Cpu *cpu;               /* constant features only: the result must depend on bytes, key and features alone */
+    IrBlock *ir;
+    uint64_t key;           /* block key, as block_key() gave it */
+    const uint8_t *page;    /* host address of the 4 KiB guest page */
+    uint32_t off;           /* where to begin */
+    unsigned max_insns;     /* 1 for single step and exact counts */
+    vaddr pc;               /* for logs only */
+    /* page offsets with breakpoints, sorted, ~0u last; NULL: none. The front end ends the block before one and
+     * begins a block at one with ir_leave(IR_LEAVE_DEBUG) unless `step_over`. */
+    const uint32_t *breaks;
+    bool step_over;
+    /* Bytes of the virtually following page for an instruction that crosses; NULL: not executable (end the block before the instruction,
+     * or raise the fetch fault when it is the first).  Guests with fixed-size aligned instructions never need it. */
+    const uint8_t *(*next_page)(struct TransCtx *tc);
+} TransCtx;
+
+typedef struct TcgCpuOps {
+    const TcgTarget *tcg;
+    TcgEnv *(*env)(Cpu *cpu);
+    /* Mode and feature word: blocks with different words never mix. */
+    uint64_t (*block_key)(Cpu *cpu);
+    IrNanMode (*nan_mode)(uint64_t key);
+    void (*translate)(TransCtx *tc);
+    int (*disassemble)(uint64_t key, const uint8_t *code, size_t len, vaddr pc, char *buf, size_t room);   /* bytes consumed */
+
+    /* Address contexts: equal keys share TLBs.  Index 0 is the current regime; others as the front end uses them (IR_MEM_IDX). */
+    unsigned nmmu;
+    uint64_t (*context_key)(Cpu *cpu, unsigned mmu_idx);
+    uint16_t (*asid)(Cpu *cpu);
+    /* Walk: true and *res, or false with the target's fault state prepared for raise_fault. `probe`: no side effect, no fault state. */
+    bool (*walk)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res);
+    /* After a failed walk, with precise state in the slots: make it the pending exception (sets env->exc). */
+    void (*raise_fault)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t insn_word);
+    void (*raise_align)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t insn_word);
+    /* A bus error (nothing there, device refused). */
+    void (*raise_bus)(Cpu *cpu, vaddr va, paddr pa, AccType acc, uint16_t insn_word);
+    /* ir_raise(code) was reached. */
+    void (*raise_code)(Cpu *cpu, int64_t code);
+    void (*raise_debug)(Cpu *cpu, vaddr va, AccType acc);       /* architectural watchpoint, breakpoint */
+    /* Take the exception in env->exc: change state to the handler. Clears env->exc. */
+    void (*deliver)(Cpu *cpu);
+    /* pending has bits: take an interrupt if one is due; true when state changed. */
+    bool (*take_irq)(Cpu *cpu);
+    /* WFI and friends: may the CPU sleep now? (hw: work that wakes it even when masked) */
+    bool (*has_work)(Cpu *cpu);
+    /* Guest FP control as host MXCSR (rounding, flush bits) and back: sticky bits go to the target's status. */
+    uint32_t (*mxcsr_from_guest)(Cpu *cpu);
+    void (*mxcsr_to_guest)(Cpu *cpu, uint32_t mxcsr);
+} TcgCpuOps;
+
+/* ---- what targets call (accel/tcg) ---- */
+
+/* Flushes of this vCPU's translations.  A va flush drops all sizes and, without `asid`, all contexts. */
+void tcg_flush_all(Cpu *cpu);
+void tcg_flush_asid(Cpu *cpu, uint16_t asid);
+void tcg_flush_range(Cpu *cpu, vaddr va, uint64_t len, int asid /* -1: any, global too */);
+/* The same on every vCPU of the machine (inner shareable): posted and kicked; tcg_flush_wait at the guest's completion barrier. */
+void tcg_flush_all_broadcast(Cpu *cpu);
+void tcg_flush_asid_broadcast(Cpu *cpu, uint16_t asid);
+void tcg_flush_range_broadcast(Cpu *cpu, vaddr va, uint64_t len, int asid);
+void tcg_flush_wait(Cpu *cpu);
+
+/* Guest memory from runtime routines, as the current regime; false: env->exc is set, return at once. */
+bool tcg_load(Cpu *cpu, vaddr va, IrMem m, uint64_t *val);
+bool tcg_store(Cpu *cpu, vaddr va, IrMem m, uint64_t val);
+/* Host address of [va, va+len) when it is plain RAM within one page, else NULL (no fault). */
+void *tcg_probe_host(Cpu *cpu, vaddr va, unsigned len, AccType acc, unsigned mmu_idx);
+/* The routine can make state precise (slots, env->pc at the calling instruction) with this; returns the instruction's word. */
+uint16_t tcg_restore_here(Cpu *cpu);
+
+/* Open-form exclusives: monitor the 64-byte granule at va for stores of other vCPUs and DMA. */
+bool tcg_monitor_load(Cpu *cpu, vaddr va, IrMem m, uint64_t val[2]);                 /* marks and loads; false: env->exc */
+bool tcg_monitor_store(Cpu *cpu, vaddr va, IrMem m, const uint64_t val[2], bool *ok); /* stores only if unbroken */
+void tcg_monitor_clear(Cpu *cpu);
+
+#endif

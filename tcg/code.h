@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From an IrBlock to host code: code memory, compiled blocks, links between
+ * them, precise state, entering and leaving generated code.  Host independent;
+ * tcg/x86_64/ and tcg/interp/ stand behind it, chosen at run time.
+ *
+ * Threads: compiling needs a TcgCtx of one's own (one per vCPU); code memory
+ * is shared, TcgCtx takes chunks of it.  Patching links and killing blocks may
+ * happen while other vCPUs run the code: they are single aligned stores through
+ * the writable alias.  Code memory is never writable and executable at one address.
+ */
+#ifndef TCG_CODE_H
+#define TCG_CODE_H
+
+#include "tcg/env.h"
+#include "tcg/ir.h"
+#include "tcg/target.h"
+
+typedef struct TcgHost TcgHost;         /* a back end */
+typedef struct TcgCode TcgCode;         /* code memory: one per machine */
+typedef struct TcgCtx TcgCtx;           /* one compiling thread */
+
+/* A direct link out of a block.  Same-page links are a jump that is patched; cross-page links
+ * check data cells {generation, host} (two ways) against env->generation, and never patch code. */
+typedef struct TcgLink {
+    struct TcgBlock *from;
+    int64_t disp;               /* target's displacement from the page base of `from` */
+    void *site;                 /* back end's: where to patch, or the cells */
+    struct TcgBlock *to;        /* same-page link: what it is linked to */
+    struct TcgLink *next_in;    /* list of the links into `to`; under the page lock of accel */
+    bool cross_page;
+} TcgLink;
+
+/* A compiled block.  accel embeds it at the head of its own record. */
+typedef struct TcgBlock {
+    const void *entry;          /* host code */
+    uint32_t code_size, cold_size;
+    uint32_t page_off, guest_bytes, ninsns;
+    const uint8_t *side_table;  /* precise state, decoded by tcg_restore */
+    TcgLink *links;
+    unsigned nlinks;
+    bool dead;
+} TcgBlock;
+
+/* `name`: "x86_64", "interp", or NULL for the best on this host.  NULL if there is no such back end. */
+const TcgHost *tcg_host_find(const char *name);
+const char *tcg_host_name(const TcgHost *h);
+/* Switch off optional host features ("avx", "bmi", "fma", "shani" ...) to test fallbacks; before tcg_code_new. */
+void tcg_host_disable(const char *feature);
+
+TcgCode *tcg_code_new(const TcgHost *h, const TcgTarget *t, size_t bytes);
+void tcg_code_free(TcgCode *c);
+size_t tcg_code_used(const TcgCode *c);
+/* Forget all code: only while no thread runs or holds a block. */
+void tcg_code_reset(TcgCode *c);
+
+TcgCtx *tcg_ctx_new(TcgCode *c);
+void tcg_ctx_free(TcgCtx *x);
+void tcg_ctx_reset(TcgCtx *x);              /* after tcg_code_reset: give up the chunk */
+IrBlock *tcg_ctx_ir(TcgCtx *x);             /* the reusable IrBlock of this thread */
+/* Runs the passes and emits the IrBlock into `tb` (zeroed by the caller).  False: code memory is full. */
+bool tcg_compile(TcgCtx *x, TcgBlock *tb);
+
+/* Make a link jump to `to` (same page), or add {generation, to} to its cells (cross page). */
+void tcg_link_set(TcgCode *c, TcgLink *l, TcgBlock *to, uint64_t generation);
+void tcg_link_clear(TcgCode *c, TcgLink *l);        /* back to leaving with TCG_EXIT_LINK */
+/* From now on whoever enters `tb` leaves with TCG_EXIT_STALE and env->pc right. */
+void tcg_block_kill(TcgCode *c, TcgBlock *tb);
+
+/*
+ * What the accelerator provides to the slow paths.  Called from generated code through thunks with all
+ * state preserved.  Each returns true when done; false when a guest exception is to be delivered: state has
+ * been made precise by tcg_restore_here() and env->exc set.
+ * Values travel in env->arg / env->ret: address in arg[0], data from arg[1] on (16-byte values take two), results in ret[].
+ */
+typedef struct TcgMemOps {
+    bool (*load)(TcgEnv *env, IrMem m, unsigned n);         /* n = 1, or 2 for ld2 */
+    bool (*store)(TcgEnv *env, IrMem m, unsigned n);
+    bool (*cas)(TcgEnv *env, IrMem m, unsigned n);          /* arg: addr, expected (n words), new (n words) */
+    bool (*rmw)(TcgEnv *env, IrMem m, IrRmw op);
+    bool (*probe)(TcgEnv *env, IrMem m, unsigned bytes, bool write);
+} TcgMemOps;
+void tcg_code_set_mem_ops(TcgCode *c, const TcgMemOps *ops);
+const TcgMemOps *tcg_code_mem_ops(const TcgCode *c);
+
+/* Fill thunks and tables of an env; `pending` and slots are found through the target. */
+void tcg_env_init(TcgEnv *env, TcgCode *c);
+void tcg_env_flush_ring(TcgEnv *env);               /* forget return predictions: mapping or mode changed */
+/* Run from tb on until something leaves; the reason is in env->exit_reason.  The guest's MXCSR is in force inside. */
+TcgExit tcg_enter(TcgEnv *env, TcgCode *c, TcgBlock *tb);
+/* In a slow path or routine: put all slots and env->pc into memory as at the start of the guest instruction that called.
+ * `tb` is what tcg_block_of_ra() of the accelerator found.  Returns the front end's word of that instruction; *ninsns = instructions of the block begun before it. */
+uint16_t tcg_restore(TcgEnv *env, const TcgCode *c, const TcgBlock *tb, unsigned *ninsns);
+bool tcg_code_contains(const TcgCode *c, const void *host);
+
+/* -d in,ir,opt,out print through this; NULL: nothing. */
+void tcg_dump_host(FILE *f, const TcgHost *h, const TcgBlock *tb);
+
+#endif
