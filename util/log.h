@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "util/error.h"
+
 typedef enum {
     LOG_GUEST = 1u << 0,    /* the guest did what the manual forbids */
     LOG_UNIMP = 1u << 1,    /* the guest touched what we do not model */
@@ -36,6 +38,18 @@ static inline bool log_enabled(uint32_t mask)
 {
     return G_UNLIKELY(log_mask & mask);
 }
+
+/*
+ * The argument of -d: names of categories (ours or the peer's, "guest_errors",
+ * "in_asm" ...), "all", "none", and trace:PATTERN, separated by commas; sets the
+ * mask to their union.  Unknown names are refused with the nearest, and nothing
+ * changes.
+ */
+bool log_set(const char *names, Error **errp);
+/* The list for -d help; caller frees. */
+char *log_help(void);
+/* -D: lines go to this file (%d in the name is the process number) from now on; NULL: stderr again. */
+bool log_open(const char *path, Error **errp);
 
 /* Unconditional print of a line (newline is added when missing). */
 void log_print(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
