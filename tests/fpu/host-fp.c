@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The host's floating point unit as an oracle, one instruction at a time, and __float128 from the compiler's library. */
-#include "host-fp.h"
+#include "tests/fpu/host-fp.h"
 
 #include <cpuid.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "fpu/fp.h"
-#include "host-fp.h"
+#include "tests/fpu/host-fp.h"
 #include "util/bits.h"
 
 static unsigned scale = 1;
