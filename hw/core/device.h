@@ -26,6 +26,7 @@
 #ifndef HW_CORE_DEVICE_H
 #define HW_CORE_DEVICE_H
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
