@@ -34,7 +34,8 @@ typedef struct TcgLink {
 /* A compiled block.  accel embeds it at the head of its own record. */
 typedef struct TcgBlock {
     const void *entry;          /* host code */
-    uint32_t code_size, cold_size;
+    const void *cold;           /* slow paths and exits */
+    uint32_t code_size, cold_size;  /* a return address belongs to the block when entry < ra <= entry + code_size, or the same with cold */
     uint32_t page_off, guest_bytes, ninsns;
     const uint8_t *side_table;  /* precise state, decoded by tcg_restore */
     TcgLink *links;
@@ -86,10 +87,23 @@ const TcgMemOps *tcg_code_mem_ops(const TcgCode *c);
 /* Fill thunks and tables of an env; `pending` and slots are found through the target. */
 void tcg_env_init(TcgEnv *env, TcgCode *c);
 void tcg_env_flush_ring(TcgEnv *env);               /* forget return predictions: mapping or mode changed */
-/* Run from tb on until something leaves; the reason is in env->exit_reason.  The guest's MXCSR is in force inside. */
+/*
+ * Run from tb on until something leaves; the reason is in env->exit_reason.  The guest's MXCSR is in force inside.
+ * The caller has set env->page_base (page of tb) and env->tlb[], jump, generation.  On return every slot is in memory and env->pc
+ * is the next instruction, but for TCG_EXIT_EXC with env->fault_ra set: a routine raised without making state precise, call tcg_restore() first.
+ *  LOOKUP   env->pc has no known code
+ *  LINK     the same, and env->exit_link (TcgLink) led there: tcg_link_set() it
+ *  PENDING  the pending word was not zero; clear it before entering again, or the next back-edge leaves at once
+ *  EXC      env->exc is set.  ir_raise(code) comes as EXC too: env->exc = TCG_EXC_RAISE, the code is in env->exit_arg, env->pc is the raising instruction
+ *  LEAVE    the IrLeave is in env->exit_arg
+ *  BUDGET   the block at env->pc has more instructions than the budget; nothing of it was run or charged
+ *  STALE    a killed block was entered
+ * Budget (IrBlock.icount): a block charges all its instructions at its head, side exits and ends give back what was not begun; after EXC
+ * the run loop gives back tb->ninsns minus the instructions begun (tcg_restore).
+ */
 TcgExit tcg_enter(TcgEnv *env, TcgCode *c, TcgBlock *tb);
-/* In a slow path or routine: put all slots and env->pc into memory as at the start of the guest instruction that called.
- * `tb` is what tcg_block_of_ra() of the accelerator found.  Returns the front end's word of that instruction; *ninsns = instructions of the block begun before it. */
+/* In a slow path or routine (env->fault_ra is set): put all slots and env->pc into memory as at the start of the guest instruction that called.
+ * `tb` is what tcg_block_of_ra() of the accelerator found.  Returns the front end's word of that instruction; *ninsns = instructions of the block begun before it. Clears env->fault_ra. */
 uint16_t tcg_restore(TcgEnv *env, const TcgCode *c, const TcgBlock *tb, unsigned *ninsns);
 bool tcg_code_contains(const TcgCode *c, const void *host);
 

@@ -43,6 +43,12 @@ typedef struct JumpEntry {
 } JumpEntry;
 enum { JUMP_BITS = 12, JUMP_SIZE = 1 << JUMP_BITS };
 
+/* Where a virtual pc lives in the dispatch cache; generated code computes the same. */
+static inline unsigned jump_index(uint64_t pc)
+{
+    return ((pc >> 2) ^ (pc >> 12)) & (JUMP_SIZE - 1);
+}
+
 enum { RING_SIZE = 16, ENV_MMU_IDX = 4, ENV_ARGS = 8, ENV_SPILLS = 64 };
 
 /* Why generated code returned to the run loop. */
@@ -55,6 +61,8 @@ typedef enum {
     TCG_EXIT_BUDGET,        /* instruction budget used up */
     TCG_EXIT_STALE,         /* entered a block that was invalidated; env->pc is right */
 } TcgExit;
+
+enum { TCG_EXC_RAISE = 0xffffffffu };       /* env->exc after ir_raise(); targets use other values */
 
 typedef struct TcgEnv {
     /* hot: within a signed byte of the biased base register */
@@ -76,11 +84,13 @@ typedef struct TcgEnv {
     /* thunks of the host back end, filled by tcg_env_init */
     const void *thunk[16];
     /* state saved by thunks: read by the side-table decoder */
-    const void *fault_ra;       /* return address into generated code of the last thunk call */
+    const void *fault_ra;       /* return address into generated code of the slow path or routine that runs now; NULL once tcg_restore has made state precise */
     uint64_t entry_sp;
     uint64_t save_gpr[16];
     uint8_t save_vec[16][32] __attribute__((aligned(32)));
     uint64_t spill[ENV_SPILLS] __attribute__((aligned(16)));
+    uint64_t op_in[6][4] __attribute__((aligned(32)));      /* operands of operations that run out of line */
+    uint64_t op_out[4][4] __attribute__((aligned(32)));
     void *priv;                 /* accel's */
 } TcgEnv;
 
