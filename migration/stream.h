@@ -2,8 +2,8 @@
 /*
  * The save file: a header, sections, an end mark; all checksummed.
  *
- *   header    "RHEASAVE", format version u32, machine name, length-prefixed
- *   section   kind u32 ('D' state, 'R' RAM, 'E' end), name (device path or RAM
+ *   header    "RHEASAVE", format version u32, machine name (length u32, bytes), CRC-32C
+ *   section   kind u32 ("D" state, "R" RAM, "E" end), name (device path or RAM
  *             id), payload length u64, CRC-32C of name and payload
  *   RAM       block size u64, then runs: first page u64, page count u32, data;
  *             pages of zeros are left out
