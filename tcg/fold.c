@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The folding half of the builder: constants, identities, comparisons behind 0/1 values. */
-#include "tcg/ir-priv.h"
+#include "tcg/ir-raw.h"
 
 #include <assert.h>
 

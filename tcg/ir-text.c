@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tcg/ir-priv.h"
+#include "tcg/ir-raw.h"
 #include "tcg/target.h"
 
 const char *const ir_type_name[IR_NTYPES] = { "i32", "i64", "i128", "f32", "f64", "v64", "v128", "v256" };

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tcg/ir-priv.h"
+#include "tcg/ir-raw.h"
 #include "tcg/target.h"
 
 static _Noreturn void broken(const IrBlock *b, unsigned i, const char *rule)

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "tcg/ir-priv.h"
+#include "tcg/ir-raw.h"
 #include "tcg/target.h"
 
 const IrOpInfo ir_op_info[OP_COUNT] = {

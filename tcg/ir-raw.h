@@ -2,8 +2,8 @@
 /*
  * Inside tcg/: raw access to the arrays of an IrBlock, and what folding knows.
  */
-#ifndef TCG_IR_PRIV_H
-#define TCG_IR_PRIV_H
+#ifndef TCG_IR_RAW_H
+#define TCG_IR_RAW_H
 
 #include "tcg/ir.h"
 

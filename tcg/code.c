@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* Code memory, and the way from the public calls to the back end. */
+#include "tcg/code.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tcg/host.h"
+
+static const TcgHost *const hosts[] = {
+#if defined(__x86_64__) && defined(TCG_HAVE_X86)
+    &tcg_host_x86_64,
+#endif
+    &tcg_host_interp,
+};
+
+static char features_off[256] = ",";
+
+const TcgHost *tcg_host_find(const char *name)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        if ((!name || !strcmp(hosts[i]->name, name)) && hosts[i]->usable()) {
+            return hosts[i];
+        }
+    }
+    return NULL;
+}
+
+const char *tcg_host_name(const TcgHost *h)
+{
+    return h->name;
+}
+
+void tcg_host_disable(const char *feature)
+{
+    assert(strlen(features_off) + strlen(feature) + 2 < sizeof(features_off));
+    g_strlcat(features_off, feature, sizeof(features_off));
+    g_strlcat(features_off, ",", sizeof(features_off));
+}
+
+bool tcg_feature_off(const char *name)
+{
+    g_autofree char *word = g_strdup_printf(",%s,", name);
+
+    return strstr(features_off, word) != NULL;
+}
+
+/* ---- code memory ---- */
+
+enum { CHUNK_MIN = 64 << 10, CHUNK_MAX = 512 << 10 };
+
+static bool map_twice(TcgCode *c)
+{
+    int fd = memfd_create("rhea-code", MFD_CLOEXEC);
+
+    if (fd < 0 || ftruncate(fd, (off_t)c->size) < 0) {
+        return false;
+    }
+    c->rw = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    c->rx = mmap(NULL, c->size, PROT_READ | (c->host->executes ? PROT_EXEC : 0), MAP_SHARED, fd, 0);
+    close(fd);
+    return c->rw != MAP_FAILED && c->rx != MAP_FAILED;
+}
+
+TcgCode *tcg_code_new(const TcgHost *h, const TcgTarget *t, size_t bytes)
+{
+    TcgCode *c = g_new0(TcgCode, 1);
+    size_t chunk = bytes / 16 & ~(size_t)4095;
+
+    c->host = h;
+    c->target = t;
+    c->chunk = chunk < CHUNK_MIN ? CHUNK_MIN : chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
+    c->size = bytes < 4 * c->chunk ? 4 * c->chunk : bytes;
+    c->size = (c->size + 4095) & ~(size_t)4095;
+    if (!map_twice(c)) {
+        g_free(c);
+        return NULL;
+    }
+    h->code_init(c);
+    c->fixed = (c->fixed + 4095) & ~(size_t)4095;
+    c->used = c->fixed;
+    return c;
+}
+
+void tcg_code_free(TcgCode *c)
+{
+    if (c) {
+        c->host->code_done(c);
+        munmap(c->rw, c->size);
+        munmap(c->rx, c->size);
+        g_free(c);
+    }
+}
+
+size_t tcg_code_used(const TcgCode *c)
+{
+    return __atomic_load_n(&c->used, __ATOMIC_RELAXED);
+}
+
+void tcg_code_reset(TcgCode *c)
+{
+    __atomic_store_n(&c->used, c->fixed, __ATOMIC_RELAXED);
+}
+
+static bool take_chunk(TcgCode *c, TcgArea *a)
+{
+    size_t at = __atomic_fetch_add(&c->used, c->chunk, __ATOMIC_RELAXED);
+
+    if (at + c->chunk > c->size) {
+        __atomic_fetch_sub(&c->used, c->chunk, __ATOMIC_RELAXED);
+        return false;
+    }
+    a->p = c->rw + at;
+    a->end = a->p + c->chunk;
+    return true;
+}
+
+bool tcg_area_room(TcgCtx *x, unsigned kind, size_t n)
+{
+    TcgArea *a = &x->area[kind];
+
+    return (size_t)(a->end - a->p) >= n || (n <= x->code->chunk && take_chunk(x->code, a));
+}
+
+void *tcg_area_take(TcgCtx *x, size_t n)
+{
+    TcgArea *a = &x->area[TCG_DATA];
+    uint8_t *p = a->p;
+
+    n = (n + 7) & ~(size_t)7;
+    assert((size_t)(a->end - p) >= n);
+    a->p += n;
+    return p;
+}
+
+bool tcg_code_contains(const TcgCode *c, const void *host)
+{
+    const uint8_t *p = host;
+
+    return p >= c->rx && p < c->rx + c->size;
+}
+
+/* ---- contexts ---- */
+
+TcgCtx *tcg_ctx_new(TcgCode *c)
+{
+    TcgCtx *x = g_new0(TcgCtx, 1);
+
+    x->code = c;
+    x->ir = g_new0(IrBlock, 1);
+    c->host->ctx_init(x);
+    return x;
+}
+
+void tcg_ctx_free(TcgCtx *x)
+{
+    if (x) {
+        x->code->host->ctx_done(x);
+        g_free(x->ir);
+        g_free(x);
+    }
+}
+
+void tcg_ctx_reset(TcgCtx *x)
+{
+    memset(x->area, 0, sizeof(x->area));
+}
+
+IrBlock *tcg_ctx_ir(TcgCtx *x)
+{
+    return x->ir;
+}
+
+bool tcg_compile(TcgCtx *x, TcgBlock *tb)
+{
+    tb->page_off = x->ir->page_off;
+    tb->guest_bytes = x->ir->code_bytes;
+    tb->ninsns = x->ir->ninsns;
+    return x->code->host->compile(x, tb);
+}
+
+/* ---- links ---- */
+
+void tcg_cells_set(TcgCells *cells, const void *host, uint64_t generation)
+{
+    unsigned way = cells->gen[0] == generation ? 0 : cells->gen[1] == generation ? 1 : cells->next++ & 1;
+
+    /* a reader that sees the new generation must see its host: empty, fill, publish */
+    __atomic_store_n(&cells->gen[way], 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cells->host[way], host, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cells->gen[way], generation, __ATOMIC_SEQ_CST);
+}
+
+void tcg_cells_clear(TcgCells *cells)
+{
+    __atomic_store_n(&cells->gen[0], 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cells->gen[1], 0, __ATOMIC_SEQ_CST);
+}
+
+void tcg_link_set(TcgCode *c, TcgLink *l, TcgBlock *to, uint64_t generation)
+{
+    if (l->cross_page) {
+        tcg_cells_set(l->site, to->entry, generation);
+    } else {
+        __atomic_store_n(&l->to, to, __ATOMIC_RELEASE);
+        c->host->link_set(c, l, to, generation);
+    }
+}
+
+void tcg_link_clear(TcgCode *c, TcgLink *l)
+{
+    if (l->cross_page) {
+        tcg_cells_clear(l->site);
+    } else {
+        __atomic_store_n(&l->to, NULL, __ATOMIC_RELEASE);
+        c->host->link_clear(c, l);
+    }
+}
+
+void tcg_block_kill(TcgCode *c, TcgBlock *tb)
+{
+    __atomic_store_n(&tb->dead, true, __ATOMIC_RELEASE);
+    c->host->kill(c, tb);
+}
+
+/* ---- running ---- */
+
+void tcg_code_set_mem_ops(TcgCode *c, const TcgMemOps *ops)
+{
+    c->mem = ops;
+}
+
+const TcgMemOps *tcg_code_mem_ops(const TcgCode *c)
+{
+    return c->mem;
+}
+
+void tcg_env_init(TcgEnv *env, TcgCode *c)
+{
+    if (!env->guest_mxcsr) {
+        env->guest_mxcsr = 0x1f80;
+    }
+    tcg_env_flush_ring(env);
+    c->host->env_init(env, c);
+}
+
+void tcg_env_flush_ring(TcgEnv *env)
+{
+    for (unsigned i = 0; i < RING_SIZE; i++) {
+        env->ring[i].key = UINT64_MAX;
+    }
+}
+
+TcgExit tcg_enter(TcgEnv *env, TcgCode *c, TcgBlock *tb)
+{
+    return c->host->enter(env, c, tb);
+}
+
+uint16_t tcg_restore(TcgEnv *env, const TcgCode *c, const TcgBlock *tb, unsigned *ninsns)
+{
+    uint16_t word = c->host->restore(env, c, tb, ninsns);
+
+    env->fault_ra = NULL;
+    return word;
+}
+
+void tcg_dump_host(FILE *f, const TcgHost *h, const TcgBlock *tb)
+{
+    if (f) {
+        h->dump(f, tb);
+    }
+}
