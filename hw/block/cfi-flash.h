@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CFI flash for boards: device_new("cfi.pflash01"), properties name, size and
+ * sector, device_realize, then map cfi_flash_region() and give it contents.
+ *
+ * The contents live in guest RAM of their own (id: the name), so reads run at
+ * the speed of memory while the chip shows its array.
+ */
+#ifndef HW_BLOCK_CFI_FLASH_H
+#define HW_BLOCK_CFI_FLASH_H
+
+#include "hw/core/device.h"
+
+/* [off, off + len) has changed to `data`: write it to where the contents come from. Device lock held: submit, do not wait. */
+typedef void CfiFlashStore(void *opaque, uint64_t off, const void *data, uint64_t len);
+
+MemRegion *cfi_flash_region(Device *dev);
+/* Contents from the start; the rest stays 0. Realized, not running. */
+bool cfi_flash_load(Device *dev, const void *data, uint64_t len, Error **errp);
+/* Without a store the contents are lost at the end. readonly: program and erase report a protected sector. */
+void cfi_flash_set_store(Device *dev, CfiFlashStore *fn, void *opaque, bool readonly);
+
+#endif
