@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "hw/core/machine.h"
 #include "util/log.h"
 
 enum {
@@ -330,7 +331,13 @@ static void flash_reset_enter(Device *dev)
 
 static bool flash_post_load(Device *dev, Error **errp)
 {
-    show(cfi(dev), cfi(dev)->show);
+    CfiFlash *s = cfi(dev);
+
+    if (s->buf_at >= s->size || s->buf_at % BUFFER_BYTES ||
+        (s->expect == EXPECT_BUFFER && (!s->buf_left || s->buf_left > s->buf_words))) {
+        return error_set(errp, "flash '%s': the state of its write buffer makes no sense", s->name);
+    }
+    show(s, s->show);
     return true;
 }
 

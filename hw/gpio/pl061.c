@@ -7,7 +7,7 @@
  */
 #include "hw/core/device.h"
 
-enum { DIR, IS, IBE, IEV, IE, RIS, MIS, IC, AFSEL, NREGS };
+enum { GPIODIR, GPIOIS, GPIOIBE, GPIOIEV, GPIOIE, GPIORIS, GPIOMIS, GPIOIC, GPIOAFSEL, NREGS };
 enum { LINES = 8 };
 
 typedef struct Pl061 {
@@ -25,7 +25,7 @@ static Pl061 *pl061(Device *dev)
 
 static uint8_t pins(const Pl061 *s)
 {
-    return (s->out & s->r[DIR]) | (s->in & ~s->r[DIR]);
+    return (s->out & s->r[GPIODIR]) | (s->in & ~s->r[GPIODIR]);
 }
 
 static void update(Pl061 *s)
@@ -33,11 +33,11 @@ static void update(Pl061 *s)
     uint8_t level = pins(s);
 
     for (int i = 0; i < LINES; i++) {
-        irq_set(&s->dev.irq[1 + i], (s->r[DIR] & level) >> i & 1);
+        irq_set(&s->dev.irq[1 + i], (s->r[GPIODIR] & level) >> i & 1);
     }
-    /* level-sensitive inputs follow the pin: IEV says which level is active */
-    s->r[RIS] = (s->r[RIS] & ~s->r[IS]) | (~(level ^ s->r[IEV]) & ~s->r[DIR] & s->r[IS] & 0xff);
-    irq_set(&s->dev.irq[0], s->r[RIS] & s->r[IE]);
+    /* level-sensitive inputs follow the pin: GPIOIEV says which level is active */
+    s->r[GPIORIS] = (s->r[GPIORIS] & ~s->r[GPIOIS]) | (~(level ^ s->r[GPIOIEV]) & ~s->r[GPIODIR] & s->r[GPIOIS] & 0xff);
+    irq_set(&s->dev.irq[0], s->r[GPIORIS] & s->r[GPIOIE]);
 }
 
 static void pin_changed(void *opaque, int n, int level)
@@ -49,9 +49,9 @@ static void pin_changed(void *opaque, int n, int level)
     device_lock(&s->dev);
     was = s->in & bit;
     s->in = level ? s->in | bit : s->in & ~bit;
-    if (was != !!level && !(s->r[DIR] & bit) && !(s->r[IS] & bit)) {    /* an edge */
-        if ((s->r[IBE] & bit) || !!(s->r[IEV] & bit) == !!level) {
-            s->r[RIS] |= bit;
+    if (was != !!level && !(s->r[GPIODIR] & bit) && !(s->r[GPIOIS] & bit)) {    /* an edge */
+        if ((s->r[GPIOIBE] & bit) || !!(s->r[GPIOIEV] & bit) == !!level) {
+            s->r[GPIORIS] |= bit;
         }
     }
     update(s);
@@ -67,7 +67,7 @@ static uint64_t data_read(Device *dev, const RegAccess *a)
 static void data_written(Device *dev, const RegAccess *a, uint64_t val)
 {
     Pl061 *s = pl061(dev);
-    uint8_t mask = a->index & s->r[DIR];
+    uint8_t mask = a->index & s->r[GPIODIR];
 
     s->out = (s->out & ~mask) | (val & mask);
     update(s);
@@ -75,14 +75,14 @@ static void data_written(Device *dev, const RegAccess *a, uint64_t val)
 
 static uint64_t mis_read(Device *dev, const RegAccess *a)
 {
-    return pl061(dev)->r[RIS] & pl061(dev)->r[IE];
+    return pl061(dev)->r[GPIORIS] & pl061(dev)->r[GPIOIE];
 }
 
 static void ic_written(Device *dev, const RegAccess *a, uint64_t val)
 {
     Pl061 *s = pl061(dev);
 
-    s->r[RIS] &= ~(val & ~s->r[IS]);
+    s->r[GPIORIS] &= ~(val & ~s->r[GPIOIS]);
     update(s);
 }
 
@@ -92,16 +92,16 @@ static void any_written(Device *dev, const RegAccess *a, uint64_t val)
 }
 
 static const Reg pl061_regs[] = {                     /* table 3-1 */
-    REG32V(DATA, 0x000, .count = 256, .read = data_read, .written = data_written),
-    REG32(DIR,   0x400, .rsvd = ~0xffu, .written = any_written),
-    REG32(IS,    0x404, .rsvd = ~0xffu, .written = any_written),
-    REG32(IBE,   0x408, .rsvd = ~0xffu, .written = any_written),
-    REG32(IEV,   0x40c, .rsvd = ~0xffu, .written = any_written),
-    REG32(IE,    0x410, .rsvd = ~0xffu, .written = any_written),
-    REG32(RIS,   0x414, .ro = ~0u),
-    REG32(MIS,   0x418, .ro = ~0u, .read = mis_read),
-    REG32(IC,    0x41c, .wo = true, .rsvd = ~0xffu, .written = ic_written),
-    REG32(AFSEL, 0x420, .rsvd = ~0xffu),
+    REG32V(GPIODATA, 0x000, .count = 256, .read = data_read, .written = data_written),
+    REG32(GPIODIR,   0x400, .rsvd = ~0xffu, .written = any_written),
+    REG32(GPIOIS,    0x404, .rsvd = ~0xffu, .written = any_written),
+    REG32(GPIOIBE,   0x408, .rsvd = ~0xffu, .written = any_written),
+    REG32(GPIOIEV,   0x40c, .rsvd = ~0xffu, .written = any_written),
+    REG32(GPIOIE,    0x410, .rsvd = ~0xffu, .written = any_written),
+    REG32(GPIORIS,   0x414, .ro = ~0u),
+    REG32(GPIOMIS,   0x418, .ro = ~0u, .read = mis_read),
+    REG32(GPIOIC,    0x41c, .wo = true, .rsvd = ~0xffu, .written = ic_written),
+    REG32(GPIOAFSEL, 0x420, .rsvd = ~0xffu),
     REG_CONST(PERIPHID0, 0xfe0, 0x61), REG_CONST(PERIPHID1, 0xfe4, 0x10),
     REG_CONST(PERIPHID2, 0xfe8, 0x04), REG_CONST(PERIPHID3, 0xfec, 0x00),
     REG_CONST(PCELLID0,  0xff0, 0x0d), REG_CONST(PCELLID1,  0xff4, 0xf0),
