@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * State of an AArch64 processor (EL0 and EL1).
+ *
+ * General registers, flags and vectors are slots of the recompiler (translate.h);
+ * system registers live in sys[], one element per row of sysregs.def, but for those
+ * whose rows have hooks.  Only the vCPU's own thread touches any of it while it runs.
+ */
+#ifndef TARGET_ARM_CPU_H
+#define TARGET_ARM_CPU_H
+
+#include "accel/tcg/cpu-ops.h"
+#include "hw/core/clock.h"
+#include "hw/core/cpu.h"
+#include "hw/core/irq.h"
+#include "target/arm/arm-cpu.h"
+#include "target/arm/features.h"
+
+typedef enum {
+#define REG(name, ...) SR_##name,
+#include "target/arm/sysregs.def"
+#undef REG
+    SR_COUNT
+} A64SysRegId;
+
+/* Exceptions on their way to deliver(): what env->exc says. */
+typedef enum { A64_EXC_NONE, A64_EXC_SYNC, A64_EXC_IRQ, A64_EXC_FIQ, A64_EXC_SERROR, A64_EXC_NOTHING /* go on at env->pc */ } A64ExcKind;
+
+typedef struct A64Exc {
+    uint64_t esr, far;
+    bool set_far;
+    bool after;                 /* preferred return address is behind the instruction (SVC) */
+} A64Exc;
+
+/* Result of a failed walk: prepared by walk, used by raise_fault. */
+typedef struct A64Fault {
+    uint8_t fsc;                /* fault status code, level included */
+    bool walk_write;            /* S1PTW and friends have no meaning at EL1; a hardware update failed */
+} A64Fault;
+
+typedef struct A64Model A64Model;
+
+typedef struct A64Cpu {
+    Cpu cpu;
+    TcgEnv env;
+    /* ---- slots ---- */
+    uint64_t x[31];
+    uint64_t sp;                /* the current one */
+    uint32_t n, z, c, v;        /* 0 or 1 */
+    uint64_t vreg[32][2] __attribute__((aligned(16)));
+    /* ---- PSTATE but for the flags ---- */
+    uint32_t el;                /* 0 or 1 */
+    uint32_t spsel;
+    uint32_t daif;              /* D 8, A 4, I 2, F 1 */
+    uint32_t pan, uao, dit, ssbs, btype, il, ss, allint;
+    uint64_t fpcr;
+    uint64_t fpsr;              /* the cumulative exception bits are in env.guest_mxcsr too while running: a64_fpsr_get() */
+    uint64_t sys[SR_COUNT];
+    /* exclusive monitor: a value reservation for closed forms, the accelerator's monitor for open ones */
+    uint64_t excl_addr;         /* UINT64_MAX: none */
+    uint64_t excl_val[2];
+    uint32_t excl_size;
+    uint32_t event;             /* WFE event register */
+    /* ---- derived, not saved ---- */
+    uint64_t features[(A64_FEAT_COUNT + 63) / 64];
+    uint64_t key;               /* block key, kept up to date by a64_mode_changed() */
+    A64Exc exc;
+    A64Fault fault;
+    bool mmu_on;
+    /* ---- wires and timers ---- */
+    IrqLine wire[ARM_WIRES];
+    Timer timer[2];             /* physical, virtual */
+    pthread_mutex_t timer_lock;
+    int64_t pmu_start;          /* clock when the cycle counter was 0 */
+    /* ---- properties ---- */
+    const A64Model *model;
+    uint64_t mp_affinity;
+    uint64_t cntfrq;
+    uint64_t rvbar;
+    uint32_t psci_conduit;      /* 0 none, 1 hvc, 2 smc */
+    uint32_t pauth, pauth_impdef, lpa2, sve, sme, pauth_qarma3, aarch64, pmu_on, has_el2, has_el3, mte, neon, vfp;
+    uint64_t random;            /* state of RNDR */
+} A64Cpu;
+
+static inline A64Cpu *a64_cpu(Cpu *cpu)
+{
+    return (A64Cpu *)cpu;
+}
+
+static inline A64Cpu *a64_of_env(TcgEnv *env)
+{
+    return (A64Cpu *)((char *)env - offsetof(A64Cpu, env));
+}
+
+static inline bool a64_has(const A64Cpu *c, A64Feature f)
+{
+    return c->features[f / 64] >> (f % 64) & 1;
+}
+
+/* ---- fields ---- */
+#define SCTLR_M    (1ull << 0)
+#define SCTLR_A    (1ull << 1)
+#define SCTLR_C    (1ull << 2)
+#define SCTLR_SA   (1ull << 3)
+#define SCTLR_SA0  (1ull << 4)
+#define SCTLR_UMA  (1ull << 9)
+#define SCTLR_I    (1ull << 12)
+#define SCTLR_ENDB (1ull << 13)
+#define SCTLR_DZE  (1ull << 14)
+#define SCTLR_UCT  (1ull << 15)
+#define SCTLR_NTWI (1ull << 16)
+#define SCTLR_NTWE (1ull << 18)
+#define SCTLR_WXN  (1ull << 19)
+#define SCTLR_SPAN (1ull << 23)
+#define SCTLR_E0E  (1ull << 24)
+#define SCTLR_EE   (1ull << 25)
+#define SCTLR_UCI  (1ull << 26)
+#define SCTLR_ENDA (1ull << 27)
+#define SCTLR_ENIB (1ull << 30)
+#define SCTLR_ENIA (1ull << 31)
+#define SCTLR_BT0  (1ull << 35)
+#define SCTLR_BT1  (1ull << 36)
+#define SCTLR_DSSBS (1ull << 44)
+
+#define FPSR_QC    (1u << 27)
+#define FPCR_RMODE_SHIFT 22
+#define FPCR_FZ    (1u << 24)
+#define FPCR_DN    (1u << 25)
+#define FPCR_AHP   (1u << 26)
+#define FPCR_FZ16  (1u << 19)
+
+/* ---- block key: what a translation assumes ---- */
+#define KEY_EL       (1ull << 0)    /* EL1 */
+#define KEY_SPSEL    (1ull << 1)
+#define KEY_FP       (1ull << 2)    /* FP and SIMD are not trapped */
+#define KEY_DN       (1ull << 3)    /* default NaN */
+#define KEY_BE       (1ull << 4)    /* data are big-endian */
+#define KEY_ALIGN    (1ull << 5)    /* SCTLR.A */
+#define KEY_SPALIGN  (1ull << 6)    /* SCTLR.SA or SA0 */
+#define KEY_UNPRIV   (1ull << 7)    /* LDTR accesses as EL0 */
+#define KEY_UCT      (1ull << 8)
+#define KEY_DZE      (1ull << 9)
+#define KEY_UCI      (1ull << 10)
+#define KEY_UMA      (1ull << 11)
+#define KEY_NTWI     (1ull << 12)
+#define KEY_NTWE     (1ull << 13)
+#define KEY_ENIA     (1ull << 14)
+#define KEY_ENIB     (1ull << 15)
+#define KEY_ENDA     (1ull << 16)
+#define KEY_ENDB     (1ull << 17)
+#define KEY_FZ16     (1ull << 18)
+#define KEY_FZ       (1ull << 19)
+#define KEY_RMODE(k) ((k) >> 20 & 3)    /* FPCR.RMode */
+#define KEY_RMODE_SHIFT 20
+#define KEY_IL       (1ull << 22)   /* PSTATE.IL: every instruction is illegal */
+#define KEY_BTI      (1ull << 23)   /* SCTLR.BT of this EL */
+#define KEY_AHP      (1ull << 24)
+#define KEY_SS       (1ull << 25)   /* software step active */
+
+enum { A64_MMU_CURRENT, A64_MMU_USER };     /* mmu indexes of the front end */
+
+/* ---- between the files of this folder ---- */
+extern const TcgCpuOps a64_tcg_ops;
+extern const CpuOps a64_cpu_ops;
+extern const TcgTarget a64_tcg_target;
+
+/* Recomputes the block key and what else is derived from PSTATE and control registers. */
+void a64_mode_changed(A64Cpu *c);
+void a64_features_update(A64Cpu *c);        /* from the ID registers */
+
+uint64_t a64_pstate(const A64Cpu *c);       /* as SPSR has it */
+void a64_pstate_set(A64Cpu *c, uint64_t spsr);
+void a64_sp_save(A64Cpu *c);                /* the current SP to its bank ... */
+void a64_sp_load(A64Cpu *c);                /* ... and from it, after EL or SPSel changed */
+
+uint64_t a64_fpsr_get(A64Cpu *c);
+void a64_fpsr_set(A64Cpu *c, uint64_t val);
+void a64_fpcr_set(A64Cpu *c, uint64_t val);
+
+/* Make it the pending exception: sets env.exc.  State must be precise. */
+void a64_raise(A64Cpu *c, uint32_t ec, uint32_t iss);
+void a64_raise_esr(A64Cpu *c, uint64_t esr, bool after);
+void a64_deliver(Cpu *cpu);
+bool a64_take_irq(Cpu *cpu);
+bool a64_has_work(Cpu *cpu);
+void a64_eret(A64Cpu *c);
+
+void a64_timer_init(A64Cpu *c);
+void a64_timer_fini(A64Cpu *c);
+void a64_timer_update(A64Cpu *c, unsigned which);
+uint64_t a64_counter(A64Cpu *c);
+
+/* mmu.c */
+bool a64_walk(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res);
+uint64_t a64_context_key(Cpu *cpu, unsigned mmu_idx);
+uint16_t a64_asid(Cpu *cpu);
+void a64_raise_fault(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t word);
+void a64_raise_align(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t word);
+void a64_raise_bus(Cpu *cpu, vaddr va, paddr pa, AccType acc, uint16_t word);
+void a64_at(A64Cpu *c, vaddr va, bool el0, bool write, bool pan);
+
+/* Exception classes */
+enum {
+    EC_UNKNOWN = 0x00, EC_WFX = 0x01, EC_FP = 0x07, EC_PAC = 0x09, EC_BTI = 0x0d, EC_ILLEGAL = 0x0e, EC_SVC64 = 0x15, EC_HVC64 = 0x16, EC_SMC64 = 0x17,
+    EC_SYSREG = 0x18, EC_FPAC = 0x1c, EC_IABORT_LOW = 0x20, EC_IABORT = 0x21, EC_PC_ALIGN = 0x22, EC_DABORT_LOW = 0x24, EC_DABORT = 0x25, EC_SP_ALIGN = 0x26,
+    EC_SERROR = 0x2f, EC_BREAKPOINT_LOW = 0x30, EC_STEP_LOW = 0x32, EC_STEP = 0x33, EC_WATCHPOINT_LOW = 0x34, EC_BRK64 = 0x3c,
+};
+#define ESR_IL (1u << 25)
+
+#endif
