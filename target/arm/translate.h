@@ -33,7 +33,9 @@ enum {
 #include "target/arm/rt.def"
 #undef RT
 #define RT_SIMD(name) RT_##name,
+#if __has_include("target/arm/rt-simd.def")
 #include "target/arm/rt-simd.def"
+#endif
 #undef RT_SIMD
     RT_COUNT
 };
@@ -99,8 +101,6 @@ IrVal ands_flags(A64Dis *d, IrVal x, IrVal y);
 IrVal base_get(A64Dis *d, unsigned rn);
 /* Descriptor of a normal access of 1 << size bytes. */
 IrMem mem_desc(A64Dis *d, unsigned size);
-/* The word for precise state: syndrome of a data abort (see mmu.c).  Set before the access by ld/st translators. */
-void insn_word(A64Dis *d, uint16_t word);
 
 /* ---- leaving ---- */
 void end_goto(A64Dis *d, int64_t disp);             /* to an offset from the page base */
