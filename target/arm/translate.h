@@ -13,7 +13,7 @@
 #ifndef TARGET_ARM_TRANSLATE_H
 #define TARGET_ARM_TRANSLATE_H
 
-#include "a64-decode.h"
+#include "target/arm/a64-decode.h"
 #include "target/arm/cpu.h"
 #include "target/arm/decode-fields.h"
 #include "tcg/ir.h"
