@@ -3,7 +3,9 @@
  * What a target gives the recompiling accelerator, and what it may call back.
  *
  * The target's CPU state begins with Cpu (hw/core/cpu.h), then TcgEnv; it
- * registers one TcgCpuOps.  All calls are made by the vCPU's own thread.
+ * registers one TcgCpuOps row (TCG_CPU_OPS).  All calls are made by the vCPU's own thread.
+ *
+ * env->exc.  A target uses values from 1 on; those from TCG_EXC_FIRST on belong to the machinery.
  */
 #ifndef ACCEL_TCG_CPU_OPS_H
 #define ACCEL_TCG_CPU_OPS_H
@@ -13,6 +15,9 @@
 #include "tcg/env.h"
 #include "tcg/ir.h"
 #include "tcg/target.h"
+#include "util/lsection.h"
+
+enum { TCG_EXC_FIRST = 0xffffff00u };
 
 typedef enum { ACC_LOAD, ACC_STORE, ACC_FETCH } AccType;
 
@@ -45,6 +50,7 @@ typedef struct TransCtx {
 } TransCtx;
 
 typedef struct TcgCpuOps {
+    const CpuOps *cpu;      /* whose Cpu.ops this row belongs to */
     const TcgTarget *tcg;
     TcgEnv *(*env)(Cpu *cpu);
     /* Mode and feature word: blocks with different words never mix. */
@@ -53,10 +59,18 @@ typedef struct TcgCpuOps {
     void (*translate)(TransCtx *tc);
     int (*disassemble)(uint64_t key, const uint8_t *code, size_t len, vaddr pc, char *buf, size_t room);   /* bytes consumed */
 
-    /* Address contexts: equal keys share TLBs.  Index 0 is the current regime; others as the front end uses them (IR_MEM_IDX). */
+    /*
+     * Address contexts: equal keys share TLBs.  Index 0 is the current regime; others as the front end uses them (IR_MEM_IDX).
+     * Bits 0-15 of a key are the ASID whose private entries it uses (0 with translation off); the rest says everything else
+     * that a walk's result depends on: privilege, PAN/SUM/SMAP, stage 2, MMU on or off.  Global entries are shared
+     * between contexts that differ in the ASID alone.
+     */
     unsigned nmmu;
     uint64_t (*context_key)(Cpu *cpu, unsigned mmu_idx);
     uint16_t (*asid)(Cpu *cpu);
+    /* NULL, or a value of the table roots of the current regime: vCPUs whose key and space are equal share link
+     * generations (give it only where the architecture says that tables are common to the processors). */
+    uint64_t (*space)(Cpu *cpu);
     /* Walk: true and *res, or false with the target's fault state prepared for raise_fault. `probe`: no side effect, no fault state. */
     bool (*walk)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res);
     /* After a failed walk, with precise state in the slots: make it the pending exception (sets env->exc). */
@@ -77,6 +91,7 @@ typedef struct TcgCpuOps {
     uint32_t (*mxcsr_from_guest)(Cpu *cpu);
     void (*mxcsr_to_guest)(Cpu *cpu, uint32_t mxcsr);
 } TcgCpuOps;
+#define TCG_CPU_OPS(row) ROW_IN_SECTION(rhea_tcg_cpu_ops, TcgCpuOps, row)
 
 /* ---- what targets call (accel/tcg) ---- */
 
@@ -89,6 +104,9 @@ void tcg_flush_all_broadcast(Cpu *cpu);
 void tcg_flush_asid_broadcast(Cpu *cpu, uint16_t asid);
 void tcg_flush_range_broadcast(Cpu *cpu, vaddr va, uint64_t len, int asid);
 void tcg_flush_wait(Cpu *cpu);
+
+/* In a routine that reads the machine's clock: under instruction-driven time, make clock_now() count up to here. */
+void tcg_sync_time(Cpu *cpu);
 
 /* Guest memory from runtime routines, as the current regime; false: env->exc is set, return at once. */
 bool tcg_load(Cpu *cpu, vaddr va, IrMem m, uint64_t *val);
