@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Drivers: what a file format, protocol or filter gives the block layer.
+ *
+ * A driver is one const row (BLK_DRIVER).  All calls but those marked run in
+ * fibers, on any loop, several at a time; a driver locks what it shares with
+ * FiberMutex (across waits) or IoLock.  Requests reach it within the disk's
+ * size, aligned to node->align, writes only to writable nodes.  Vectors are
+ * BlkVec: a list of pieces with a start, so that a request can be cut without
+ * copying lists.
+ *
+ * Graph changes (children, open, close, perm) happen on the main loop while
+ * the nodes concerned are drained.
+ */
+#ifndef BLOCK_DRIVER_H
+#define BLOCK_DRIVER_H
+
+#include "block/block.h"
+#include "io/fiber.h"
+#include "util/lsection.h"
+#include "util/options.h"
+
+/* ---- vectors ---- */
+typedef struct BlkVec {
+    const struct iovec *iov;
+    unsigned n;
+    uint64_t skip;                  /* bytes of the list before the request's first */
+} BlkVec;
+static inline BlkVec blk_vec_from(BlkVec v, uint64_t skip)
+{
+    v.skip += skip;
+    return v;
+}
+void blk_vec_read(BlkVec v, void *buf, uint64_t len);           /* vector -> buf */
+void blk_vec_write(BlkVec v, const void *buf, uint64_t len);    /* buf -> vector */
+void blk_vec_fill(BlkVec v, uint8_t byte, uint64_t len);
+/* One piece of buf. */
+#define BLK_VEC1(buf_, len_) ((BlkVec){ &(struct iovec){ (void *)(buf_), (len_) }, 1, 0 })
+
+/* ---- edges ---- */
+typedef enum {
+    BLK_CHILD_FILE,                 /* holds this node's metadata and data */
+    BLK_CHILD_DATA,                 /* holds data only */
+    BLK_CHILD_BACKING,              /* answers for what is not here */
+    BLK_CHILD_FILTERED,             /* this node only looks at what passes */
+    BLK_CHILD_ROOT,                 /* of a Blk */
+} BlkRole;
+typedef struct BlkChild BlkChild;
+struct BlkChild {
+    BlkNode *node;                  /* below */
+    BlkNode *parent;                /* above; NULL for a root */
+    Blk *blk;                       /* root: whose */
+    const char *name;               /* "file", "backing", "data-file" */
+    BlkRole role;
+    unsigned perm, shared;          /* granted */
+    BlkChild *next;                 /* of the parent's children */
+    BlkChild *next_user;            /* of the node's users */
+};
+
+typedef struct BlkDriver BlkDriver;
+struct BlkNode {
+    const BlkDriver *drv;
+    Session *session;
+    char *name;
+    char *filename;                 /* for messages and info; "" when there is none */
+    Json *options;                  /* as opened, for json: names and reopen */
+    unsigned flags;                 /* BLK_O_ */
+    unsigned refs;
+    BlkChild *children;
+    BlkChild *users;
+    BlkChild *file;                 /* shortcuts into children */
+    BlkChild *backing;
+    uint64_t size;                  /* atomic; kept by the driver */
+    uint32_t align;                 /* power of two; 1: any */
+    uint32_t mem_align;             /* of buffers */
+    unsigned perm, shared;          /* of all users together */
+    bool read_only;
+    unsigned zero_flags;            /* of BLK_FUA | BLK_MAY_UNMAP, those the driver's zeroes honours */
+    FiberMutex rmw;                 /* unaligned writes, one at a time */
+    unsigned writes_unaligned;      /* atomic: RMW in progress */
+    uint64_t write_gen;             /* atomic: counts changes, for flush */
+    uint64_t flush_gen;
+    void *state;                    /* of drv->state_size, zeroed */
+};
+
+/* ---- the row ---- */
+enum { BLK_DRV_PROTOCOL = 1, BLK_DRV_FORMAT = 2, BLK_DRV_FILTER = 4 };
+
+struct BlkDriver {
+    const char *name;
+    const char *help;
+    unsigned kind;
+    size_t state_size;
+    const OptKey *options;          /* beside the ones that all nodes have */
+    const char *prefix;             /* protocol: of file names, "nbd:" or "nbd://|nbd+unix://" separated by '|' */
+    bool needs_filename;
+
+    /* How sure are the first bytes of a file of this format: 0 to 100. */
+    int (*probe)(const uint8_t *buf, size_t len, const char *filename);
+    /* Protocol: options from a name behind its prefix (NULL: {"filename": name}). */
+    bool (*parse_filename)(const char *name, Json *options, Error **errp);
+
+    bool (*open)(BlkNode *n, Json *options, Error **errp);      /* opens children with blk_open_child(); sets size */
+    void (*close)(BlkNode *n);                                  /* children are closed by the layer, after */
+    /* Asks of a child for what users do with the node; NULL: by role. */
+    void (*child_perm)(BlkNode *n, BlkChild *c, unsigned perm, unsigned shared, unsigned *child_perm, unsigned *child_shared);
+    /* Locks of the host: take what is new (fail: as before), then drop the rest.  Not in a fiber. */
+    bool (*perm_prepare)(BlkNode *n, unsigned perm, unsigned shared, Error **errp);
+    void (*perm_commit)(BlkNode *n, unsigned perm, unsigned shared);
+    void (*perm_abort)(BlkNode *n);
+
+    int (*read)(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+    int (*write)(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+    int (*write_compressed)(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
+    int (*flush)(BlkNode *n);                   /* NULL: of the file child */
+    int (*discard)(BlkNode *n, uint64_t off, uint64_t len);     /* may do less; -ENOTSUP is fine */
+    int (*zeroes)(BlkNode *n, uint64_t off, uint64_t len, unsigned flags);  /* -ENOTSUP: the layer writes them */
+    int (*status)(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);  /* NULL: all data */
+    int (*copy)(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags);
+    bool (*resize)(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp);
+    int64_t (*allocated)(BlkNode *n);           /* bytes on the host's disk; NULL: of the file child */
+
+    /* ---- images ---- */
+    const OptKey *create_options;               /* in the order in which they are printed */
+    bool (*create)(Session *s, const char *filename, Json *options, Error **errp);
+    const struct BlkImageOps *image;            /* more of a format (block/image.h) */
+    bool has_backing;                           /* the format can name a backing file */
+    bool zero_init;                             /* a fresh image reads as zeroes */
+};
+#define BLK_DRIVER(row) ROW_IN_SECTION(blk_drivers, BlkDriver, row)
+
+const BlkDriver *blk_driver_find(const char *name);
+/* Sorted by name, NULL at the end; the array is the caller's. */
+const BlkDriver **blk_drivers(void);
+/* The driver that the bytes look like, "raw" when none. */
+const BlkDriver *blk_driver_probe(const uint8_t *buf, size_t len, const char *filename);
+
+/* ---- for a driver's open ---- */
+/* Open the child that options[name] describes (a name of a node, an object, or dotted), or `filename` when they say nothing. */
+BlkChild *blk_open_child(BlkNode *n, Json *options, const char *name, const char *filename, BlkRole role, unsigned flags, Error **errp);
+BlkChild *blk_attach_child(BlkNode *n, BlkNode *child, const char *name, BlkRole role, Error **errp);
+void blk_detach_child(BlkNode *n, BlkChild *c);
+/* A name relative to the folder of `base`, unless absolute or with a protocol; caller frees. */
+char *blk_path_combine(const char *base, const char *name);
+bool blk_path_has_protocol(const char *path);
+/* Ask again for permissions after node->read_only or the like changed. */
+bool blk_refresh_perms(BlkNode *n, Error **errp);
+void blk_node_resized(BlkNode *n, uint64_t size);       /* sets n->size and tells the users */
+
+/* ---- I/O between nodes (fiber only) ---- */
+int node_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+int node_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+int node_flush(BlkNode *n);
+int node_discard(BlkNode *n, uint64_t off, uint64_t len);
+int node_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags);
+int node_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);
+/* Of the chain from n down to (not including) base; NULL: to its end. */
+int node_status_chain(BlkNode *n, BlkNode *base, uint64_t off, uint64_t len, BlkExtent *out);
+int node_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags);
+bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp);
+static inline int node_pread(BlkNode *n, uint64_t off, void *buf, uint64_t len)
+{
+    return node_read(n, off, len, BLK_VEC1(buf, len), 0);
+}
+static inline int node_pwrite(BlkNode *n, uint64_t off, const void *buf, uint64_t len)
+{
+    return node_write(n, off, len, BLK_VEC1(buf, len), 0);
+}
+/* Read what may reach beyond the end: zeroes there. */
+int node_pread_padded(BlkNode *n, uint64_t off, void *buf, uint64_t len);
+/* Memory fit for direct I/O; free with free(). */
+void *blk_buffer(size_t len);
+/* Run fn in a fiber and wait, wherever this is called from: the bridge of all straight-line calls. */
+void blk_run(Loop *loop, FiberFn *fn, void *opaque);
+static inline uint64_t node_size(const BlkNode *n)
+{
+    return __atomic_load_n(&n->size, __ATOMIC_RELAXED);
+}
+
+#endif
