@@ -300,7 +300,7 @@ static bool socket_open(Chardev *c, const Json *opts, Error **errp)
     if (!s->addr || !options_fit(opts, s->server, errp)) {
         return false;
     }
-    where = socket_address_text(s->addr, false);
+    where = socket_address_text(s->addr, s->addr->kind != SOCKET_INET);
     s->text = s->addr->kind == SOCKET_INET ? g_strdup_printf("%s:%s%s", s->telnet ? "telnet" : "tcp", where, s->server ? ",server=on" : "")
                                            : g_strdup_printf("%s%s", where, s->server ? ",server=on" : "");
     disconnected_name(s);
