@@ -75,22 +75,31 @@ static uint64_t run_round(Machine *m, uint64_t budget)
     return longest;
 }
 
-/* Everybody sleeps and no deadline is near: until something comes from outside. */
+/* A bit that was set before `where` said "sleeping" has rung nobody. */
+static bool called(Machine *m)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < machine_ncpus(m); i++) {
+        Cpu *cpu = machine_cpu(m, i);
+
+        any |= (cpu_pending(cpu) & CPU_EXITS) || vcpu_can_run(cpu);
+        cpu_pending_clear(cpu, CPU_EXIT_KICK | CPU_EXIT_PAUSE);
+    }
+    return any;
+}
+
+/* Everybody sleeps and no timer is armed: until something comes from outside. */
 static void sleep_idle(Machine *m)
 {
     MachinePriv *p = m->priv;
     Cpu *first = machine_cpu(m, 0);
-    struct timespec ts;
 
     pthread_mutex_lock(&p->vcpu_lock);
     mark_all(m, VCPU_SLEEPING);
     pthread_cond_broadcast(&p->changed);
-    if (!p->quit && machine_may_run(first)) {
-        clock_gettime(CLOCK_REALTIME, &ts);
-        ts.tv_nsec += 10 * NS_PER_MS;           /* inputs are signalled too; this bounds what was missed */
-        ts.tv_sec += ts.tv_nsec / NS_PER_S;
-        ts.tv_nsec %= NS_PER_S;
-        pthread_cond_timedwait(&first->thread->cond, &p->vcpu_lock, &ts);
+    while (!p->quit && machine_may_run(first) && !called(m)) {
+        pthread_cond_wait(&first->thread->cond, &p->vcpu_lock);
     }
     pthread_mutex_unlock(&p->vcpu_lock);
 }

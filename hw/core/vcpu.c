@@ -60,10 +60,16 @@ void vcpu_control_fini(Machine *m)
 
 /* ---- pending and kicks ---- */
 
+/* The condition that this vCPU's thread waits on: under instruction-driven time one thread serves all. */
+static pthread_cond_t *cond_of(Cpu *cpu)
+{
+    return cpu->thread->exists ? &cpu->thread->cond : &machine_cpu(cpu->machine, 0)->thread->cond;
+}
+
 static void wake(Cpu *cpu)
 {
     pthread_mutex_lock(&control(cpu)->vcpu_lock);
-    pthread_cond_broadcast(&cpu->thread->cond);
+    pthread_cond_broadcast(cond_of(cpu));
     pthread_mutex_unlock(&control(cpu)->vcpu_lock);
 }
 
@@ -360,10 +366,7 @@ static void enqueue(Cpu *cpu, WorkItem *w)
 {
     g_queue_push_tail(&cpu->thread->work, w);
     __atomic_fetch_or(&cpu->pending, CPU_EXIT_WORK, __ATOMIC_SEQ_CST);
-    pthread_cond_broadcast(&cpu->thread->cond);
-    if (!cpu->thread->exists) {
-        pthread_cond_broadcast(&machine_cpu(cpu->machine, 0)->thread->cond);     /* ICOUNT: one thread for all */
-    }
+    pthread_cond_broadcast(cond_of(cpu));
 }
 
 void vcpu_run_on(Cpu *cpu, VcpuWork *fn, void *data)
