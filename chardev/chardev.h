@@ -86,6 +86,7 @@ void char_hang_up(CharFront *f);
 typedef struct CharHost {
     void (*quit)(void *opaque);
     void (*say)(void *opaque, const char *line);
+    void (*info)(void *opaque, const char *line);       /* on stderr, while an option is worked on */
     void *opaque;
     uint8_t escape;             /* of the mux; 1 is Ctrl-A */
     const char *no_stdio;       /* "-daemonize": why stdio is refused; NULL: it is not */

@@ -86,6 +86,9 @@ unsigned clock_icount_shift(const Clock *c);
 /* Instructions until the earliest deadline, at most `most`, 0 when one is due now. */
 uint64_t clock_icount_budget(Clock *c, uint64_t most);
 void clock_icount_advance(Clock *c, uint64_t insns);
+/* Instructions of the running slice that have retired so far and are not yet reported: clock_now() counts them.  The accelerator
+ * keeps it true when a routine may ask for the time; _advance() sets it to 0. */
+void clock_icount_progress(Clock *c, uint64_t insns);
 uint64_t clock_icount_total(const Clock *c);
 /* All vCPUs sleep: time goes to the next deadline; with `sleep` not before the host has waited as long.  False: no deadline. */
 bool clock_icount_idle(Clock *c, bool sleep);

@@ -13,11 +13,17 @@
  * cleared by who handles them.
  *
  * Stopping.  vcpu_pause_all() sets CPU_EXIT_PAUSE, kicks, and returns when every
- * vCPU is parked: at a block boundary, with its state in memory, in vcpu_park().
- * A vCPU that sleeps (WFI, powered off) or waits for a safepoint counts as
- * parked and does not run again before the resume.  Calls nest.  The caller
- * holds no device lock; a vCPU that calls it (a monitor command through an
- * MMIO handler) counts itself as parked.
+ * vCPU is parked: at a block boundary, with its state in memory.  One that
+ * sleeps (WFI, powered off) counts as parked and does not run again before the
+ * resume.  Calls nest and may come from several threads, but not from a vCPU's:
+ * there vcpu_exclusive() is the short form and machine_request() the long one.
+ * The caller holds no device lock.
+ *
+ * vcpu_exclusive() stops the others for one function; a vCPU that waits in it,
+ * or between vcpu_wait_begin and _end, counts as stopped for another's
+ * exclusive section, but not for a pause: it finishes its instruction first.
+ *
+ * The control lock is a leaf: has_work() is called under it and takes none.
  */
 #ifndef HW_CORE_CPU_H
 #define HW_CORE_CPU_H
@@ -207,7 +213,7 @@ typedef void VcpuWork(Cpu *cpu, void *data);
 void vcpu_run_on(Cpu *cpu, VcpuWork *fn, void *data);
 void vcpu_post(Cpu *cpu, VcpuWork *fn, void *data);
 /* fn once, with every other vCPU parked: page-crossing atomics, whole-cache flushes. Callable from a vCPU's thread between blocks or
- * from its slow path; no device lock held. */
+ * from its slow path, or from any other thread; no device lock held. */
 void vcpu_exclusive(Machine *m, void (*fn)(void *data), void *data);
 /* Around a wait for another thread on a vCPU's thread (not for device locks): meanwhile it counts as parked. */
 void vcpu_wait_begin(Cpu *cpu);

@@ -55,6 +55,7 @@ typedef struct RegAccess {
     const Reg *reg;
     unsigned index;             /* element of an array row */
     unsigned bank;              /* as the row's bank function said */
+    unsigned instance;          /* of the block */
     uint64_t old;               /* stored value before the write */
     uint64_t raw;               /* as the guest wrote it, in byte lanes, before masks */
     uint64_t lanes;             /* mask of the bytes that the access touches */
@@ -69,7 +70,8 @@ typedef struct RegAccess {
  * (for `wo` registers, which store nothing, the value as written less rsvd).
  * `read` replaces the stored value.  rsvd bits read as zero and ignore writes
  * (a guest that sets one is logged).  Narrow accesses read and write byte lanes;
- * the other lanes keep their value (0 in wo, w1c and w1s registers).
+ * the other lanes keep their value (0 in wo, virt, w1c and w1s registers).  An access that spans several rows or elements is made
+ * of one access to each, lowest first, so arrays of byte registers take word accesses.
  */
 struct Reg {
     const char *name;
@@ -91,6 +93,7 @@ struct Reg {
     unsigned (*bank)(Device *dev, const Reg *reg, MemAttrs attrs);     /* default with banks: attrs.cpu */
     uint64_t (*read)(Device *dev, const RegAccess *a);
     void (*written)(Device *dev, const RegAccess *a, uint64_t val);
+    const void *arg;            /* for handlers that serve several rows */
 };
 
 #define REG_AT(n, off, bytes, at_, ...) { .name = #n, .offset = off, .size = bytes, .at = at_, __VA_ARGS__ }
@@ -120,8 +123,11 @@ typedef struct RegBlock {
     uint8_t access_min, access_max;     /* what the bus lets through: others are device errors; 0: 1 and 8 */
     bool dma_target;
     MemEndian endian;
-    /* Instances behind each other, selected by offset / size (redistributors); the index is in RegAccess.bank with `bank` NULL. */
+    /* Instances behind each other, selected by offset / size (redistributors, contexts); RegAccess.instance says which.  With a
+     * base, `at` of the rows counts from element `instance` of the array that the pointer at this offset of the device points to. */
     uint32_t instances;
+    bool has_base;
+    uint32_t instance_base, instance_size;
 } RegBlock;
 
 typedef struct RegMap RegMap;

@@ -135,6 +135,7 @@ struct Machine {
     void *fw_cfg;                       /* Device of hw/nvram, or NULL */
     char *dumpdtb;                      /* write the tree and be done */
     GPtrArray *reset_hooks;
+    uint32_t next_device;
     struct MachinePriv *priv;
 };
 
