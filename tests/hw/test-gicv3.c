@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* GICv3 and ITS at their registers, with two processors that are only ports. */
-#include "bench-machine.h"
+#include "tests/hw/bench-machine.h"
 #include "hw/core/cpu.h"
 #include "hw/intc/gicv3-its.h"
 #include "hw/intc/gicv3.h"

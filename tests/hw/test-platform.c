@@ -2,7 +2,7 @@
 /* PL031, PL061, fw_cfg and CFI flash at their registers. */
 #include <string.h>
 
-#include "bench-machine.h"
+#include "tests/hw/bench-machine.h"
 #include "hw/block/cfi-flash.h"
 #include "hw/nvram/fw_cfg.h"
 #include "util/bswap.h"
