@@ -52,6 +52,7 @@ ALLOWED = {
 }
 for bus in BUSES:
     ALLOWED[bus] = BASE | {'io', 'memory', 'migration', 'hw/core'}
+ALLOWED['hw/virtio'] |= {'hw/pci'}     # PCI is one of its transports
 for target in TARGETS:
     ALLOWED[target] = BASE | {'tcg', 'memory', 'migration', 'hw/core', 'accel'}
 for folder, back_ends in CLASSES.items():

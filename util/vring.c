@@ -297,6 +297,7 @@ void vring_fill(Vring *vr, VringElem *e, uint32_t written)
 void vring_flush(Vring *vr)
 {
     if (vr->fill_elems && vring_usable(vr)) {
+        vr->fresh = true;
         if (vr->packed) {
             packed_flush(vr);
         } else {
@@ -331,9 +332,10 @@ VringElem *vring_remap(Vring *vr, uint16_t id, uint16_t ndesc, const uint64_t *a
 
 bool vring_should_notify(Vring *vr)
 {
-    if (!vring_usable(vr)) {
+    if (!vr->fresh || !vring_usable(vr)) {
         return false;
     }
+    vr->fresh = false;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* our used entries before their wish */
     return vr->packed ? packed_should_notify(vr) : split_should_notify(vr);
 }

@@ -58,6 +58,7 @@ typedef struct Vring {
     bool notify_off;                /* we asked the driver not to kick */
     /* filled and not yet flushed */
     uint16_t fill_desc, fill_elems, fill_flags;
+    bool fresh;                     /* something was returned since vring_should_notify */
     bool broken;
     const char *why;                /* constant text */
 } Vring;
@@ -102,7 +103,7 @@ void vring_flush(Vring *vr);
 /* Unmap and free without telling the driver (reset). */
 void vring_drop(Vring *vr, VringElem *e);
 
-/* After pushes: does the driver want an interrupt? */
+/* After pushes: does the driver want an interrupt for them? */
 bool vring_should_notify(Vring *vr);
 /* Ask for kicks or for silence.  After `on` look at the ring again (vring_empty). */
 void vring_set_kicks(Vring *vr, bool on);
