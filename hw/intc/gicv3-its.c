@@ -394,8 +394,7 @@ void gicv3_its_set_gic(Device *dev, Device *gic)
 
 static bool realize(Device *dev, Error **errp)
 {
-    g_assert(its(dev)->gic);                    /* the board's duty */
-    return true;
+    return its(dev)->gic || error_set(errp, "an ITS needs the GICv3 of its board; it can not be made alone");
 }
 
 static void reset_enter(Device *dev)

@@ -8,7 +8,7 @@ enum { CTLR_ENABLE_LPIS = 1, CTLR_CES = 2, WAKER_SLEEP = 2, WAKER_CHILDREN_ASLEE
 
 static GicCpu *cpu_at(Device *dev, const RegAccess *a)
 {
-    return &gicv3(dev)->cpu[a->bank];
+    return &gicv3(dev)->cpu[a->instance];
 }
 
 static uint64_t ctlr_read(Device *dev, const RegAccess *a)
@@ -36,9 +36,9 @@ static uint64_t typer_read(Device *dev, const RegAccess *a)
 {
     Gicv3 *s = gicv3(dev);
     GicCpu *c = cpu_at(dev, a);
-    bool last = a->bank == s->ncpu - 1 || a->bank + 1 == s->first_region;
+    bool last = a->instance == s->ncpu - 1 || a->instance + 1 == s->first_region;
 
-    return (uint64_t)c->affinity << 32 | 1u << 24 | (uint32_t)a->bank << 8 | last << 4 | s->has_lpi;
+    return (uint64_t)c->affinity << 32 | 1u << 24 | (uint32_t)a->instance << 8 | last << 4 | s->has_lpi;
 }
 
 static uint64_t waker_read(Device *dev, const RegAccess *a)

@@ -60,6 +60,7 @@ typedef struct A64Cpu {
     uint64_t excl_addr;         /* UINT64_MAX: none */
     uint64_t excl_val[2];
     uint32_t excl_size;
+    uint32_t excl_misses;       /* exclusive stores without a reservation in a row */
     uint32_t event;             /* WFE event register */
     /* ---- derived, not saved ---- */
     uint64_t features[(A64_FEAT_COUNT + 63) / 64];
@@ -156,6 +157,8 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_BTI      (1ull << 23)   /* SCTLR.BT of this EL */
 #define KEY_AHP      (1ull << 24)
 #define KEY_SS       (1ull << 25)   /* software step active */
+#define KEY_OPEN_EXCL (1ull << 26)  /* no closed forms of exclusives (trans-atomic.c) */
+#define KEY_TBI      (1ull << 27)   /* some branch targets may have a tag: TCR.TBI0 or TBI1 */
 
 enum { A64_MMU_CURRENT, A64_MMU_USER };     /* mmu indexes of the front end */
 

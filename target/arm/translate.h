@@ -24,7 +24,7 @@ enum {
     SLOT_SP = 31,
     SLOT_N, SLOT_Z, SLOT_C, SLOT_V,
     SLOT_V0 = 36,               /* 32 vectors, V128 */
-    SLOT_SYS = SLOT_V0 + 32,    /* some system registers, in the order of a64_slot_sysregs */
+    SLOT_SYS = SLOT_V0 + 32,    /* some system registers: target.c */
 };
 
 /* ---- runtime routines: rt.def, and rt-simd.def for FP and SIMD ---- */
@@ -50,7 +50,9 @@ typedef struct A64Dis {
     uint64_t key;
     int64_t off;            /* of this instruction from the page base */
     uint32_t insn;
+    unsigned ninsns;        /* translated before this one */
     bool done;              /* an END operation was emitted */
+    bool sp_checked;        /* SP is aligned to 16 from here on */
     A64CcKind cc;
     IrVal cc_a, cc_b, cc_res;
     /* an open LDXR in this block whose STXR would be a closed form */
@@ -103,6 +105,8 @@ IrVal base_get(A64Dis *d, unsigned rn);
 IrMem mem_desc(A64Dis *d, unsigned size);
 
 /* ---- leaving ---- */
+/* Codes of ir_raise beside ESR values (bit 32: the preferred return address is the next instruction). */
+enum { A64_RAISE_PC_ALIGN = -1, A64_RAISE_ODD_PC = -2 };
 void end_goto(A64Dis *d, int64_t disp);             /* to an offset from the page base */
 void end_mode(A64Dis *d);                           /* state that the key depends on changed: back to the run loop, next instruction */
 void raise_esr(A64Dis *d, uint32_t ec, uint32_t iss);       /* exception at this instruction */
@@ -114,6 +118,10 @@ void a64_translate(TransCtx *tc);
 extern bool (*const a64_trans[])(struct A64Dis *d, uint32_t insn);
 int a64_row_of(uint32_t insn);
 
-extern const uint16_t a64_slot_sysregs[];           /* A64SysRegId, ends with SR_COUNT */
+/* Slot of a system register that has one (SR_PLAIN), -1. */
+int a64_slot_of_sysreg(unsigned id);
+
+/* ---- pointer authentication: the result of AUT*, the pointer itself where the key is disabled ---- */
+IrVal pauth_aut(A64Dis *d, IrVal ptr, IrVal mod, unsigned key);
 
 #endif

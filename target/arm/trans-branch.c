@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* A64 branches: Arm ARM (DDI 0487), C4.1.94. */
+#include "target/arm/translate.h"
+
+bool trans_b(A64Dis *d, arg_b *a)
+{
+    end_goto(d, d->off + a->imm);
+    return true;
+}
+
+static void link(A64Dis *d)
+{
+    ir_push_ret(d->ir, d->off + 4);
+    gpr_set(d, 30, ir_pc(d->ir, d->off + 4));
+}
+
+bool trans_bl(A64Dis *d, arg_b *a)
+{
+    link(d);
+    end_goto(d, d->off + a->imm);
+    return true;
+}
+
+/* Conditional branches leave on the side; the block goes on behind them. */
+bool trans_cbz(A64Dis *d, arg_cbz *a)
+{
+    IrVal t = gpr_get(d, a->rt, a->sf);
+
+    ir_exit_if(d->ir, IR_EQ, t, ir_const(d->ir, ir_type(d->ir, t), 0), d->off + a->imm);
+    return true;
+}
+
+bool trans_cbnz(A64Dis *d, arg_cbz *a)
+{
+    IrVal t = gpr_get(d, a->rt, a->sf);
+
+    ir_exit_if(d->ir, IR_NE, t, ir_const(d->ir, ir_type(d->ir, t), 0), d->off + a->imm);
+    return true;
+}
+
+static bool test_bit(A64Dis *d, const arg_tbz *a, IrCond c)
+{
+    bool wide = a->bit >= 32;
+    IrVal t = gpr_get(d, a->rt, wide);
+
+    ir_exit_if(d->ir, c, t, wide ? ir_i64(d->ir, (int64_t)(1ull << a->bit)) : ir_i32(d->ir, (int32_t)(1u << a->bit)), d->off + a->imm);
+    return true;
+}
+
+bool trans_tbz(A64Dis *d, arg_tbz *a)
+{
+    return test_bit(d, a, IR_TSTEQ);
+}
+
+bool trans_tbnz(A64Dis *d, arg_tbz *a)
+{
+    return test_bit(d, a, IR_TSTNE);
+}
+
+bool trans_b_cond(A64Dis *d, arg_b_cond *a)
+{
+    A64Cond c;
+
+    if (a->cond >= 14) {
+        end_goto(d, d->off + a->imm);
+        return true;
+    }
+    c = cond_get(d, a->cond);
+    ir_exit_if(d->ir, c.c, c.a, c.b, d->off + a->imm);
+    return true;
+}
+
+static void indirect(A64Dis *d, IrVal target, unsigned hint)
+{
+    ir_jump(d->ir, target, hint);
+    d->done = true;
+}
+
+bool trans_br(A64Dis *d, arg_r *a)
+{
+    indirect(d, gpr_get(d, a->rn, true), IR_JUMP);
+    return true;
+}
+
+bool trans_blr(A64Dis *d, arg_r *a)
+{
+    IrVal target = gpr_get(d, a->rn, true);
+
+    link(d);
+    indirect(d, target, IR_JUMP);
+    return true;
+}
+
+bool trans_ret(A64Dis *d, arg_r *a)
+{
+    indirect(d, gpr_get(d, a->rn, true), IR_RET);
+    return true;
+}
+
+static void exception_return(A64Dis *d)
+{
+    ir_leave_to(d->ir, IR_LEAVE_MODE, ir_call(d->ir, RT_eret, IR_V(ir_get(d->ir, a64_slot_of_sysreg(SR_ELR_EL1)))));
+    d->done = true;
+}
+
+bool trans_eret(A64Dis *d, arg_none *a)
+{
+    if (!el1(d)) {
+        return false;
+    }
+    exception_return(d);
+    return true;
+}
+
+/* ---- with pointer authentication ---- */
+
+bool trans_braz(A64Dis *d, arg_brz *a)
+{
+    indirect(d, pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m), IR_JUMP);
+    return true;
+}
+
+bool trans_blraz(A64Dis *d, arg_brz *a)
+{
+    IrVal target = pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m);
+
+    link(d);
+    indirect(d, target, IR_JUMP);
+    return true;
+}
+
+bool trans_bra(A64Dis *d, arg_bra *a)
+{
+    indirect(d, pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m), IR_JUMP);
+    return true;
+}
+
+bool trans_blra(A64Dis *d, arg_bra *a)
+{
+    IrVal target = pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m);
+
+    link(d);
+    indirect(d, target, IR_JUMP);
+    return true;
+}
+
+bool trans_reta(A64Dis *d, arg_reta *a)
+{
+    indirect(d, pauth_aut(d, gpr_get(d, 30, true), gpr_get_sp(d, 31, true), a->m), IR_RET);
+    return true;
+}
+
+bool trans_ereta(A64Dis *d, arg_reta *a)
+{
+    IrVal elr;
+
+    if (!el1(d)) {
+        return false;
+    }
+    elr = pauth_aut(d, ir_get(d->ir, a64_slot_of_sysreg(SR_ELR_EL1)), gpr_get_sp(d, 31, true), a->m);
+    ir_leave_to(d->ir, IR_LEAVE_MODE, ir_call(d->ir, RT_eret, IR_V(elr)));
+    d->done = true;
+    return true;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* A64 scalar floating point: Arm ARM (DDI 0487), C4.1.96 "scalar floating-point" and C7.2. */
+#include "fpu/fp.h"
+#include "target/arm/trans-simd-priv.h"
+
+/* What the conversion routines take as imm (rt-fp-cvt.c). */
+enum { CURRENT = 7, EXACT = 8, UNSIGNED = 16 };
+
+/* ---- moves ---- */
+/* The bits of a scalar as an integer. */
+static IrVal bits_get(A64Dis *d, int size, int n)
+{
+    return ir_vget(d->ir, size == 3 ? IR_I64 : IR_I32, size, v_get(d, n), 0, false);
+}
+
+bool trans_fmov_s(A64Dis *d, arg_f_rr *a)
+{
+    if (simd_on(d)) {
+        f_set(d, a->rd, a->size == 1 ? bits_get(d, 1, a->rn) : f_get(d, a->size, a->rn));
+    }
+    return true;
+}
+
+static bool sign_op(A64Dis *d, const arg_f_rr *a, IrOpcode op)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (a->size == 1) {
+        v = bits_get(d, 1, a->rn);
+        v = op == OP_fabs ? ir_andi(d->ir, v, 0x7fff) : ir_xor(d->ir, v, ir_i32(d->ir, 0x8000));
+    } else {
+        v = ir_op1(d->ir, op, f_type(a->size), 0, 0, f_get(d, a->size, a->rn));
+    }
+    f_set(d, a->rd, v);
+    return true;
+}
+TRANS(fabs_s, f_rr, sign_op(d, a, OP_fabs))
+TRANS(fneg_s, f_rr, sign_op(d, a, OP_fneg))
+
+bool trans_fmov_to_g(A64Dis *d, arg_fcvt_gp *a)
+{
+    if (simd_on(d)) {
+        gpr_set(d, (unsigned)a->rd, bits_get(d, a->size, a->rn));
+    }
+    return true;
+}
+
+bool trans_fmov_from_g(A64Dis *d, arg_fcvt_gp *a)
+{
+    IrVal v;
+
+    if (simd_on(d)) {
+        v = gpr_get(d, (unsigned)a->rn, a->size == 3);
+        f_set(d, a->rd, a->size == 1 ? ir_andi(d->ir, v, 0xffff) : v);
+    }
+    return true;
+}
+
+bool trans_fmov_to_gh(A64Dis *d, arg_rn_rd *a)
+{
+    if (simd_on(d)) {
+        gpr_set(d, (unsigned)a->rd, ir_vget(d->ir, IR_I64, IR_E64, v_get(d, a->rn), 1, false));
+    }
+    return true;
+}
+
+bool trans_fmov_from_gh(A64Dis *d, arg_rn_rd *a)
+{
+    if (simd_on(d)) {
+        v_set(d, a->rd, ir_vset(d->ir, IR_E64, v_get(d, a->rd), 1, gpr_get(d, (unsigned)a->rn, true)));
+    }
+    return true;
+}
+
+bool trans_fcsel(A64Dis *d, arg_fcsel *a)
+{
+    IrVal n, m;
+    A64Cond c;
+
+    if (simd_on(d)) {
+        n = bits_get(d, a->size, a->rn);
+        m = bits_get(d, a->size, a->rm);
+        c = cond_get(d, (unsigned)a->cond);
+        f_set(d, a->rd, a->cond >= 14 ? n : ir_movcond(d->ir, c.c, c.a, c.b, n, m));
+    }
+    return true;
+}
+
+/* ---- arithmetic ---- */
+#define CALL3(name) TRANS(name##_s, f_rrr, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rm, 0, 0))
+#define CALL2(name) TRANS(name##_s, f_rr, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rn, 0, 0))
+#define CALL_PAIR(name) TRANS(name##_s, f_rr, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rn, 0, 0))
+
+static bool arith2(A64Dis *d, const arg_f_rrr *a, IrOpcode op, unsigned rt)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (f_inline(d, a->size)) {
+        f_set(d, a->rd, ir_fop2(d->ir, op, f_get(d, a->size, a->rn), f_get(d, a->size, a->rm)));
+    } else {
+        simd_call(d, rt, a->rd, a->rn, a->rm, RT_DESC(a->size, 1 << a->size, 0, 0));
+    }
+    return true;
+}
+#define ARITH2(name) TRANS(name##_s, f_rrr, arith2(d, a, OP_##name, RT_##name))
+ARITH2(fadd)
+ARITH2(fsub)
+ARITH2(fmul)
+ARITH2(fdiv)
+TRANS(fmax_s, f_rrr, arith2(d, a, OP_fmax, RT_fmax))
+TRANS(fmin_s, f_rrr, arith2(d, a, OP_fmin, RT_fmin))
+TRANS(fmaxnm_s, f_rrr, arith2(d, a, OP_fmaxnm, RT_fmaxnm))
+TRANS(fminnm_s, f_rrr, arith2(d, a, OP_fminnm, RT_fminnm))
+
+bool trans_fnmul_s(A64Dis *d, arg_f_rrr *a)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_s(d, RT_fnmul, a->size, a->rd, a->rn, a->rm, 0, 0);
+    }
+    v = ir_fop2(d->ir, OP_fmul, f_get(d, a->size, a->rn), f_get(d, a->size, a->rm));
+    f_set(d, a->rd, ir_op1(d->ir, OP_fneg, f_type(a->size), 0, 0, v));
+    return true;
+}
+
+bool trans_fsqrt_s(A64Dis *d, arg_f_rr *a)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_s(d, RT_fsqrt, a->size, a->rd, a->rn, a->rn, 0, 0);
+    }
+    f_set(d, a->rd, ir_op1(d->ir, OP_fsqrt, f_type(a->size), 0, 0, f_get(d, a->size, a->rn)));
+    return true;
+}
+
+static bool fused(A64Dis *d, const arg_f_rrrr *a, unsigned neg)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (f_inline(d, a->size)) {
+        f_set(d, a->rd, ir_op3(d->ir, OP_fma, f_type(a->size), (uint16_t)neg, 0, f_get(d, a->size, a->rn), f_get(d, a->size, a->rm), f_get(d, a->size, a->ra)));
+    } else {
+        ir_call(d->ir, RT_fmadd, IR_SIO(vslot((unsigned)a->rd)), IR_SIN(vslot((unsigned)a->rn)), IR_SIN(vslot((unsigned)a->rm)), IR_SIN(vslot((unsigned)a->ra)),
+                IR_V(ir_i64(d->ir, RT_DESC(a->size, 1 << a->size, neg, 0))));
+    }
+    return true;
+}
+TRANS(fmadd_s, f_rrrr, fused(d, a, 0))
+TRANS(fmsub_s, f_rrrr, fused(d, a, IR_FMA_NEG_PROD))
+TRANS(fnmadd_s, f_rrrr, fused(d, a, IR_FMA_NEG_PROD | IR_FMA_NEG_ADD))
+TRANS(fnmsub_s, f_rrrr, fused(d, a, IR_FMA_NEG_ADD))
+
+CALL3(fmulx)
+CALL3(fabd)
+CALL3(frecps)
+CALL3(frsqrts)
+CALL3(fcmeq)
+CALL3(fcmge)
+CALL3(fcmgt)
+CALL3(facge)
+CALL3(facgt)
+CALL2(fcmeq0)
+CALL2(fcmge0)
+CALL2(fcmgt0)
+CALL2(fcmle0)
+CALL2(fcmlt0)
+CALL2(frecpe)
+CALL2(frecpx)
+CALL2(frsqrte)
+CALL_PAIR(faddp)
+CALL_PAIR(fmaxp)
+CALL_PAIR(fminp)
+CALL_PAIR(fmaxnmp)
+CALL_PAIR(fminnmp)
+
+#define CALL_LANE(name) TRANS(name##_sx, f_rrx, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx))
+CALL_LANE(fmul)
+CALL_LANE(fmulx)
+CALL_LANE(fmla)
+CALL_LANE(fmls)
+
+/* ---- comparison ---- */
+static void compare(A64Dis *d, int size, int rn, int rm, bool zero, bool signal)
+{
+    IrVal v;
+
+    if (f_inline(d, size)) {
+        IrVal m = zero ? ir_vlow(d->ir, f_type(size), v_rep(d, 0)) : f_get(d, size, rm);
+
+        flags_set(d, ir_flags_fcmp(d->ir, f_get(d, size, rn), m, signal));
+        return;
+    }
+    v = ir_call(d->ir, RT_fcmp, IR_SIN(vslot((unsigned)rn)), IR_SIN(vslot((unsigned)rm)), IR_V(ir_i64(d->ir, RT_DESC(size, 1 << size, zero | signal << 1, 0))));
+    flags_from_nzcv(d, ir_shli(d->ir, v, 28));
+}
+
+bool trans_fcmp(A64Dis *d, arg_fcmp *a)
+{
+    if (simd_on(d)) {
+        compare(d, a->size, a->rn, a->rm, a->zero, a->signal);
+    }
+    return true;
+}
+
+/* FCCMP compares, and may raise, only where the condition holds. */
+bool trans_fccmp(A64Dis *d, arg_fccmp *a)
+{
+    IrVal v;
+    A64Cond c;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (a->cond >= 14) {
+        compare(d, a->size, a->rn, a->rm, false, a->signal);
+        return true;
+    }
+    c = cond_get(d, (unsigned)a->cond);
+    v = ir_call(d->ir, RT_fccmp, IR_SIN(vslot((unsigned)a->rn)), IR_SIN(vslot((unsigned)a->rm)),
+                IR_V(ir_i64(d->ir, RT_DESC(a->size, 1 << a->size, a->signal << 1, a->nzcv))), IR_V(ir_setcond(d->ir, IR_I64, c.c, c.a, c.b)));
+    flags_from_nzcv(d, ir_shli(d->ir, v, 28));
+    return true;
+}
+
+/* ---- rounding ---- */
+static bool round_int(A64Dis *d, const arg_f_rr *a, unsigned imm, IrRound r)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_s(d, RT_frint, a->size, a->rd, a->rn, a->rn, imm, 0);
+    }
+    f_set(d, a->rd, ir_op1(d->ir, OP_fround, f_type(a->size), (uint16_t)(r | (imm & EXACT ? IR_ROUND_EXACT : 0)), 0, f_get(d, a->size, a->rn)));
+    return true;
+}
+TRANS(frintn_s, f_rr, round_int(d, a, FPR_NEAREST, IR_RN))
+TRANS(frintp_s, f_rr, round_int(d, a, FPR_UP, IR_RP))
+TRANS(frintm_s, f_rr, round_int(d, a, FPR_DOWN, IR_RM))
+TRANS(frintz_s, f_rr, round_int(d, a, FPR_ZERO, IR_RZ))
+TRANS(frinta_s, f_rr, round_int(d, a, FPR_AWAY, IR_RA))
+TRANS(frintx_s, f_rr, round_int(d, a, CURRENT | EXACT, IR_RCUR))
+TRANS(frinti_s, f_rr, round_int(d, a, CURRENT, IR_RCUR))
+TRANS(frint32z_s, f_rr, simd_call_s(d, RT_frint_fit, a->size, a->rd, a->rn, a->rn, FPR_ZERO, 32))
+TRANS(frint32x_s, f_rr, simd_call_s(d, RT_frint_fit, a->size, a->rd, a->rn, a->rn, CURRENT, 32))
+TRANS(frint64z_s, f_rr, simd_call_s(d, RT_frint_fit, a->size, a->rd, a->rn, a->rn, FPR_ZERO, 64))
+TRANS(frint64x_s, f_rr, simd_call_s(d, RT_frint_fit, a->size, a->rd, a->rn, a->rn, CURRENT, 64))
+
+/* ---- between formats ---- */
+bool trans_fcvt_s(A64Dis *d, arg_fcvt *a)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (f_inline(d, a->size) && f_inline(d, a->to)) {
+        f_set(d, a->rd, ir_op1(d->ir, OP_fcvt, f_type(a->to), 0, 0, f_get(d, a->size, a->rn)));
+    } else {
+        simd_call(d, RT_fcvt, a->rd, a->rn, a->rn, RT_DESC(a->size, 16, a->to, 0));
+    }
+    return true;
+}
+TRANS(bfcvt_s, rn_rd, !simd_on(d) || (simd_call(d, RT_fcvtn, a->rd, a->rn, a->rn, RT_DESC(1, 2, 2, 0)), true))
+TRANS(fcvtxn_s, f_rr, simd_call_s(d, RT_fcvtn, 2, a->rd, a->rn, a->rn, 1, 0))
+
+/* ---- to and from integers ---- */
+static const uint8_t ir_round[] = { [FPR_NEAREST] = IR_RN, [FPR_UP] = IR_RP, [FPR_DOWN] = IR_RM, [FPR_ZERO] = IR_RZ, [FPR_AWAY] = IR_RA };
+
+static bool to_gpr(A64Dis *d, int size, int sf, int rd, int rn, unsigned imm, unsigned fbits)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (f_inline(d, size)) {
+        v = ir_op1(d->ir, OP_f2i, sf ? IR_I64 : IR_I32, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), fbits, f_get(d, size, rn));
+    } else {
+        v = ir_call(d->ir, RT_fcvt_gp, IR_SIN(vslot((unsigned)rn)), IR_V(ir_i64(d->ir, RT_DESC(size, 1 << size, imm, (sf ? 64u : 32u) << 8 | fbits))));
+    }
+    gpr_set(d, (unsigned)rd, v);
+    return true;
+}
+#define TO_GPR(name, imm) TRANS(name##_g, fcvt_gp, to_gpr(d, a->size, a->sf, a->rd, a->rn, imm, 0))
+TO_GPR(fcvtns, FPR_NEAREST)
+TO_GPR(fcvtnu, FPR_NEAREST | UNSIGNED)
+TO_GPR(fcvtps, FPR_UP)
+TO_GPR(fcvtpu, FPR_UP | UNSIGNED)
+TO_GPR(fcvtms, FPR_DOWN)
+TO_GPR(fcvtmu, FPR_DOWN | UNSIGNED)
+TO_GPR(fcvtzs, FPR_ZERO)
+TO_GPR(fcvtzu, FPR_ZERO | UNSIGNED)
+TO_GPR(fcvtas, FPR_AWAY)
+TO_GPR(fcvtau, FPR_AWAY | UNSIGNED)
+TRANS(fcvtzs_gf, fcvt_fix, to_gpr(d, a->size, a->sf, a->rd, a->rn, FPR_ZERO, (unsigned)a->scale))
+TRANS(fcvtzu_gf, fcvt_fix, to_gpr(d, a->size, a->sf, a->rd, a->rn, FPR_ZERO | UNSIGNED, (unsigned)a->scale))
+
+static bool from_gpr(A64Dis *d, int size, int sf, int rd, int rn, unsigned imm, unsigned fbits)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    v = gpr_get(d, (unsigned)rn, sf);
+    if (f_inline(d, size)) {
+        f_set(d, rd, ir_op1(d->ir, OP_i2f, f_type(size), imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, fbits, v));
+        return true;
+    }
+    v = sf ? v : imm & UNSIGNED ? ir_zext(d->ir, v) : ir_sext(d->ir, v);
+    ir_call(d->ir, RT_cvtf_gp, IR_SOUT(vslot((unsigned)rd)), IR_V(v), IR_V(ir_i64(d->ir, RT_DESC(size, 1 << size, imm, fbits))));
+    return true;
+}
+TRANS(scvtf_g, fcvt_gp, from_gpr(d, a->size, a->sf, a->rd, a->rn, 0, 0))
+TRANS(ucvtf_g, fcvt_gp, from_gpr(d, a->size, a->sf, a->rd, a->rn, UNSIGNED, 0))
+TRANS(scvtf_gf, fcvt_fix, from_gpr(d, a->size, a->sf, a->rd, a->rn, 0, (unsigned)a->scale))
+TRANS(ucvtf_gf, fcvt_fix, from_gpr(d, a->size, a->sf, a->rd, a->rn, UNSIGNED, (unsigned)a->scale))
+
+bool trans_fjcvtzs(A64Dis *d, arg_rn_rd *a)
+{
+    IrVal v;
+
+    if (simd_on(d)) {
+        v = ir_call(d->ir, RT_fjcvtzs, IR_SIN(vslot((unsigned)a->rn)));
+        flags_from_nzcv(d, ir_shli(d->ir, ir_shri(d->ir, v, 32), 30));
+        gpr_set(d, (unsigned)a->rd, ir_trunc(d->ir, v));
+    }
+    return true;
+}
+
+/* ---- scalar forms of the vector chapter ---- */
+#define CVT_S(name, rt, imm) TRANS(name##_s, f_rr, simd_call_s(d, rt, a->size, a->rd, a->rn, a->rn, imm, 0))
+CVT_S(fcvtns, RT_fcvt_int, FPR_NEAREST)
+CVT_S(fcvtnu, RT_fcvt_int, FPR_NEAREST | UNSIGNED)
+CVT_S(fcvtps, RT_fcvt_int, FPR_UP)
+CVT_S(fcvtpu, RT_fcvt_int, FPR_UP | UNSIGNED)
+CVT_S(fcvtms, RT_fcvt_int, FPR_DOWN)
+CVT_S(fcvtmu, RT_fcvt_int, FPR_DOWN | UNSIGNED)
+CVT_S(fcvtzs, RT_fcvt_int, FPR_ZERO)
+CVT_S(fcvtzu, RT_fcvt_int, FPR_ZERO | UNSIGNED)
+CVT_S(fcvtas, RT_fcvt_int, FPR_AWAY)
+CVT_S(fcvtau, RT_fcvt_int, FPR_AWAY | UNSIGNED)
+CVT_S(scvtf, RT_cvtf_int, 0)
+CVT_S(ucvtf, RT_cvtf_int, UNSIGNED)
+TRANS(fcvtzs_sf, f_rri, simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, FPR_ZERO, (unsigned)a->imm))
+TRANS(fcvtzu_sf, f_rri, simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, FPR_ZERO | UNSIGNED, (unsigned)a->imm))
+TRANS(scvtf_sf, f_rri, simd_call_s(d, RT_cvtf_int, a->size, a->rd, a->rn, a->rn, 0, (unsigned)a->imm))
+TRANS(ucvtf_sf, f_rri, simd_call_s(d, RT_cvtf_int, a->size, a->rd, a->rn, a->rn, UNSIGNED, (unsigned)a->imm))

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* A64 loads and stores of SIMD and floating-point registers: Arm ARM (DDI 0487), C4.1.97. */
+#include "target/arm/trans-mem.h"
+
+/* Only the low 1 << sz bytes of a register are stored; a load clears the rest. */
+static void vec_store(A64Dis *d, unsigned rt, unsigned sz, IrVal addr, IrMem m)
+{
+    IrBlock *b = d->ir;
+    IrVal v = ir_get(b, vslot(rt));
+
+    if (sz == 4) {
+        ir_st(b, addr, v, m);
+    } else {
+        ir_st(b, addr, ir_vget(b, sz == 3 ? IR_I64 : IR_I32, sz, v, 0, false), m);
+    }
+}
+
+static IrVal vec_load(A64Dis *d, unsigned sz, IrVal addr, IrMem m)
+{
+    IrBlock *b = d->ir;
+
+    if (sz == 4) {
+        return ir_ld(b, IR_V128, addr, m);
+    }
+    return ir_vzext(b, IR_V128, ir_ld(b, sz == 3 ? IR_I64 : IR_I32, addr, m));
+}
+
+bool trans_str_f(A64Dis *d, arg_ldst_f *a)
+{
+    if (fp_enabled(d)) {
+        vec_store(d, a->rt, a->sz, mem_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz));
+        mem_writeback(d, a->rn, a->imm, a->w);
+    }
+    return true;
+}
+
+bool trans_ldr_f(A64Dis *d, arg_ldst_f *a)
+{
+    if (fp_enabled(d)) {
+        IrVal v = vec_load(d, a->sz, mem_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz));
+
+        mem_writeback(d, a->rn, a->imm, a->w);
+        ir_set(d->ir, vslot(a->rt), v);
+    }
+    return true;
+}
+
+bool trans_str_fr(A64Dis *d, arg_ldst_fr *a)
+{
+    if (fp_enabled(d)) {
+        vec_store(d, a->rt, a->sz, mem_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0), mem_desc(d, a->sz));
+    }
+    return true;
+}
+
+bool trans_ldr_fr(A64Dis *d, arg_ldst_fr *a)
+{
+    if (fp_enabled(d)) {
+        ir_set(d->ir, vslot(a->rt), vec_load(d, a->sz, mem_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0), mem_desc(d, a->sz)));
+    }
+    return true;
+}
+
+bool trans_ldr_lit_f(A64Dis *d, arg_ldlit *a)
+{
+    if (fp_enabled(d)) {
+        ir_set(d->ir, vslot(a->rt), vec_load(d, a->sz, ir_pc(d->ir, d->off + a->imm), mem_desc(d, a->sz)));
+    }
+    return true;
+}
+
+bool trans_stp_f(A64Dis *d, arg_ldstp *a)
+{
+    IrBlock *b = d->ir;
+    IrVal addr, lo, hi;
+
+    if (!fp_enabled(d)) {
+        return true;
+    }
+    addr = mem_addr(d, a->rn, a->imm, a->p);
+    lo = ir_get(b, vslot(a->rt));
+    hi = ir_get(b, vslot(a->rt2));
+    if (a->sz < 4) {
+        lo = ir_vget(b, a->sz == 3 ? IR_I64 : IR_I32, a->sz, lo, 0, false);
+        hi = ir_vget(b, a->sz == 3 ? IR_I64 : IR_I32, a->sz, hi, 0, false);
+    }
+    ir_st2(b, addr, lo, hi, mem_desc(d, a->sz));
+    mem_writeback(d, a->rn, a->imm, a->w);
+    return true;
+}
+
+bool trans_ldp_f(A64Dis *d, arg_ldstp *a)
+{
+    IrBlock *b = d->ir;
+    IrVal lo, hi;
+
+    if (!fp_enabled(d)) {
+        return true;
+    }
+    ir_ld2(b, a->sz == 4 ? IR_V128 : a->sz == 3 ? IR_I64 : IR_I32, mem_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz), &lo, &hi);
+    if (a->sz < 4) {
+        lo = ir_vzext(b, IR_V128, lo);
+        hi = ir_vzext(b, IR_V128, hi);
+    }
+    mem_writeback(d, a->rn, a->imm, a->w);
+    ir_set(b, vslot(a->rt), lo);
+    ir_set(b, vslot(a->rt2), hi);
+    return true;
+}
+
+/* ---- structures ---- */
+
+static void structure_writeback(A64Dis *d, unsigned rn, unsigned rm, bool post, unsigned bytes)
+{
+    if (post) {
+        d->sp_checked = d->sp_checked && (rn != 31 || (rm == 31 && bytes % 16 == 0));
+        gpr_set_sp(d, rn, rm == 31 ? ir_addi(d->ir, gpr_get_sp(d, rn, true), bytes) : ir_add(d->ir, gpr_get_sp(d, rn, true), gpr_get(d, rm, true)));
+    }
+}
+
+/* Alignment is that of an element; with SCTLR.A off there is none to check. */
+static IrMem element_desc(A64Dis *d, unsigned size)
+{
+    return mem_desc(d, size);
+}
+
+static IrMem wide_desc(A64Dis *d, unsigned access, unsigned elem)
+{
+    return (mem_desc(d, access) & ~IR_MEM_ALIGN(7)) | (d->key & KEY_ALIGN ? IR_MEM_ALIGN(elem) : 0);
+}
+
+/* LD1 and ST1 of whole registers: memory order is register order when data are little-endian. */
+static bool plain_registers(const A64Dis *d, const arg_ldstn *a)
+{
+    return a->n == 1 && (a->size == 0 || !(d->key & KEY_BE));
+}
+
+static IrMem no_be(IrMem m)
+{
+    return m & ~IR_MEM_BE;
+}
+
+bool trans_stn(A64Dis *d, arg_ldstn *a)
+{
+    IrBlock *b = d->ir;
+    unsigned bytes = a->q ? 16 : 8, lanes = bytes >> a->size;
+    IrVal base;
+
+    if (!fp_enabled(d)) {
+        return true;
+    }
+    base = base_get(d, a->rn);
+    if (a->regs * bytes > 8) {
+        ir_probe(b, base, a->regs * bytes, true, element_desc(d, a->size));
+    }
+    for (int i = 0; i < a->regs && plain_registers(d, a); i++) {
+        vec_store(d, (a->rt + i) & 31, a->q ? 4 : 3, ir_addi(b, base, i * bytes), no_be(wide_desc(d, a->q ? 4 : 3, a->size)));
+    }
+    for (unsigned e = 0; e < lanes && !plain_registers(d, a); e++) {
+        for (int r = 0; r < a->regs; r++) {
+            unsigned at = a->n == 1 ? r * bytes + (e << a->size) : (e * a->n + r) << a->size;
+            IrVal v = ir_vget(b, a->size == 3 ? IR_I64 : IR_I32, a->size, ir_get(b, vslot((a->rt + r) & 31)), e, false);
+
+            ir_st(b, ir_addi(b, base, at), v, element_desc(d, a->size));
+        }
+    }
+    structure_writeback(d, a->rn, a->rm, a->post, a->regs * bytes);
+    return true;
+}
+
+bool trans_ldn(A64Dis *d, arg_ldstn *a)
+{
+    IrBlock *b = d->ir;
+    unsigned bytes = a->q ? 16 : 8, lanes = bytes >> a->size;
+    IrVal base, v[4];
+
+    if (!fp_enabled(d)) {
+        return true;
+    }
+    base = base_get(d, a->rn);
+    if (plain_registers(d, a)) {
+        for (int i = 0; i < a->regs; i++) {
+            v[i] = vec_load(d, a->q ? 4 : 3, ir_addi(b, base, i * bytes), no_be(wide_desc(d, a->q ? 4 : 3, a->size)));
+        }
+    } else {
+        for (int r = 0; r < a->regs; r++) {
+            v[r] = ir_vconst(b, IR_V128, 0);
+        }
+        for (unsigned e = 0; e < lanes; e++) {
+            for (int r = 0; r < a->regs; r++) {
+                unsigned at = a->n == 1 ? r * bytes + (e << a->size) : (e * a->n + r) << a->size;
+
+                v[r] = ir_vset(b, a->size, v[r], e, ir_ld(b, a->size == 3 ? IR_I64 : IR_I32, ir_addi(b, base, at), element_desc(d, a->size)));
+            }
+        }
+    }
+    structure_writeback(d, a->rn, a->rm, a->post, a->regs * bytes);
+    for (int r = 0; r < a->regs; r++) {
+        ir_set(b, vslot((a->rt + r) & 31), v[r]);
+    }
+    return true;
+}
+
+bool trans_st_lane(A64Dis *d, arg_ldst1 *a)
+{
+    IrBlock *b = d->ir;
+    IrVal base;
+
+    if (!fp_enabled(d)) {
+        return true;
+    }
+    base = base_get(d, a->rn);
+    if (a->n > 1) {
+        ir_probe(b, base, a->n << a->size, true, element_desc(d, a->size));
+    }
+    for (int r = 0; r < a->n; r++) {
+        IrVal v = ir_vget(b, a->size == 3 ? IR_I64 : IR_I32, a->size, ir_get(b, vslot((a->rt + r) & 31)), a->idx, false);
+
+        ir_st(b, ir_addi(b, base, r << a->size), v, element_desc(d, a->size));
+    }
+    structure_writeback(d, a->rn, a->rm, a->post, a->n << a->size);
+    return true;
+}
+
+bool trans_ld_lane(A64Dis *d, arg_ldst1 *a)
+{
+    IrBlock *b = d->ir;
+    IrVal base, v[4];
+
+    if (!fp_enabled(d)) {
+        return true;
+    }
+    base = base_get(d, a->rn);
+    for (int r = 0; r < a->n; r++) {
+        v[r] = ir_ld(b, a->size == 3 ? IR_I64 : IR_I32, ir_addi(b, base, r << a->size), element_desc(d, a->size));
+    }
+    structure_writeback(d, a->rn, a->rm, a->post, a->n << a->size);
+    for (int r = 0; r < a->n; r++) {
+        unsigned slot = vslot((a->rt + r) & 31);
+
+        ir_set(b, slot, ir_vset(b, a->size, ir_get(b, slot), a->idx, v[r]));
+    }
+    return true;
+}
+
+bool trans_ldn_r(A64Dis *d, arg_ldr_dup *a)
+{
+    IrBlock *b = d->ir;
+    IrVal base, v[4];
+
+    if (!fp_enabled(d)) {
+        return true;
+    }
+    base = base_get(d, a->rn);
+    for (int r = 0; r < a->n; r++) {
+        v[r] = ir_ld(b, a->size == 3 ? IR_I64 : IR_I32, ir_addi(b, base, r << a->size), element_desc(d, a->size));
+    }
+    structure_writeback(d, a->rn, a->rm, a->post, a->n << a->size);
+    for (int r = 0; r < a->n; r++) {
+        IrVal dup = ir_vdup(b, IR_V128, a->size, v[r]);
+
+        ir_set(b, vslot((a->rt + r) & 31), a->q ? dup : ir_vzext(b, IR_V128, dup));
+    }
+    return true;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* A64 Advanced SIMD floating point: Arm ARM (DDI 0487), C4.1.96 and C7.2. */
+#include "fpu/fp.h"
+#include "target/arm/trans-simd-priv.h"
+
+enum { CURRENT = 7, EXACT = 8, UNSIGNED = 16 };     /* imm of the conversion routines (rt-fp-cvt.c) */
+
+/* Garbage above a 64-bit operand must not raise: both halves are made the same. */
+static IrVal operand(A64Dis *d, int q, int n)
+{
+    IrVal v = v_get(d, n);
+
+    return q ? v : v_join(d, v, v);
+}
+
+static bool arith2(A64Dis *d, const arg_v_rrr *a, IrOpcode op, unsigned rt)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (f_inline(d, a->size)) {
+        v_put(d, a->rd, a->q, ir_v2(d->ir, op, a->size, 0, operand(d, a->q, a->rn), operand(d, a->q, a->rm)));
+    } else {
+        simd_call(d, rt, a->rd, a->rn, a->rm, RT_DESC(a->size, a->q ? 16 : 8, 0, 0));
+    }
+    return true;
+}
+TRANS(fadd_v, v_rrr, arith2(d, a, OP_vfadd, RT_fadd))
+TRANS(fsub_v, v_rrr, arith2(d, a, OP_vfsub, RT_fsub))
+TRANS(fmul_v, v_rrr, arith2(d, a, OP_vfmul, RT_fmul))
+TRANS(fdiv_v, v_rrr, arith2(d, a, OP_vfdiv, RT_fdiv))
+TRANS(fmax_v, v_rrr, arith2(d, a, OP_vfmax, RT_fmax))
+TRANS(fmin_v, v_rrr, arith2(d, a, OP_vfmin, RT_fmin))
+
+static bool fused(A64Dis *d, const arg_v_rrr *a, unsigned neg, unsigned rt)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (f_inline(d, a->size)) {
+        v_put(d, a->rd, a->q, ir_v3(d->ir, OP_vfma, a->size, neg, operand(d, a->q, a->rn), operand(d, a->q, a->rm), operand(d, a->q, a->rd)));
+    } else {
+        simd_call(d, rt, a->rd, a->rn, a->rm, RT_DESC(a->size, a->q ? 16 : 8, 0, 0));
+    }
+    return true;
+}
+TRANS(fmla_v, v_rrr, fused(d, a, 0, RT_fmla))
+TRANS(fmls_v, v_rrr, fused(d, a, IR_FMA_NEG_PROD, RT_fmls))
+
+static bool by_lane(A64Dis *d, const arg_v_rrx *a, bool fma, unsigned neg, unsigned rt)
+{
+    IrVal n, m;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        simd_call(d, rt, a->rd, a->rn, a->rm, RT_DESC(a->size, a->q ? 16 : 8, 0, 1 + (unsigned)a->idx));
+        return true;
+    }
+    n = operand(d, a->q, a->rn);
+    m = ir_v1(d->ir, OP_vduplane, a->size, a->idx, v_get(d, a->rm));
+    v_put(d, a->rd, a->q, fma ? ir_v3(d->ir, OP_vfma, a->size, neg, n, m, operand(d, a->q, a->rd)) : ir_v2(d->ir, OP_vfmul, a->size, 0, n, m));
+    return true;
+}
+TRANS(fmul_vx, v_rrx, by_lane(d, a, false, 0, RT_fmul))
+TRANS(fmla_vx, v_rrx, by_lane(d, a, true, 0, RT_fmla))
+TRANS(fmls_vx, v_rrx, by_lane(d, a, true, IR_FMA_NEG_PROD, RT_fmls))
+
+static bool sqrt_v(A64Dis *d, const arg_v_rr *a)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, RT_fsqrt, a->size, a->q, a->rd, a->rn, a->rn, 0, 0);
+    }
+    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vfsqrt, a->size, 0, operand(d, a->q, a->rn)));
+    return true;
+}
+TRANS(fsqrt_v, v_rr, sqrt_v(d, a))
+
+/* ---- sign ---- */
+static bool sign_op(A64Dis *d, const arg_v_rr *a, IrOpcode op)
+{
+    uint64_t sign = rep_of(a->size, 1ull << ((8 << a->size) - 1));
+
+    if (simd_on(d)) {
+        v_put(d, a->rd, a->q, ir_v2(d->ir, op, IR_E64, 0, v_get(d, a->rn), v_rep(d, sign)));
+    }
+    return true;
+}
+TRANS(fabs_v, v_rr, sign_op(d, a, OP_vandc))
+TRANS(fneg_v, v_rr, sign_op(d, a, OP_vxor))
+
+/* ---- comparison ---- */
+static bool cmp(A64Dis *d, int size, int q, int rd, IrVal x, IrVal y, IrFCond c)
+{
+    v_put(d, rd, q, ir_v2(d->ir, OP_vfcmp, size, c, x, y));
+    return true;
+}
+
+static bool cmp2(A64Dis *d, const arg_v_rrr *a, IrFCond c, unsigned rt)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
+    }
+    return cmp(d, a->size, a->q, a->rd, operand(d, a->q, a->rn), operand(d, a->q, a->rm), c);
+}
+
+static bool cmp0(A64Dis *d, const arg_v_rr *a, IrFCond c, unsigned rt)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rn, 0, 0);
+    }
+    return cmp(d, a->size, a->q, a->rd, operand(d, a->q, a->rn), v_rep(d, 0), c);
+}
+TRANS(fcmeq_v, v_rrr, cmp2(d, a, IR_FEQ, RT_fcmeq))
+TRANS(fcmge_v, v_rrr, cmp2(d, a, IR_FGE_O | IR_FCMP_SIGNAL, RT_fcmge))
+TRANS(fcmgt_v, v_rrr, cmp2(d, a, IR_FGT_O | IR_FCMP_SIGNAL, RT_fcmgt))
+TRANS(fcmeq0_v, v_rr, cmp0(d, a, IR_FEQ, RT_fcmeq0))
+TRANS(fcmge0_v, v_rr, cmp0(d, a, IR_FGE_O | IR_FCMP_SIGNAL, RT_fcmge0))
+TRANS(fcmgt0_v, v_rr, cmp0(d, a, IR_FGT_O | IR_FCMP_SIGNAL, RT_fcmgt0))
+TRANS(fcmle0_v, v_rr, cmp0(d, a, IR_FLE_O | IR_FCMP_SIGNAL, RT_fcmle0))
+TRANS(fcmlt0_v, v_rr, cmp0(d, a, IR_FLT_O | IR_FCMP_SIGNAL, RT_fcmlt0))
+
+/* ---- routines ---- */
+#define CALL3(name) TRANS(name##_v, v_rrr, simd_call_v(d, RT_##name, a->size, a->q, a->rd, a->rn, a->rm, 0, 0))
+#define CALL2(name) TRANS(name##_v, v_rr, simd_call_v(d, RT_##name, a->size, a->q, a->rd, a->rn, a->rn, 0, 0))
+CALL3(fmaxnm)
+CALL3(fminnm)
+CALL3(fmulx)
+CALL3(fabd)
+CALL3(frecps)
+CALL3(frsqrts)
+CALL3(facge)
+CALL3(facgt)
+CALL3(faddp)
+CALL3(fmaxp)
+CALL3(fminp)
+CALL3(fmaxnmp)
+CALL3(fminnmp)
+CALL2(frecpe)
+CALL2(frsqrte)
+CALL2(urecpe)
+CALL2(ursqrte)
+TRANS(fmulx_vx, v_rrx, simd_call_v(d, RT_fmulx, a->size, a->q, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx))
+
+#define ACROSS(name) TRANS(name##_v, v_rr, simd_call_v(d, RT_##name, a->size, 1, a->rd, a->rn, a->rn, 0, a->q ? 16 : 8))
+ACROSS(fmaxv)
+ACROSS(fminv)
+ACROSS(fmaxnmv)
+ACROSS(fminnmv)
+
+/* ---- rounding and conversion ---- */
+#define CVT(name, rt, imm, x) TRANS(name##_v, v_rr, simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rn, imm, x))
+CVT(frintn, RT_frint, FPR_NEAREST, 0)
+CVT(frintp, RT_frint, FPR_UP, 0)
+CVT(frintm, RT_frint, FPR_DOWN, 0)
+CVT(frintz, RT_frint, FPR_ZERO, 0)
+CVT(frinta, RT_frint, FPR_AWAY, 0)
+CVT(frintx, RT_frint, CURRENT | EXACT, 0)
+CVT(frinti, RT_frint, CURRENT, 0)
+CVT(frint32z, RT_frint_fit, FPR_ZERO, 32)
+CVT(frint32x, RT_frint_fit, CURRENT, 32)
+CVT(frint64z, RT_frint_fit, FPR_ZERO, 64)
+CVT(frint64x, RT_frint_fit, CURRENT, 64)
+CVT(fcvtns, RT_fcvt_int, FPR_NEAREST, 0)
+CVT(fcvtnu, RT_fcvt_int, FPR_NEAREST | UNSIGNED, 0)
+CVT(fcvtps, RT_fcvt_int, FPR_UP, 0)
+CVT(fcvtpu, RT_fcvt_int, FPR_UP | UNSIGNED, 0)
+CVT(fcvtms, RT_fcvt_int, FPR_DOWN, 0)
+CVT(fcvtmu, RT_fcvt_int, FPR_DOWN | UNSIGNED, 0)
+CVT(fcvtzs, RT_fcvt_int, FPR_ZERO, 0)
+CVT(fcvtzu, RT_fcvt_int, FPR_ZERO | UNSIGNED, 0)
+CVT(fcvtas, RT_fcvt_int, FPR_AWAY, 0)
+CVT(fcvtau, RT_fcvt_int, FPR_AWAY | UNSIGNED, 0)
+CVT(scvtf, RT_cvtf_int, 0, 0)
+CVT(ucvtf, RT_cvtf_int, UNSIGNED, 0)
+TRANS(fcvtzs_vf, v_rri, simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, FPR_ZERO, (unsigned)a->imm))
+TRANS(fcvtzu_vf, v_rri, simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, FPR_ZERO | UNSIGNED, (unsigned)a->imm))
+TRANS(scvtf_vf, v_rri, simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, 0, (unsigned)a->imm))
+TRANS(ucvtf_vf, v_rri, simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, UNSIGNED, (unsigned)a->imm))
+TRANS(fcvtl_v, v_rr, simd_call_v(d, RT_fcvtl, a->size, 1, a->rd, a->rn, a->rn, a->q ? 8u >> a->size : 0, 0))
+TRANS(fcvtn_v, v_rr, simd_call_v(d, RT_fcvtn, a->size, 0, a->rd, a->rn, a->rn, 0, (unsigned)a->q))
+TRANS(fcvtxn_v, v_rr, simd_call_v(d, RT_fcvtn, 2, 0, a->rd, a->rn, a->rn, 1, (unsigned)a->q))
+TRANS(bfcvtn_v, v_rr, simd_call_v(d, RT_fcvtn, 1, 0, a->rd, a->rn, a->rn, 2, (unsigned)a->q))
+
+/* ---- mixed width, complex, bfloat ---- */
+TRANS(fmlal_v, fmlal, simd_call_v(d, RT_fmlal, 1, a->q, a->rd, a->rn, a->rm, (unsigned)a->sub | (a->high ? (a->q ? 8u : 4u) : 0), 0))
+TRANS(fmlal_vx, fmlal_vx, simd_call_v(d, RT_fmlal, 1, a->q, a->rd, a->rn, a->rm, (unsigned)a->sub | (a->high ? (a->q ? 8u : 4u) : 0), 1 + (unsigned)a->idx))
+TRANS(fcadd_v, fcmla, simd_call_v(d, RT_fcadd, a->size, a->q, a->rd, a->rn, a->rm, (unsigned)a->rot, 0))
+TRANS(fcmla_v, fcmla, simd_call_v(d, RT_fcmla, a->size, a->q, a->rd, a->rn, a->rm, (unsigned)a->rot, 0))
+TRANS(fcmla_vx, fcmla_vx, simd_call_v(d, RT_fcmla, a->size, a->q, a->rd, a->rn, a->rm, (unsigned)a->rot, 1 + (unsigned)a->idx))
+TRANS(bfdot_v, v_rrr, simd_call_v(d, RT_bfdot, 2, a->q, a->rd, a->rn, a->rm, 0, 0))
+TRANS(bfdot_vx, v_rrx, simd_call_v(d, RT_bfdot, 2, a->q, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx))
+TRANS(bfmmla_v, v_rrr, simd_call_v(d, RT_bfmmla, 2, 1, a->rd, a->rn, a->rm, 0, 0))
+TRANS(bfmlal_v, v_rrr, simd_call_v(d, RT_bfmlal, 2, 1, a->rd, a->rn, a->rm, (unsigned)a->q, 0))
+TRANS(bfmlal_vx, v_rrx, simd_call_v(d, RT_bfmlal, 2, 1, a->rd, a->rn, a->rm, (unsigned)a->q, 1 + (unsigned)a->idx))

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the floating point and Advanced SIMD chapters of the A64 front end share.
+ *
+ * Every trans_ function here begins with simd_on(): where FP is trapped (a fact
+ * of the block key) the instruction raises instead, and the function is done.
+ * Most operations are inline IR; the others are calls of a routine of
+ * rt-simd.def with the registers' slots and a descriptor.
+ */
+#ifndef TARGET_ARM_TRANS_SIMD_PRIV_H
+#define TARGET_ARM_TRANS_SIMD_PRIV_H
+
+#include "target/arm/rt-simd.h"
+#include "target/arm/translate.h"
+
+#define simd_on(d) fp_enabled(d)
+
+static inline IrVal v_get(A64Dis *d, int n) { return ir_get(d->ir, SLOT_V0 + (unsigned)n); }
+static inline void v_set(A64Dis *d, int n, IrVal v) { ir_set(d->ir, SLOT_V0 + (unsigned)n, v); }
+
+/* A result of 64 (q = 0) or 128 bits: what is above becomes zero. */
+static inline void v_put(A64Dis *d, int n, int q, IrVal v)
+{
+    v_set(d, n, q ? v : ir_vzext(d->ir, IR_V128, v));
+}
+
+static inline IrVal v_rep(A64Dis *d, uint64_t rep) { return ir_vconst(d->ir, IR_V128, rep); }
+
+/* A value of `size` (log2 of the bytes) in every element of 64 bits. */
+static inline uint64_t rep_of(int size, uint64_t v)
+{
+    return size == 3 ? v : (v & ((1ull << (8 << size)) - 1)) * (~0ull / ((1ull << (8 << size)) - 1));
+}
+
+/* The low halves of two registers side by side. */
+static inline IrVal v_join(A64Dis *d, IrVal lo, IrVal hi)
+{
+    return ir_v2(d->ir, OP_vzip1, IR_E64, 0, lo, hi);
+}
+
+/* Scalars of single and double precision. */
+static inline IrType f_type(int size) { return size == 3 ? IR_F64 : IR_F32; }
+static inline IrVal f_get(A64Dis *d, int size, int n) { return ir_vlow(d->ir, f_type(size), v_get(d, n)); }
+static inline void f_set(A64Dis *d, int n, IrVal v) { v_set(d, n, ir_vzext(d->ir, IR_V128, v)); }
+
+/* May FP arithmetic be the host's? Not under flush-to-zero, whose flags differ; halves never are. */
+static inline bool f_inline(A64Dis *d, int size) { return size >= 2 && !(d->key & KEY_FZ); }
+
+/* The uniform call of rt-simd.def. */
+static inline void simd_call(A64Dis *d, unsigned rt, int rd, int rn, int rm, uint32_t desc)
+{
+    ir_call(d->ir, rt, IR_SIO(SLOT_V0 + rd), IR_SIN(SLOT_V0 + rn), IR_SIN(SLOT_V0 + rm), IR_V(ir_i64(d->ir, desc)));
+}
+
+static inline bool simd_call_v(A64Dis *d, unsigned rt, int size, int q, int rd, int rn, int rm, unsigned imm, unsigned x)
+{
+    if (simd_on(d)) {
+        simd_call(d, rt, rd, rn, rm, RT_DESC(size, q ? 16 : 8, imm, x));
+    }
+    return true;
+}
+
+/* One element. */
+static inline bool simd_call_s(A64Dis *d, unsigned rt, int size, int rd, int rn, int rm, unsigned imm, unsigned x)
+{
+    if (simd_on(d)) {
+        simd_call(d, rt, rd, rn, rm, RT_DESC(size, 1 << size, imm, x));
+    }
+    return true;
+}
+
+#define TRANS(name, set, ...) bool trans_##name(A64Dis *d, arg_##set *a) { return __VA_ARGS__; }
+
+#endif

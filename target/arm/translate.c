@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+#include "target/arm/translate.h"
+
+#include <string.h>
+
+/* ---- registers ---- */
+
+IrVal gpr_get(A64Dis *d, unsigned r, bool sf)
+{
+    IrVal v;
+
+    if (r == 31) {
+        return ir_const(d->ir, sf ? IR_I64 : IR_I32, 0);
+    }
+    v = ir_get(d->ir, SLOT_X0 + r);
+    return sf ? v : ir_trunc(d->ir, v);
+}
+
+IrVal gpr_get_sp(A64Dis *d, unsigned r, bool sf)
+{
+    IrVal v;
+
+    if (r != 31) {
+        return gpr_get(d, r, sf);
+    }
+    v = ir_get(d->ir, SLOT_SP);
+    return sf ? v : ir_trunc(d->ir, v);
+}
+
+static IrVal widen(A64Dis *d, IrVal v)
+{
+    return ir_type(d->ir, v) == IR_I32 ? ir_zext(d->ir, v) : v;
+}
+
+void gpr_set(A64Dis *d, unsigned r, IrVal v)
+{
+    if (r != 31) {
+        ir_set(d->ir, SLOT_X0 + r, widen(d, v));
+    }
+}
+
+void gpr_set_sp(A64Dis *d, unsigned r, IrVal v)
+{
+    ir_set(d->ir, r == 31 ? SLOT_SP : SLOT_X0 + r, widen(d, v));
+}
+
+bool fp_enabled(A64Dis *d)
+{
+    if (d->key & KEY_FP) {
+        return true;
+    }
+    raise_esr(d, EC_FP, 0x1e00000);         /* COND 0xe, CV */
+    return false;
+}
+
+/* ---- flags ---- */
+
+static void remember(A64Dis *d, A64CcKind kind, IrVal a, IrVal b, IrVal res)
+{
+    d->cc = kind;
+    d->cc_a = a;
+    d->cc_b = b;
+    d->cc_res = res;
+}
+
+void flags_set(A64Dis *d, IrFlags f)
+{
+    ir_set(d->ir, SLOT_N, f.n);
+    ir_set(d->ir, SLOT_Z, f.z);
+    ir_set(d->ir, SLOT_C, f.c);
+    ir_set(d->ir, SLOT_V, f.v);
+    d->cc = CC_NONE;
+}
+
+void flags_set_nzcv(A64Dis *d, unsigned nzcv)
+{
+    flags_set(d, (IrFlags){ .n = ir_i32(d->ir, nzcv >> 3 & 1), .z = ir_i32(d->ir, nzcv >> 2 & 1), .c = ir_i32(d->ir, nzcv >> 1 & 1), .v = ir_i32(d->ir, nzcv & 1) });
+}
+
+IrVal flags_nzcv(A64Dis *d)
+{
+    IrBlock *b = d->ir;
+    IrVal hi = ir_or(b, ir_shli(b, ir_get(b, SLOT_N), 31), ir_shli(b, ir_get(b, SLOT_Z), 30));
+    IrVal lo = ir_or(b, ir_shli(b, ir_get(b, SLOT_C), 29), ir_shli(b, ir_get(b, SLOT_V), 28));
+
+    return ir_zext(b, ir_or(b, hi, lo));
+}
+
+void flags_from_nzcv(A64Dis *d, IrVal nzcv)
+{
+    IrBlock *b = d->ir;
+    IrVal w = ir_type(b, nzcv) == IR_I64 ? ir_trunc(b, nzcv) : nzcv;
+
+    flags_set(d, (IrFlags){ .n = ir_extract(b, w, 31, 1), .z = ir_extract(b, w, 30, 1), .c = ir_extract(b, w, 29, 1), .v = ir_extract(b, w, 28, 1) });
+}
+
+IrVal adds_flags(A64Dis *d, IrVal x, IrVal y)
+{
+    IrVal r = ir_add(d->ir, x, y);
+
+    flags_set(d, ir_flags_add(d->ir, x, y));
+    remember(d, CC_ADD, x, y, r);
+    return r;
+}
+
+IrVal subs_flags(A64Dis *d, IrVal x, IrVal y)
+{
+    IrVal r = ir_sub(d->ir, x, y);
+
+    flags_set(d, ir_flags_sub(d->ir, x, y));
+    remember(d, CC_SUB, x, y, r);
+    return r;
+}
+
+IrVal ands_flags(A64Dis *d, IrVal x, IrVal y)
+{
+    IrVal r = ir_and(d->ir, x, y);
+
+    flags_set(d, ir_flags_and(d->ir, x, y));
+    remember(d, CC_AND, x, y, r);
+    return r;
+}
+
+static IrVal zero_like(A64Dis *d, IrVal v)
+{
+    return ir_const(d->ir, ir_type(d->ir, v), 0);
+}
+
+/* The even condition of each pair as a compare of what set the flags; false: only the flags themselves tell. */
+static bool cond_fused(A64Dis *d, unsigned cond, A64Cond *out)
+{
+    static const IrCond sub[7] = { IR_EQ, IR_GEU, IR_LT, IR_NCOND, IR_GTU, IR_GE, IR_GT };
+    static const IrCond and[7] = { IR_EQ, IR_NCOND, IR_LT, IR_NCOND, IR_NCOND, IR_GE, IR_GT };
+    IrVal zero;
+
+    if (d->cc == CC_NONE) {
+        return false;
+    }
+    zero = zero_like(d, d->cc_res);
+    if (cond == 0 && d->cc == CC_AND) {
+        *out = (A64Cond){ IR_TSTEQ, d->cc_a, d->cc_b };
+    } else if (d->cc == CC_SUB && sub[cond] != IR_NCOND && cond != 2) {
+        *out = (A64Cond){ sub[cond], d->cc_a, d->cc_b };
+    } else if (cond == 0 || cond == 2) {
+        *out = (A64Cond){ cond ? IR_LT : IR_EQ, d->cc_res, zero };
+    } else if (d->cc == CC_AND && and[cond] != IR_NCOND) {
+        *out = (A64Cond){ and[cond], d->cc_res, zero };
+    } else if (d->cc == CC_ADD && cond == 1) {
+        *out = (A64Cond){ IR_LTU, d->cc_res, d->cc_a };
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static A64Cond cond_slots(A64Dis *d, unsigned cond)
+{
+    IrBlock *b = d->ir;
+    IrVal zero = ir_i32(b, 0);
+
+    switch (cond) {
+    case 0:
+        return (A64Cond){ IR_NE, ir_get(b, SLOT_Z), zero };
+    case 1:
+        return (A64Cond){ IR_NE, ir_get(b, SLOT_C), zero };
+    case 2:
+        return (A64Cond){ IR_NE, ir_get(b, SLOT_N), zero };
+    case 3:
+        return (A64Cond){ IR_NE, ir_get(b, SLOT_V), zero };
+    case 4:         /* C and not Z, as 0/1 values: C > Z */
+        return (A64Cond){ IR_GTU, ir_get(b, SLOT_C), ir_get(b, SLOT_Z) };
+    case 5:
+        return (A64Cond){ IR_EQ, ir_get(b, SLOT_N), ir_get(b, SLOT_V) };
+    default:
+        return (A64Cond){ IR_EQ, ir_or(b, ir_xor(b, ir_get(b, SLOT_N), ir_get(b, SLOT_V)), ir_get(b, SLOT_Z)), zero };
+    }
+}
+
+static IrCond cond_negate(IrCond c)
+{
+    static const IrCond not[IR_NCOND] = {
+        [IR_EQ] = IR_NE, [IR_NE] = IR_EQ, [IR_LT] = IR_GE, [IR_GE] = IR_LT, [IR_LE] = IR_GT, [IR_GT] = IR_LE,
+        [IR_LTU] = IR_GEU, [IR_GEU] = IR_LTU, [IR_LEU] = IR_GTU, [IR_GTU] = IR_LEU, [IR_TSTEQ] = IR_TSTNE, [IR_TSTNE] = IR_TSTEQ,
+    };
+
+    return not[c];
+}
+
+A64Cond cond_get(A64Dis *d, unsigned cond)
+{
+    A64Cond c;
+
+    if (cond >= 14) {
+        return (A64Cond){ IR_EQ, ir_i32(d->ir, 0), ir_i32(d->ir, 0) };
+    }
+    if (!cond_fused(d, cond >> 1, &c)) {
+        c = cond_slots(d, cond >> 1);
+    }
+    if (cond & 1) {
+        c.c = cond_negate(c.c);
+    }
+    return c;
+}
+
+/* ---- memory ---- */
+
+/*
+ * A misaligned SP leaves the block to the odd address of the instruction, where
+ * misaligned() below raises the exception: the check is a test and a branch.
+ */
+IrVal base_get(A64Dis *d, unsigned rn)
+{
+    if (rn == 31 && (d->key & KEY_SPALIGN) && !d->sp_checked) {
+        d->sp_checked = true;
+        ir_exit_if(d->ir, IR_TSTNE, ir_get(d->ir, SLOT_SP), ir_i64(d->ir, 15), d->off + 1);
+    }
+    return gpr_get_sp(d, rn, true);
+}
+
+IrMem mem_desc(A64Dis *d, unsigned size)
+{
+    return (IrMem)size | (d->key & KEY_BE ? IR_MEM_BE : 0) | (d->key & KEY_ALIGN ? IR_MEM_ALIGN(size) : 0);
+}
+
+/* ---- leaving ---- */
+
+void end_goto(A64Dis *d, int64_t disp)
+{
+    ir_goto(d->ir, disp);
+    d->done = true;
+}
+
+void end_mode(A64Dis *d)
+{
+    ir_leave(d->ir, IR_LEAVE_MODE, d->off + 4);
+    d->done = true;
+}
+
+void raise_esr(A64Dis *d, uint32_t ec, uint32_t iss)
+{
+    ir_raise(d->ir, (int64_t)((uint64_t)ec << 26 | ESR_IL | iss));
+    d->done = true;
+}
+
+void raise_after(A64Dis *d, uint32_t ec, uint32_t iss)
+{
+    ir_raise(d->ir, (int64_t)(1ull << 32 | (uint64_t)ec << 26 | ESR_IL | iss));
+    d->done = true;
+}
+
+void raise_undef(A64Dis *d)
+{
+    raise_esr(d, EC_UNKNOWN, 0);
+}
+
+/* ---- the loop ---- */
+
+static uint32_t fetch(const TransCtx *tc, uint32_t off)
+{
+    uint32_t w;
+
+    memcpy(&w, tc->page + off, 4);
+    return w;                   /* instructions are little-endian always */
+}
+
+static bool breakpoint_at(const TransCtx *tc, uint32_t off)
+{
+    if (tc->breaks) {
+        for (const uint32_t *p = tc->breaks; *p != ~0u; p++) {
+            if (*p == off) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The pc is not a multiple of 4: a branch went astray, or base_get() found SP misaligned. */
+static void misaligned(A64Dis *d)
+{
+    ir_insn(d->ir, d->off, 0);
+    ir_raise(d->ir, (d->off & 3) == 1 ? A64_RAISE_ODD_PC : A64_RAISE_PC_ALIGN);
+    d->ir->code_bytes = 4 - (d->off & 3);
+}
+
+static void translate_one(A64Dis *d)
+{
+    int row;
+
+    if (d->key & KEY_IL) {
+        raise_esr(d, EC_ILLEGAL, 0);
+        return;
+    }
+    row = a64_row_of(d->insn);
+    if (row < 0 || !a64_trans[row](d, d->insn)) {
+        raise_undef(d);
+    }
+}
+
+void a64_translate(TransCtx *tc)
+{
+    A64Dis d = { .tc = tc, .ir = tc->ir, .cpu = a64_cpu(tc->cpu), .key = tc->key, .off = tc->off };
+
+    if (tc->off & 3) {
+        misaligned(&d);
+        return;
+    }
+    if (!tc->step_over && breakpoint_at(tc, tc->off)) {
+        ir_insn(d.ir, d.off, 0);
+        ir_leave(d.ir, IR_LEAVE_DEBUG, d.off);
+        d.ir->code_bytes = 4;
+        return;
+    }
+    for (;;) {
+        d.insn = fetch(tc, (uint32_t)d.off);
+        ir_insn(d.ir, d.off, 0);
+        translate_one(&d);
+        d.ninsns++;
+        d.off += 4;
+        if (d.done) {
+            break;
+        }
+        if (d.ninsns >= MIN(tc->max_insns, IR_MAX_INSNS - 1) || d.off >= 4096 || ir_full(d.ir) || breakpoint_at(tc, (uint32_t)d.off)) {
+            ir_goto(d.ir, d.off);
+            break;
+        }
+    }
+    d.ir->code_bytes = (uint32_t)d.off - tc->off;
+}
