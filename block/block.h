@@ -66,7 +66,8 @@ enum {
     BLK_O_CHECK = 1 << 7,               /* for checking: open what is marked corrupt or dirty */
     BLK_O_WRITETHROUGH = 1 << 8,        /* of a Blk: each write is flushed before it is done */
     BLK_O_NO_IO = 1 << 9,               /* only headers will be read */
-    BLK_O_TEMPORARY = 1 << 10,          /* the file is removed at the close */
+    BLK_O_TEMPORARY = 1 << 10,          /* the file is removed once it is open */
+    BLK_O_PROTOCOL_NODE = 1 << 11,      /* the name is the file itself: no format above it */
 };
 /* cache=none|writeback|writethrough|directsync|unsafe as flags (the three bits above). */
 bool blk_cache_flags(const char *mode, unsigned *flags, Error **errp);

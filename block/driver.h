@@ -72,12 +72,17 @@ struct BlkNode {
     BlkChild *backing;
     uint64_t size;                  /* atomic; kept by the driver */
     uint32_t align;                 /* power of two; 1: any */
-    uint32_t mem_align;             /* of buffers */
+    uint32_t mem_align;             /* of buffers; 1: any */
+    uint32_t cluster;               /* granularity of allocation; 0: none */
     unsigned perm, shared;          /* of all users together */
     bool read_only;
-    unsigned zero_flags;            /* of BLK_FUA | BLK_MAY_UNMAP, those the driver's zeroes honours */
-    FiberMutex rmw;                 /* unaligned writes, one at a time */
-    unsigned writes_unaligned;      /* atomic: RMW in progress */
+    bool probed;                    /* nobody named the format */
+    char *backing_name;             /* as the image says; set by the driver's open, opened by the layer after it */
+    char *backing_format;           /* may be NULL: probe */
+    Json *backing_options;          /* given by the user instead */
+    IoLock lock;                    /* of `tracked` */
+    struct NodeWrite *tracked;      /* writes in flight, where unaligned ones must wait for others (align > 1) */
+    FiberQueue tracked_wait;
     uint64_t write_gen;             /* atomic: counts changes, for flush */
     uint64_t flush_gen;
     void *state;                    /* of drv->state_size, zeroed */
@@ -124,6 +129,7 @@ struct BlkDriver {
     const OptKey *create_options;               /* in the order in which they are printed */
     bool (*create)(Session *s, const char *filename, Json *options, Error **errp);
     const struct BlkImageOps *image;            /* more of a format (block/image.h) */
+    bool fua;                                   /* write and zeroes honour BLK_FUA themselves */
     bool has_backing;                           /* the format can name a backing file */
     bool zero_init;                             /* a fresh image reads as zeroes */
 };
@@ -170,6 +176,8 @@ static inline int node_pwrite(BlkNode *n, uint64_t off, const void *buf, uint64_
 int node_pread_padded(BlkNode *n, uint64_t off, void *buf, uint64_t len);
 /* Memory fit for direct I/O; free with free(). */
 void *blk_buffer(size_t len);
+/* Read through a chain of any length: from the node itself, on a fresh stack when this one is nearly used up. */
+int node_read_below(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
 /* Run fn in a fiber and wait, wherever this is called from: the bridge of all straight-line calls. */
 void blk_run(Loop *loop, FiberFn *fn, void *opaque);
 static inline uint64_t node_size(const BlkNode *n)

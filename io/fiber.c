@@ -193,11 +193,41 @@ void fiber_start(FiberFn *fn, void *opaque)
     enter(t, f);
 }
 
+size_t fiber_stack_left(void)
+{
+    char here;
+
+    return &here - (fiber_self()->stack + GUARD);
+}
+
 typedef struct {
     FiberFn *fn;
     void *opaque;
+    Fiber *waiter;              /* of fiber_nest(), once it waits */
     bool done;
 } Start;
+
+static void run_nested(void *opaque)
+{
+    Start *s = opaque;
+
+    s->fn(s->opaque);
+    s->done = true;
+    if (s->waiter) {
+        fiber_wake(s->waiter);
+    }
+}
+
+void fiber_nest(FiberFn *fn, void *opaque)
+{
+    Start s = { .fn = fn, .opaque = opaque };
+
+    fiber_start(run_nested, &s);
+    if (!s.done) {
+        s.waiter = fiber_self();
+        fiber_yield();
+    }
+}
 
 static void start_posted(void *opaque)
 {
@@ -216,7 +246,7 @@ void fiber_start_on(Loop *loop, FiberFn *fn, void *opaque)
         return;
     }
     s = g_new0(Start, 1);
-    *s = (Start){ fn, opaque, false };
+    *s = (Start){ .fn = fn, .opaque = opaque };
     loop_post(loop, start_posted, s);
 }
 
@@ -230,7 +260,7 @@ static void run_call(void *opaque)
 
 void fiber_call(Loop *loop, FiberFn *fn, void *opaque)
 {
-    Start s = { fn, opaque, false };
+    Start s = { .fn = fn, .opaque = opaque };
     Loop *before = loop_current();
 
     assert(!fiber_self());

@@ -51,6 +51,10 @@ void fiber_pause(void);                         /* fiber only: let the loop's ot
 /* Run fn on a pool thread and wait for it: for host calls that block.  Fiber only. */
 void fiber_blocking(FiberFn *fn, void *opaque);
 
+/* Run fn on a fresh stack, as part of this fiber: for recursion as deep as a file says.  Fiber only. */
+void fiber_nest(FiberFn *fn, void *opaque);
+size_t fiber_stack_left(void);                  /* fiber only; bytes, roughly */
+
 /* ---- a queue of waiting fibers ---- */
 typedef struct FiberWaiter FiberWaiter;
 typedef struct FiberQueue {

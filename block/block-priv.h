@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the layer itself share. */
+#ifndef BLOCK_BLOCK_PRIV_H
+#define BLOCK_BLOCK_PRIV_H
+
+#include "block/driver.h"
+
+struct Blk {
+    Session *session;
+    char *name;
+    BlkChild *root;                 /* NULL: no medium */
+    unsigned perm, shared;
+    Loop *loop;
+    bool writethrough;
+    const BlkEvents *events;
+    void *opaque;
+    unsigned in_flight;             /* atomic */
+    unsigned quiesced;              /* atomic; changed on the main loop */
+    IoLock lock;                    /* of the three below */
+    BlkReq *held, **held_last;
+    Loop *drainer;                  /* who waits for in_flight to become 0 */
+    FiberQueue wait;                /* fibers held by a drain */
+};
+
+extern const SessionKind blk_kind, blk_node_kind;
+
+/* perm.c: ask for these; on failure everything is as before. */
+bool blk_edge_set_perm(BlkChild *c, unsigned perm, unsigned shared, Error **errp);
+void blk_edge_link(BlkChild *c, BlkNode *n);
+void blk_edge_unlink(BlkChild *c);
+
+/* request.c */
+bool blk_begin(Blk *b);                 /* false: held by a drain */
+void blk_begin_wait(Blk *b);            /* fiber only */
+void blk_end(Blk *b);
+int blk_run_req(BlkReq *req);           /* fiber only; within begin and end */
+/* rmw.c: write to a node with align > 1. */
+int node_write_tracked(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+int node_read_bounced(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+
+#endif

@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: MIT */
+/* Files and devices of the host. */
+#include "block/file-priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/image.h"
+#include "util/iov.h"
+#include "util/size.h"
+
+enum { IOV_LOCAL = 64 };
+
+static const OptKey file_keys[] = {
+    { "filename", OPT_STRING, "path of the file" },
+    { "aio", OPT_STRING, "how requests are made", .values = "threads|native|io_uring", .def = "io_uring where the kernel has it" },
+    { "locking", OPT_ENUM, "guard against a second user", .values = "auto|on|off", .def = "auto" },
+    { "aio-max-batch", OPT_NUMBER, "requests handed to the kernel at once (we choose)" },
+    { "drop-cache", OPT_BOOL, "", .absent = "there is no migration to another host that would need it" },
+    { "x-check-cache-dropped", OPT_BOOL, "", .absent = "a debugging aid that is not here" },
+    { "pr-manager", OPT_STRING, "", .absent = "SCSI persistent reservations are not here" },
+    {}
+};
+
+/* ---- open ---- */
+
+static bool aio_option(BlkNode *n, Json *o, Error **errp)
+{
+    BlkFile *f = n->state;
+    const char *aio = json_get_string(o, "aio");
+
+    if (!aio || !strcmp(aio, "io_uring")) {
+        return !aio || aio_uring_usable(loop_current(), errp);
+    }
+    if (!strcmp(aio, "native")) {
+        if (!(n->flags & BLK_O_DIRECT)) {
+            return error_set(errp, "aio=native was specified, but it requires cache.direct=on, which was not specified.");
+        }
+        return true;            /* served by io_uring, or by threads where there is none */
+    }
+    if (strcmp(aio, "threads")) {
+        return error_set(errp, "invalid aio option");
+    }
+    f->threads = true;
+    return true;
+}
+
+static bool check_kind(BlkNode *n, const struct stat *st, const char *path, Error **errp)
+{
+    bool want_device = !strcmp(n->drv->name, "host_device");
+
+    if (want_device && !S_ISBLK(st->st_mode) && !S_ISCHR(st->st_mode)) {
+        return error_set(errp, "'%s' driver requires '%s' to be either a character or block device", n->drv->name, path);
+    }
+    if (!want_device && !S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
+        return error_set(errp, "'%s' driver requires '%s' to be a regular file", n->drv->name, path);
+    }
+    return true;
+}
+
+static int open_path(const char *path, int flags)
+{
+    int fd;
+
+    if (g_str_has_prefix(path, "/dev/fdset/")) {
+        errno = ENOENT;         /* sets are the monitor's, which hands us numbers */
+        return -1;
+    }
+    do {
+        fd = open(path, flags | O_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static int open_host(BlkNode *n, const char *path)
+{
+    int direct = n->flags & BLK_O_DIRECT ? O_DIRECT : 0;
+    int fd = open_path(path, (n->read_only ? O_RDONLY : O_RDWR) | direct);
+
+    if (fd < 0 && (errno == EACCES || errno == EROFS) && !n->read_only && (n->flags & BLK_O_AUTO_RDONLY)) {
+        n->read_only = true;
+        fd = open_path(path, O_RDONLY | direct);
+    }
+    return fd;
+}
+
+static uint64_t device_size(int fd)
+{
+    uint64_t bytes = 0;
+
+    return ioctl(fd, BLKGETSIZE64, &bytes) < 0 ? 0 : bytes;
+}
+
+/* Direct I/O works in logical blocks; ask the file system (Linux 6.1), else try reads of growing size. */
+static uint32_t direct_align(int fd, bool device)
+{
+    struct statx sx = {};
+    int block = 0;
+
+    if (device && ioctl(fd, BLKSSZGET, &block) == 0 && block > 0) {
+        return block;
+    }
+#ifdef STATX_DIOALIGN
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) == 0 && (sx.stx_mask & STATX_DIOALIGN) && sx.stx_dio_offset_align) {
+        return MAX(sx.stx_dio_offset_align, sx.stx_dio_mem_align);
+    }
+#endif
+    for (uint32_t align = 512; align < 4096; align *= 2) {
+        char *buf = blk_buffer(align);
+        bool ok = pread(fd, buf, align, 0) >= 0;
+
+        free(buf);
+        if (ok) {
+            return align;
+        }
+    }
+    return 4096;
+}
+
+static bool locks_work(int fd)
+{
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
+
+    return fcntl(fd, F_OFD_GETLK, &l) == 0;
+}
+
+static bool locking_option(BlkNode *n, Json *o, const struct stat *st, const char *path, Error **errp)
+{
+    BlkFile *f = n->state;
+    const char *locking = json_get_string(o, "locking");
+    bool must = locking && !strcmp(locking, "on");
+
+    f->lock_fd = -1;
+    if ((locking && !strcmp(locking, "off")) || (!must && !S_ISREG(st->st_mode))) {
+        return true;
+    }
+    f->lock_fd = open_path(path, O_RDONLY);
+    if (f->lock_fd >= 0 && !locks_work(f->lock_fd)) {
+        close(f->lock_fd);
+        f->lock_fd = -1;
+    }
+    if (f->lock_fd < 0 && must) {
+        return error_set(errp, "File locking is not available for '%s'", path);
+    }
+    return true;
+}
+
+static bool file_open(BlkNode *n, Json *o, Error **errp)
+{
+    BlkFile *f = n->state;
+    const char *path = json_get_string(o, "filename");
+    struct stat st;
+
+    f->fd = f->lock_fd = -1;
+    io_lock_init(&f->lock);
+    if (!aio_option(n, o, errp)) {
+        return false;
+    }
+    f->fd = open_host(n, path);
+    if (f->fd < 0 || fstat(f->fd, &st) < 0) {
+        return error_set_errno(errp, errno, "Could not open '%s'", path);
+    }
+    if (!check_kind(n, &st, path, errp) || !locking_option(n, o, &st, path, errp)) {
+        close(f->fd);
+        return false;
+    }
+    f->device = !S_ISREG(st.st_mode);
+    f->temporary = n->flags & BLK_O_TEMPORARY;
+    n->size = f->device ? device_size(f->fd) : (uint64_t)st.st_size;
+    if (n->flags & BLK_O_DIRECT) {
+        n->align = n->mem_align = direct_align(f->fd, f->device);
+    }
+    if (f->temporary) {
+        unlink(path);
+    }
+    return true;
+}
+
+static void file_close(BlkNode *n)
+{
+    BlkFile *f = n->state;
+
+    close(f->fd);
+    if (f->lock_fd >= 0) {
+        close(f->lock_fd);
+    }
+}
+
+/* ---- permissions ---- */
+
+static bool file_perm_prepare(BlkNode *n, unsigned perm, unsigned shared, Error **errp)
+{
+    BlkFile *f = n->state;
+    unsigned had_perm = f->locked_perm, had_unshared = f->locked_unshared;
+
+    if (n->flags & BLK_O_FORCE_SHARE) {
+        return true;
+    }
+    if (!blk_file_lock(f, n->filename, perm & BLK_PERM_ALL, ~shared & BLK_PERM_ALL, errp)) {
+        blk_file_unlock(f, had_perm, had_unshared);
+        return false;
+    }
+    return true;
+}
+
+static void file_perm_commit(BlkNode *n, unsigned perm, unsigned shared)
+{
+    blk_file_unlock(n->state, perm & BLK_PERM_ALL, ~shared & BLK_PERM_ALL);
+}
+
+static void file_perm_abort(BlkNode *n)
+{
+    file_perm_commit(n, n->perm, n->shared);
+}
+
+/* ---- requests ---- */
+
+typedef struct {
+    AioReq req;
+    Fiber *fiber;
+    int64_t result;
+} Wait;
+
+static void wait_done(AioReq *req, int64_t result)
+{
+    Wait *w = req->opaque;
+
+    w->result = result;
+    fiber_resume(w->fiber);
+}
+
+static int64_t wait_for(BlkNode *n, Wait *w)
+{
+    BlkFile *f = n->state;
+    Loop *loop = loop_current();
+
+    w->fiber = fiber_self();
+    w->req.fd = f->fd;
+    w->req.done = wait_done;
+    w->req.opaque = w;
+    aio_submit(loop, !f->threads && aio_uring_usable(loop, NULL) ? AIO_URING : AIO_THREADS, &w->req);
+    fiber_yield();
+    return w->result;
+}
+
+static bool memory_aligned(const struct iovec *iov, unsigned cnt, uint32_t align)
+{
+    uintptr_t all = 0;
+
+    for (unsigned i = 0; i < cnt; i++) {
+        all |= (uintptr_t)iov[i].iov_base | iov[i].iov_len;
+    }
+    return (all & (align - 1)) == 0;
+}
+
+/* The pieces of a request: as given, cut to size on the stack, or on the heap when there are many. */
+static const struct iovec *pieces(BlkVec v, uint64_t len, struct iovec *local, struct iovec **heap, unsigned *cnt)
+{
+    struct iovec *out = local;
+
+    *heap = NULL;
+    if (v.skip == 0 && v.n == 1 && v.iov[0].iov_len == len) {
+        *cnt = 1;
+        return v.iov;
+    }
+    if (v.n > IOV_LOCAL) {
+        out = *heap = g_new(struct iovec, v.n);
+    }
+    *cnt = iov_cut(v.iov, v.n, v.skip, len, out, v.n);
+    return out;
+}
+
+static int64_t transfer(BlkNode *n, AioOp op, uint64_t off, uint64_t len, const struct iovec *iov, unsigned cnt, unsigned flags)
+{
+    Wait w;
+
+    w.req.op = op;
+    w.req.flags = flags & BLK_FUA ? AIO_FUA : 0;
+    w.req.iov = iov;
+    w.req.iovcnt = cnt;
+    w.req.off = off;
+    w.req.len = len;
+    return wait_for(n, &w);
+}
+
+/* The end of the file came first: what is behind it reads as zeroes. */
+static int pad(int64_t r, uint64_t len, BlkVec v)
+{
+    if (r < 0) {
+        return r;
+    }
+    if ((uint64_t)r < len) {
+        blk_vec_fill(blk_vec_from(v, r), 0, len - r);
+    }
+    return 0;
+}
+
+static int64_t transfer_bounced(BlkNode *n, AioOp op, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    char *buf = blk_buffer(len);
+    int64_t r;
+
+    if (op == AIO_WRITE) {
+        blk_vec_read(v, buf, len);
+    }
+    r = transfer(n, op, off, len, &(struct iovec){ buf, len }, 1, flags);
+    if (op == AIO_READ && r > 0) {
+        blk_vec_write(v, buf, r);
+    }
+    free(buf);
+    return r;
+}
+
+static int64_t transfer_vec(BlkNode *n, AioOp op, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    struct iovec local[IOV_LOCAL], *heap;
+    unsigned cnt;
+    const struct iovec *iov = pieces(v, len, local, &heap, &cnt);
+    int64_t r;
+
+    if (n->mem_align > 1 && !memory_aligned(iov, cnt, n->mem_align)) {
+        r = transfer_bounced(n, op, off, len, v, flags);
+    } else {
+        r = transfer(n, op, off, len, iov, cnt, flags);
+    }
+    g_free(heap);
+    return r;
+}
+
+static int file_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    return pad(transfer_vec(n, AIO_READ, off, len, v, flags), len, v);
+}
+
+static void grown(BlkNode *n, uint64_t end)
+{
+    uint64_t size = node_size(n);
+
+    while (end > size && !__atomic_compare_exchange_n(&n->size, &size, end, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
+static void forget_status(BlkFile *f)
+{
+    io_lock(&f->lock);
+    f->data_end = f->data_start;
+    f->data_gen++;
+    io_unlock(&f->lock);
+}
+
+static int file_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    int64_t r = transfer_vec(n, AIO_WRITE, off, len, v, flags);
+
+    if (r < 0) {
+        return r;
+    }
+    if ((uint64_t)r < len) {
+        return -ENOSPC;
+    }
+    grown(n, off + len);
+    return 0;
+}
+
+static int file_flush(BlkNode *n)
+{
+    Wait w;
+
+    w.req.op = AIO_FDATASYNC;
+    w.req.len = 0;
+    return wait_for(n, &w);
+}
+
+static int file_fallocate(BlkNode *n, int mode, uint64_t off, uint64_t len)
+{
+    Wait w;
+
+    w.req.op = AIO_FALLOCATE;
+    w.req.mode = mode;
+    w.req.off = off;
+    w.req.len = len;
+    forget_status(n->state);
+    return wait_for(n, &w);
+}
+
+static bool unsupported(int r)
+{
+    return r == -EOPNOTSUPP || r == -ENOSYS || r == -ENODEV || r == -EPERM || r == -ENOTTY || r == -EINVAL;
+}
+
+static int punch(BlkNode *n, uint64_t off, uint64_t len)
+{
+    BlkFile *f = n->state;
+    int r;
+
+    if (f->no_punch) {
+        return -ENOTSUP;
+    }
+    r = file_fallocate(n, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
+    if (r < 0 && unsupported(r)) {
+        f->no_punch = true;
+        return -ENOTSUP;
+    }
+    return r;
+}
+
+static int file_discard(BlkNode *n, uint64_t off, uint64_t len)
+{
+    BlkFile *f = n->state;
+    uint64_t range[2] = { off, len };
+
+    if (f->device) {
+        return ioctl(f->fd, BLKDISCARD, range) < 0 ? (unsupported(-errno) ? -ENOTSUP : -errno) : 0;
+    }
+    return punch(n, off, len);
+}
+
+/* Behind the end: the file only has to grow. */
+static int zero_behind(BlkNode *n, uint64_t off, uint64_t len)
+{
+    BlkFile *f = n->state;
+
+    if (off + len > node_size(n) && ftruncate(f->fd, off + len) < 0) {
+        return -errno;
+    }
+    grown(n, off + len);
+    return 0;
+}
+
+static int file_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
+{
+    BlkFile *f = n->state;
+    uint64_t size = node_size(n), inside = off < size ? MIN(len, size - off) : 0;
+    int r = 0;
+
+    if (f->device) {
+        uint64_t range[2] = { off, len };
+        r = flags & BLK_MAY_UNMAP || !f->no_zero_range ? ioctl(f->fd, BLKZEROOUT, range) : -1;
+        return r < 0 ? -ENOTSUP : flags & BLK_FUA ? file_flush(n) : 0;
+    }
+    if (inside) {
+        r = -ENOTSUP;
+        if (flags & BLK_MAY_UNMAP) {
+            r = punch(n, off, inside);
+        }
+        if (r == -ENOTSUP && !f->no_zero_range) {
+            r = file_fallocate(n, FALLOC_FL_ZERO_RANGE, off, inside);
+            if (r < 0 && unsupported(r)) {
+                f->no_zero_range = true;
+                r = -ENOTSUP;
+            }
+        }
+        if (r == -ENOTSUP && !(flags & BLK_MAY_UNMAP)) {
+            r = punch(n, off, inside);          /* then give it blocks again */
+            if (r == 0) {
+                r = file_fallocate(n, 0, off, inside);
+                r = r < 0 && unsupported(r) ? 0 : r;
+            }
+        }
+    }
+    if (r == 0 && off + len > size) {
+        r = zero_behind(n, off, len);
+    }
+    return r == 0 && (flags & BLK_FUA) ? file_flush(n) : r;
+}
+
+/* ---- what is where ---- */
+
+static bool cached_data(BlkFile *f, uint64_t off, uint64_t *end, unsigned *gen)
+{
+    bool hit;
+
+    io_lock(&f->lock);
+    hit = off >= f->data_start && off < f->data_end;
+    *end = f->data_end;
+    *gen = f->data_gen;
+    io_unlock(&f->lock);
+    return hit;
+}
+
+static void remember_data(BlkFile *f, uint64_t start, uint64_t end, unsigned gen)
+{
+    io_lock(&f->lock);
+    if (f->data_gen == gen) {
+        f->data_start = start;
+        f->data_end = end;
+    }
+    io_unlock(&f->lock);
+}
+
+static int file_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
+{
+    BlkFile *f = n->state;
+    uint64_t end;
+    unsigned gen;
+    off_t data, hole;
+
+    *out = (BlkExtent){ .len = len, .flags = BLK_EXT_DATA | BLK_EXT_OFFSET, .offset = off, .node = n };
+    if (f->device) {
+        return 0;
+    }
+    if (cached_data(f, off, &end, &gen)) {
+        out->len = MIN(len, end - off);
+        return 0;
+    }
+    data = lseek(f->fd, off, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) {
+        return 0;                                       /* a file system that cannot say: all data */
+    }
+    if (data < 0 || (uint64_t)data > off) {
+        out->len = data < 0 ? len : MIN(len, (uint64_t)data - off);
+        out->flags = BLK_EXT_ZERO | BLK_EXT_OFFSET;
+        return 0;
+    }
+    hole = lseek(f->fd, off, SEEK_HOLE);
+    if (hole > data) {
+        remember_data(f, off, hole, gen);
+        out->len = MIN(len, (uint64_t)hole - off);
+    }
+    return 0;
+}
+
+static int64_t file_allocated(BlkNode *n)
+{
+    BlkFile *f = n->state;
+    struct stat st;
+
+    return fstat(f->fd, &st) < 0 ? -errno : (int64_t)st.st_blocks * 512;
+}
+
+/* ---- copying, growing ---- */
+
+typedef struct {
+    int from, to;
+    uint64_t from_off, to_off, len;
+    int result;
+} Copy;
+
+static void run_copy(void *opaque)
+{
+    Copy *c = opaque;
+    off_t in = c->from_off, out = c->to_off;
+
+    while (c->len) {
+        ssize_t r = copy_file_range(c->from, &in, c->to, &out, c->len, 0);
+
+        if (r < 0 && errno == EINTR) {
+            continue;
+        }
+        if (r <= 0) {
+            c->result = r < 0 ? -errno : -ENOTSUP;
+            return;
+        }
+        c->len -= r;
+    }
+}
+
+static int file_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags)
+{
+    BlkFile *f = to->state;
+    Copy c = { .to = f->fd, .from_off = from_off, .to_off = to_off, .len = len };
+
+    if (from->drv != to->drv || f->no_copy || f->device) {
+        return -ENOTSUP;
+    }
+    c.from = ((BlkFile *)from->state)->fd;
+    forget_status(f);
+    fiber_blocking(run_copy, &c);
+    if (c.result < 0) {
+        if (unsupported(c.result) || c.result == -EXDEV || c.result == -ENOTSUP) {
+            f->no_copy = true;
+            return -ENOTSUP;
+        }
+        return c.result;
+    }
+    grown(to, to_off + len);
+    return flags & BLK_FUA ? file_flush(to) : 0;
+}
+
+static int fill_file(BlkNode *n, uint64_t off, uint64_t len)
+{
+    uint64_t chunk = MIN(len, 1u << 20);
+    char *zero = blk_buffer(chunk);
+    int r = 0;
+
+    memset(zero, 0, chunk);
+    while (len && r == 0) {
+        uint64_t now = MIN(len, chunk);
+        r = file_write(n, off, now, BLK_VEC1(zero, now), 0);
+        off += now;
+        len -= now;
+    }
+    free(zero);
+    return r;
+}
+
+static bool file_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
+{
+    BlkFile *f = n->state;
+    uint64_t old = node_size(n);
+    int r = 0;
+
+    if (f->device) {
+        return size <= old || error_set(errp, "Cannot grow device files");
+    }
+    forget_status(f);
+    if (prealloc == BLK_PREALLOC_FALLOC && size > old) {
+        r = file_fallocate(n, 0, old, size - old);
+        if (r < 0) {
+            return error_set_errno(errp, -r, "Could not preallocate data for the new file");
+        }
+    }
+    if (prealloc == BLK_PREALLOC_FULL && size > old) {
+        r = fill_file(n, old, size - old);
+        if (r < 0) {
+            return error_set_errno(errp, -r, "Could not write zeros for preallocation");
+        }
+    }
+    if (ftruncate(f->fd, size) < 0) {
+        return error_set_errno(errp, errno, "Failed to resize the file");
+    }
+    __atomic_store_n(&n->size, size, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* ---- create ---- */
+
+bool blk_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp)
+{
+    const char *path = g_str_has_prefix(filename, "file:") ? filename + 5 : filename;
+    BlkPrealloc how = !prealloc || !strcmp(prealloc, "off") ? BLK_PREALLOC_OFF : !strcmp(prealloc, "full") ? BLK_PREALLOC_FULL : BLK_PREALLOC_FALLOC;
+    Blk *b;
+    bool ok;
+    int fd;
+
+    if (blk_path_has_protocol(path)) {
+        return error_set(errp, "Could not create '%s': protocol '%.*s' does not support creating images", filename, (int)strcspn(path, ":"), path);
+    }
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return error_set_errno(errp, errno, "Could not create '%s'", filename);
+    }
+    close(fd);
+    b = blk_open(s, filename, NULL, BLK_O_RDWR | BLK_O_PROTOCOL_NODE, BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ | BLK_PERM_WRITE_SAME, errp);
+    if (!b) {
+        return false;
+    }
+    ok = (blk_node(b)->drv->kind & BLK_DRV_PROTOCOL) && ((BlkFile *)blk_node(b)->state)->device
+        ? (blk_size(b) >= size || error_set(errp, "The device '%s' is too small", filename))
+        : blk_resize(b, 0, BLK_PREALLOC_OFF, errp) && blk_resize(b, size, how, errp);
+    blk_free(b);
+    return ok;
+}
+
+static bool file_parse_filename(const char *name, Json *options, Error **errp)
+{
+    json_set_string(options, "filename", g_str_has_prefix(name, "file:") ? name + 5 : g_str_has_prefix(name, "host_device:") ? name + 12 : name);
+    return true;
+}
+
+#define FILE_OPS \
+    .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(BlkFile), .options = file_keys, .needs_filename = true, .parse_filename = file_parse_filename, \
+    .open = file_open, .close = file_close, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, \
+    .read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard, .zeroes = file_zeroes, .status = file_status, \
+    .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .fua = true
+
+static const BlkDriver file = { .name = "file", .help = "a file of the host", .prefix = "file:", FILE_OPS };
+static const BlkDriver host_device = { .name = "host_device", .help = "a device of the host", .prefix = "host_device:", FILE_OPS };
+BLK_DRIVER(file);
+BLK_DRIVER(host_device);

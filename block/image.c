@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Creating images, and what image tools share. */
+#include "block/image.h"
+
+void blk_snapshot_free(BlkSnapshot *sn)
+{
+    if (sn) {
+        g_free(sn->id);
+        g_free(sn->name);
+        g_free(sn);
+    }
+}
+
+typedef struct {
+    Session *s;
+    const BlkDriver *drv;
+    const char *filename;
+    Json *options;
+    Error **errp;
+    bool ok;
+} Create;
+
+static void run_create(void *opaque)
+{
+    Create *c = opaque;
+
+    c->ok = c->drv->create(c->s, c->filename, c->options, c->errp);
+}
+
+bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *options, Error **errp)
+{
+    Create c = { s, drv, filename, options, errp, false };
+
+    if (!drv->create) {
+        return error_set(errp, "Format driver '%s' does not support image creation", drv->name);
+    }
+    blk_run(NULL, run_create, &c);
+    return c.ok;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What image tools ask of a format beyond reading and writing: facts, checks,
+ * snapshots, options that can be changed.  Each function may be NULL, and the
+ * tool says so.  Fiber only.
+ */
+#ifndef BLOCK_IMAGE_H
+#define BLOCK_IMAGE_H
+
+#include "block/driver.h"
+
+typedef struct BlkCheck {
+    uint64_t corruptions, leaks, check_errors;
+    uint64_t corruptions_fixed, leaks_fixed;
+    uint64_t image_end;
+    uint64_t total_clusters, allocated_clusters, fragmented_clusters, compressed_clusters;
+    bool repair_leaks, repair_all;
+    void (*report)(void *opaque, const char *line);         /* one line each, without newline */
+    void *opaque;
+} BlkCheck;
+
+typedef struct BlkSnapshot {
+    char *id, *name;
+    uint64_t vm_state_size;
+    uint64_t disk_size;
+    uint32_t date_sec, date_nsec;
+    uint64_t vm_clock_nsec;
+    uint64_t icount;                    /* UINT64_MAX: none */
+} BlkSnapshot;
+
+typedef struct BlkMeasure {
+    uint64_t required, fully_allocated;
+    uint64_t bitmaps;
+    bool has_bitmaps;
+} BlkMeasure;
+
+typedef struct BlkImageOps {
+    /* Format specific part of info: {"type": ..., "data": {...}}; NULL: none. */
+    Json *(*info)(BlkNode *n);
+    bool (*dirty)(BlkNode *n);
+    bool (*encrypted)(BlkNode *n);
+    /* 0, or a negative errno when the check itself could not be done. */
+    int (*check)(BlkNode *n, BlkCheck *c);
+    bool (*amend)(BlkNode *n, Json *options, Error **errp);
+    const OptKey *amend_options;
+    /* backing NULL: none any more */
+    bool (*change_backing)(BlkNode *n, const char *backing, const char *format, Error **errp);
+    bool (*snapshot_create)(BlkNode *n, BlkSnapshot *sn, Error **errp);
+    bool (*snapshot_apply)(BlkNode *n, const char *id_or_name, Error **errp);
+    bool (*snapshot_delete)(BlkNode *n, const char *id_or_name, Error **errp);
+    GPtrArray *(*snapshot_list)(BlkNode *n);            /* of BlkSnapshot, freed with it */
+    bool (*snapshot_load)(BlkNode *n, const char *id_or_name, Error **errp);    /* read-only view of one */
+    /* Sizes of an image of `options` that would hold `source` (may be NULL). */
+    bool (*measure)(Json *options, Blk *source, BlkMeasure *out, Error **errp);
+} BlkImageOps;
+
+void blk_snapshot_free(BlkSnapshot *sn);
+
+/* Make (or empty) a host file of this size. `prealloc` may be NULL: off. */
+bool blk_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp);
+/* Create an image; the options are those of the format's table, checked. */
+bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *options, Error **errp);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests between nodes: bounds, alignment, flushes, and what drivers leave to the layer. */
+#include "block/block-priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ZERO_CHUNK = 1 << 20, STACK_RESERVE = 64 * 1024 };
+
+static bool aligned(const BlkNode *n, uint64_t off, uint64_t len)
+{
+    return ((off | len) & (n->align - 1)) == 0;
+}
+
+static void wrote(BlkNode *n)
+{
+    __atomic_fetch_add(&n->write_gen, 1, __ATOMIC_RELEASE);
+}
+
+/* ---- read ---- */
+
+int node_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    uint64_t size = node_size(n);
+
+    if (G_UNLIKELY(off + len > size)) {
+        uint64_t have = off < size ? size - off : 0;
+
+        blk_vec_fill(blk_vec_from(v, have), 0, len - have);
+        len = have;
+    }
+    if (len == 0) {
+        return 0;
+    }
+    return G_LIKELY(aligned(n, off, len)) ? n->drv->read(n, off, len, v, flags) : node_read_bounced(n, off, len, v, flags);
+}
+
+int node_pread_padded(BlkNode *n, uint64_t off, void *buf, uint64_t len)
+{
+    return node_read(n, off, len, BLK_VEC1(buf, len), 0);
+}
+
+typedef struct {
+    BlkNode *n;
+    uint64_t off, len;
+    BlkVec v;
+    unsigned flags;
+    int result;
+} Nested;
+
+static void read_nested(void *opaque)
+{
+    Nested *r = opaque;
+
+    r->result = node_read(r->n, r->off, r->len, r->v, r->flags);
+}
+
+int node_read_below(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    Nested r = { n, off, len, v, flags, 0 };
+
+    if (G_LIKELY(fiber_stack_left() > STACK_RESERVE)) {
+        return node_read(n, off, len, v, flags);
+    }
+    fiber_nest(read_nested, &r);
+    return r.result;
+}
+
+/* ---- write ---- */
+
+int node_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    bool flush_after = (flags & BLK_FUA) && !n->drv->fua;
+    int r;
+
+    if (len == 0) {
+        return flags & BLK_FUA ? node_flush(n) : 0;
+    }
+    assert(!n->read_only);
+    if (!n->drv->write) {
+        return -ENOTSUP;
+    }
+    if (flags & BLK_COMPRESSED_WRITE) {
+        r = n->drv->write_compressed ? n->drv->write_compressed(n, off, len, v) : -ENOTSUP;
+    } else if (n->align > 1) {
+        r = node_write_tracked(n, off, len, v, flags);
+    } else {
+        r = n->drv->write(n, off, len, v, flush_after ? flags & ~BLK_FUA : flags);
+    }
+    wrote(n);
+    return r || !flush_after ? r : node_flush(n);
+}
+
+/* ---- flush ---- */
+
+int node_flush(BlkNode *n)
+{
+    uint64_t gen = __atomic_load_n(&n->write_gen, __ATOMIC_ACQUIRE);
+    int r = 0;
+
+    if (n->drv->kind & BLK_DRV_PROTOCOL) {
+        if ((n->flags & BLK_O_NO_FLUSH) || gen == __atomic_load_n(&n->flush_gen, __ATOMIC_ACQUIRE)) {
+            return 0;
+        }
+        r = n->drv->flush ? n->drv->flush(n) : 0;
+        if (r == 0) {
+            __atomic_store_n(&n->flush_gen, gen, __ATOMIC_RELEASE);
+        }
+        return r;
+    }
+    if (n->drv->flush) {
+        return n->drv->flush(n);
+    }
+    for (BlkChild *c = n->children; c; c = c->next) {
+        if (c->role != BLK_CHILD_BACKING && !c->node->read_only) {
+            int e = node_flush(c->node);
+            r = r ? r : e;
+        }
+    }
+    return r;
+}
+
+/* ---- discard and zeroes ---- */
+
+int node_discard(BlkNode *n, uint64_t off, uint64_t len)
+{
+    uint64_t end = (off + len) & ~(uint64_t)(n->align - 1);
+    int r;
+
+    assert(!n->read_only);
+    off = (off + n->align - 1) & ~(uint64_t)(n->align - 1);
+    if (off >= end || !n->drv->discard || !(n->flags & BLK_O_UNMAP)) {
+        return 0;
+    }
+    r = n->drv->discard(n, off, end - off);
+    wrote(n);
+    return r == -ENOTSUP ? 0 : r;
+}
+
+/* Zeroes as data, from one buffer over and over. */
+static int write_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
+{
+    uint64_t chunk = MIN(len, ZERO_CHUNK);
+    void *zero = blk_buffer(chunk);
+    int r = 0;
+
+    memset(zero, 0, chunk);
+    while (len && r == 0) {
+        uint64_t now = MIN(len, chunk);
+
+        r = node_write(n, off, now, BLK_VEC1(zero, now), flags & BLK_FUA);
+        off += now;
+        len -= now;
+    }
+    free(zero);
+    return r;
+}
+
+static int zeroes_aligned(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
+{
+    bool flush_after = (flags & BLK_FUA) && !n->drv->fua;
+    int r = n->drv->zeroes ? n->drv->zeroes(n, off, len, flush_after ? flags & ~BLK_FUA : flags) : -ENOTSUP;
+
+    wrote(n);
+    if (r == -ENOTSUP && !(flags & BLK_NO_FALLBACK)) {
+        return write_zeroes(n, off, len, flags);
+    }
+    return r || !flush_after ? r : node_flush(n);
+}
+
+int node_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
+{
+    uint64_t mask = n->align - 1, start = (off + mask) & ~mask, end = (off + len) & ~mask;
+    int r = 0;
+
+    assert(!n->read_only);
+    if (aligned(n, off, len)) {
+        return zeroes_aligned(n, off, len, flags);
+    }
+    if (flags & BLK_NO_FALLBACK) {
+        return -ENOTSUP;
+    }
+    if (start >= end) {
+        return write_zeroes(n, off, len, flags);
+    }
+    if (start > off) {
+        r = write_zeroes(n, off, start - off, flags);
+    }
+    if (r == 0) {
+        r = zeroes_aligned(n, start, end - start, flags);
+    }
+    if (r == 0 && off + len > end) {
+        r = write_zeroes(n, end, off + len - end, flags);
+    }
+    return r;
+}
+
+/* ---- status ---- */
+
+int node_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
+{
+    uint64_t size = node_size(n);
+    int r;
+
+    *out = (BlkExtent){};
+    if (off >= size) {
+        out->flags = BLK_EXT_EOF;
+        return 0;
+    }
+    len = MIN(len, size - off);
+    if (!n->drv->status) {
+        *out = (BlkExtent){ .len = len, .flags = BLK_EXT_DATA | BLK_EXT_ALLOCATED };
+    } else {
+        r = n->drv->status(n, off, len, out);
+        if (r < 0) {
+            return r;
+        }
+        assert(out->len > 0 && out->len <= len);
+    }
+    if (out->flags & (BLK_EXT_DATA | BLK_EXT_ZERO)) {
+        out->flags |= BLK_EXT_ALLOCATED;
+    } else if (!n->backing && !(out->flags & BLK_EXT_ALLOCATED)) {
+        out->flags |= BLK_EXT_ZERO;             /* nobody below answers */
+    }
+    if (off + out->len == size) {
+        out->flags |= BLK_EXT_EOF;
+    }
+    return 0;
+}
+
+int node_status_chain(BlkNode *top, BlkNode *base, uint64_t off, uint64_t len, BlkExtent *out)
+{
+    unsigned depth = 0;
+    bool ends = false;
+    int r;
+
+    for (BlkNode *n = top; n != base; n = n->backing->node, depth++) {
+        r = node_status(n, off, len, out);
+        if (r < 0) {
+            return r;
+        }
+        if (n == top) {
+            ends = out->flags & BLK_EXT_EOF;
+            len = MIN(len, out->len);
+        }
+        out->depth = depth;
+        if (out->len == 0) {                    /* beyond the end of a shorter layer: zeroes */
+            *out = (BlkExtent){ .len = len, .flags = BLK_EXT_ZERO | BLK_EXT_ALLOCATED, .depth = depth };
+        }
+        if ((out->flags & BLK_EXT_ALLOCATED) || !n->backing || n->backing->node == base) {
+            break;
+        }
+        ends = ends && out->len == len;
+        len = MIN(len, out->len);
+    }
+    out->flags &= ~BLK_EXT_EOF;
+    if (out->len > len) {
+        out->len = len;
+    }
+    if (off + out->len == node_size(top)) {
+        out->flags |= BLK_EXT_EOF;
+    }
+    return 0;
+}
+
+/* ---- copy and resize ---- */
+
+int node_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags)
+{
+    int r;
+
+    if (!to->drv->copy || to->read_only || !aligned(from, from_off, len) || !aligned(to, to_off, len) || from_off + len > node_size(from)) {
+        return -ENOTSUP;
+    }
+    r = to->drv->copy(from, from_off, to, to_off, len, flags);
+    wrote(to);
+    return r;
+}
+
+void blk_node_resized(BlkNode *n, uint64_t size)
+{
+    if (size == node_size(n)) {
+        return;
+    }
+    __atomic_store_n(&n->size, size, __ATOMIC_RELAXED);
+    for (BlkChild *c = n->users; c; c = c->next_user) {
+        if (c->blk && c->blk->events && c->blk->events->resized) {
+            c->blk->events->resized(c->blk->opaque);
+        }
+    }
+}
+
+bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
+{
+    if (n->read_only) {
+        return error_set(errp, "Image is read-only");
+    }
+    if (!n->drv->resize) {
+        return error_set(errp, "Image format driver '%s' does not support resize", n->drv->name);
+    }
+    if (!n->drv->resize(n, size, prealloc, errp)) {
+        return false;
+    }
+    wrote(n);
+    blk_node_resized(n, size);
+    return true;
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* Conformance of nodes: every driver that stores bytes passes the same random workload; drains, permissions, locks. */
+#include "block/driver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block/image.h"
+
+static Loop *loop;
+static Session *session;
+static char *dir;
+
+static void setup(void)
+{
+    loop = loop_new_glib("test", NULL);
+    session = session_new();
+}
+
+static void teardown(void)
+{
+    session_free(session);
+    loop_free(loop);
+}
+
+static char *file_of(const char *name, uint64_t size)
+{
+    char *path = g_build_filename(dir, name, NULL);
+    Error *err = NULL;
+
+    unlink(path);
+    g_assert_true(blk_create_file(session, path, size, NULL, &err));
+    return path;
+}
+
+static Blk *open_ok(const char *filename, const char *options, unsigned flags)
+{
+    Error *err = NULL;
+    Json *o = options ? json_parse(options, strlen(options), NULL) : NULL;
+    unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
+    Blk *b = blk_open(session, filename, o, flags, perm, BLK_PERM_ALL, &err);
+
+    if (!b) {
+        g_error("%s", error_message(err));
+    }
+    return b;
+}
+
+/* ---- a shadow copy in memory, many requests in flight, none overlapping ---- */
+
+enum { SIZE = 4 << 20, SLOTS = 16, SLOT = SIZE / SLOTS, ROUNDS = 60 };
+
+typedef struct {
+    BlkReq req;
+    struct iovec iov[3];
+    uint8_t buf[SLOT];
+    int left;
+    GRand *rnd;
+    unsigned slot;
+    int *running;
+} Worker;
+
+static uint8_t shadow[SIZE];
+
+static void next(Worker *w);
+
+static void check_read(Worker *w)
+{
+    g_assert_cmpint(memcmp(w->buf, shadow + w->req.off, w->req.len), ==, 0);
+}
+
+static void worker_done(BlkReq *req, int result)
+{
+    Worker *w = req->opaque;
+
+    g_assert_cmpint(result, ==, 0);
+    if (req->op == BLK_READ) {
+        check_read(w);
+    }
+    next(w);
+}
+
+static void vector(Worker *w)
+{
+    uint64_t a = w->req.len / 3, b = w->req.len / 2;
+
+    w->iov[0] = (struct iovec){ w->buf, a };
+    w->iov[1] = (struct iovec){ w->buf + a, b };
+    w->iov[2] = (struct iovec){ w->buf + a + b, w->req.len - a - b };
+    w->req.iov = w->iov;
+    w->req.iovcnt = 3;
+}
+
+static void next(Worker *w)
+{
+    uint64_t base = (uint64_t)w->slot * SLOT;
+    unsigned unit = g_rand_boolean(w->rnd) ? 1 : 4096;
+
+    if (--w->left < 0) {
+        --*w->running;
+        return;
+    }
+    w->req.op = g_rand_int_range(w->rnd, 0, 5);
+    w->req.off = g_rand_int_range(w->rnd, 0, SLOT / unit) * unit;
+    w->req.len = (1 + g_rand_int_range(w->rnd, 0, MIN(SLOT - w->req.off, 100000) / unit)) * unit;
+    w->req.len = MIN(w->req.len, SLOT - w->req.off);
+    w->req.off += base;
+    w->req.flags = g_rand_int_range(w->rnd, 0, 8) == 0 ? BLK_FUA : 0;
+    if (w->req.op == BLK_WRITE) {
+        memset(w->buf, g_rand_int(w->rnd), w->req.len);
+        memcpy(shadow + w->req.off, w->buf, w->req.len);
+    } else if (w->req.op == BLK_ZEROES) {
+        w->req.flags |= g_rand_boolean(w->rnd) ? BLK_MAY_UNMAP : 0;
+        memset(shadow + w->req.off, 0, w->req.len);
+    } else if (w->req.op == BLK_DISCARD) {
+        w->req.op = BLK_READ;                   /* what discarded blocks hold is open */
+        w->req.flags = 0;
+    } else if (w->req.op == BLK_READ) {
+        w->req.flags = 0;
+    }
+    vector(w);
+    blk_submit(&w->req);
+}
+
+static void workload(Blk *b, unsigned seed, bool fresh)
+{
+    int running = SLOTS;
+
+    g_assert_cmpuint(blk_size(b), ==, SIZE);
+    if (fresh) {
+        memset(shadow, 0, SIZE);
+    }
+    for (unsigned i = 0; i < SLOTS; i++) {
+        Worker *w = g_new0(Worker, 1);
+
+        w->req = (BlkReq){ .blk = b, .done = worker_done, .opaque = w };
+        w->left = ROUNDS;
+        w->slot = i;
+        w->rnd = g_rand_new_with_seed(seed + i);
+        w->running = &running;
+        next(w);
+    }
+    while (running) {
+        loop_step(loop, true);
+    }
+}
+
+static void verify(Blk *b)
+{
+    g_autofree uint8_t *all = g_malloc(SIZE);
+
+    g_assert_cmpint(blk_read(b, 0, all, SIZE, 0), ==, 0);
+    g_assert_cmpint(memcmp(all, shadow, SIZE), ==, 0);
+}
+
+static void conform(const char *path, const char *options, unsigned flags)
+{
+    Blk *b = open_ok(path, options, flags | BLK_O_RDWR);
+
+    workload(b, 1, true);
+    verify(b);
+    blk_free(b);
+    b = open_ok(path, options, flags);
+    verify(b);
+    blk_free(b);
+}
+
+static void test_raw(gconstpointer options)
+{
+    g_autofree char *path = NULL, *text = NULL;
+
+    setup();
+    path = file_of("raw", SIZE);
+    text = g_strdup_printf("{\"driver\": \"raw\", \"file\": {\"driver\": \"file\", \"filename\": \"%s\"%s}}", path, (const char *)options);
+    conform(NULL, text, 0);
+    teardown();
+}
+
+static void test_offset(void)
+{
+    g_autofree char *path = NULL, *text = NULL;
+
+    setup();
+    path = file_of("part", SIZE + 8192);
+    text = g_strdup_printf("{\"driver\": \"raw\", \"offset\": 4096, \"size\": %d, \"file\": {\"driver\": \"file\", \"filename\": \"%s\"}}", SIZE, path);
+    conform(NULL, text, 0);
+    teardown();
+}
+
+/* Every format that can be made. */
+static void test_format(gconstpointer opaque)
+{
+    g_auto(GStrv) parts = g_strsplit(opaque, " ", -1);
+    g_autofree char *path = NULL, *text = NULL;
+    Json *o = json_object();
+    Error *err = NULL;
+
+    setup();
+    path = file_of("image", 0);
+    json_set_uint(o, "size", SIZE);
+    for (char **p = parts + 1; *p; p++) {
+        char *eq = strchr(*p, '=');
+        *eq = 0;
+        if (g_ascii_isdigit(eq[1]) && strcmp(*p, "compat")) {
+            json_set_uint(o, *p, strtoul(eq + 1, NULL, 10));
+        } else if (!strcmp(eq + 1, "on")) {
+            json_set_bool(o, *p, true);
+        } else {
+            json_set_string(o, *p, eq + 1);
+        }
+    }
+    if (!blk_create(session, blk_driver_find(parts[0]), path, o, &err)) {
+        g_error("%s", error_message(err));
+    }
+    json_unref(o);
+    text = g_strdup_printf("{\"driver\": \"%s\"}", parts[0]);
+    conform(path, text, 0);
+    teardown();
+}
+
+static void test_direct(void)
+{
+    g_autofree char *path = NULL;
+    Error *err = NULL;
+    Blk *b;
+
+    setup();
+    path = file_of("direct", SIZE);
+    b = blk_open(session, path, json_parse("{\"driver\": \"raw\"}", 17, NULL), BLK_O_DIRECT, BLK_PERM_READ, BLK_PERM_ALL, &err);
+    if (!b) {
+        g_test_skip("no direct I/O here");
+        error_free(err);
+    } else {
+        blk_free(b);
+        conform(path, "{\"driver\": \"raw\"}", BLK_O_DIRECT);
+    }
+    teardown();
+}
+
+/* ---- null ---- */
+
+static int submitted;
+
+static void null_done(BlkReq *req, int result)
+{
+    int *left = req->opaque;
+
+    g_assert_cmpint(result, ==, 0);
+    if (--*left > 0) {
+        submitted++;
+        blk_submit(req);                        /* from done(), again and again, on a bounded stack */
+        submitted--;
+        g_assert_cmpint(submitted, ==, 0);
+    }
+}
+
+static void test_null(void)
+{
+    Blk *b;
+    int left = 100000;
+    BlkReq req = { .op = BLK_FLUSH, .done = null_done, .opaque = &left };
+    uint8_t buf[512];
+
+    setup();
+    b = open_ok("null-co://", "{\"driver\": \"raw\"}", BLK_O_RDWR);
+    g_assert_cmpuint(blk_size(b), ==, 1u << 30);
+    req.blk = b;
+    blk_submit(&req);
+    g_assert_cmpint(left, ==, 100000);          /* never from inside */
+    while (left) {
+        loop_step(loop, true);
+    }
+    g_assert_cmpint(blk_read(b, blk_size(b) - 511, buf, 512, 0), ==, -EIO);
+    g_assert_cmpint(blk_read(b, UINT64_MAX - 100, buf, 512, 0), ==, -EIO);
+    blk_free(b);
+    b = open_ok("null-co://", "{\"driver\": \"raw\"}", 0);
+    g_assert_cmpint(blk_write(b, 0, buf, 512, 0), ==, -EPERM);
+    blk_free(b);
+    teardown();
+}
+
+/* ---- drain ---- */
+
+static int done_count;
+
+static void count_done(BlkReq *req, int result)
+{
+    g_assert_cmpint(result, ==, 0);
+    __atomic_fetch_add(&done_count, 1, __ATOMIC_SEQ_CST);
+}
+
+static void test_drain(void)
+{
+    LoopThread *t;
+    BlkReq req[20] = {};
+    Blk *b;
+
+    setup();
+    t = loop_thread_new("io");
+    b = open_ok(NULL, "{\"driver\": \"null-aio\", \"latency-ns\": 2000000}", BLK_O_RDWR);
+    done_count = 0;
+    for (int i = 0; i < 20; i++) {
+        req[i] = (BlkReq){ .blk = b, .op = BLK_FLUSH, .done = count_done, .loop = i & 1 ? loop_thread_loop(t) : NULL };
+        if (i == 10) {
+            blk_drain_begin(b);
+            blk_drain_begin(b);
+            g_assert_cmpint(blk_in_flight(b), ==, 0);
+        }
+        blk_submit(&req[i]);
+    }
+    g_usleep(10000);
+    while (loop_step(loop, false)) {
+    }
+    g_assert_cmpint(__atomic_load_n(&done_count, __ATOMIC_SEQ_CST), <=, 10);
+    blk_drain_end(b);
+    blk_drain_end(b);
+    while (__atomic_load_n(&done_count, __ATOMIC_SEQ_CST) < 20) {
+        loop_step(loop, false);
+    }
+    loop_thread_free(t);
+    blk_free(b);
+    teardown();
+}
+
+/* From a thread that has no loop. */
+static void *plain_thread(void *opaque)
+{
+    char buf[512] = "x";
+
+    g_assert_cmpint(blk_write(opaque, 0, buf, sizeof(buf), 0), ==, 0);
+    g_assert_cmpint(blk_flush(opaque), ==, 0);
+    __atomic_store_n(&done_count, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void test_plain_thread(void)
+{
+    g_autofree char *path = NULL;
+    GThread *t;
+    Blk *b;
+
+    setup();
+    path = file_of("plain", SIZE);
+    b = open_ok(path, "{\"driver\": \"raw\"}", BLK_O_RDWR);
+    done_count = 0;
+    t = g_thread_new("plain", plain_thread, b);
+    while (!__atomic_load_n(&done_count, __ATOMIC_SEQ_CST)) {
+        loop_step(loop, false);
+    }
+    g_thread_join(t);
+    blk_free(b);
+    teardown();
+}
+
+/* ---- permissions and locks ---- */
+
+static void test_perm(void)
+{
+    g_autofree char *path = NULL;
+    g_autoptr(Error) err = NULL, err2 = NULL;
+    BlkNode *n;
+    Blk *a, *b;
+
+    setup();
+    path = file_of("perm", SIZE);
+    n = blk_node_open(session, path, json_parse("{\"driver\": \"raw\", \"node-name\": \"x\"}", 35, NULL), BLK_O_RDWR, NULL);
+    g_assert_true(blk_node_find(session, "x") == n);
+    a = blk_new(session, "a", BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_READ, NULL);
+    b = blk_new(session, "b", BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_ALL, NULL);
+    g_assert_null(blk_new(session, "a", 0, 0, &err));
+    g_assert_cmpstr(error_message(err), ==, "Duplicate ID 'a' for drive");
+    g_assert_true(blk_insert(a, n, NULL));
+    g_assert_false(blk_insert(b, n, &err2));
+    g_assert_nonnull(strstr(error_message(err2), "write"));
+    g_assert_true(blk_set_perm(b, BLK_PERM_READ, BLK_PERM_ALL, NULL));
+    g_assert_true(blk_insert(b, n, NULL));
+    blk_node_unref(n);
+    blk_free(a);
+    blk_free(b);
+    g_assert_null(blk_node_find(session, "x"));
+    teardown();
+}
+
+static void test_lock(void)
+{
+    g_autofree char *path = NULL;
+    g_autoptr(Error) err = NULL;
+    Blk *a, *b;
+
+    setup();
+    path = file_of("lock", SIZE);
+    a = blk_open(session, path, json_parse("{\"driver\": \"raw\"}", 17, NULL), BLK_O_RDWR, BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_READ, NULL);
+    g_assert_nonnull(a);
+    b = blk_open(session, path, json_parse("{\"driver\": \"raw\"}", 17, NULL), BLK_O_RDWR, BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_READ, &err);
+    g_assert_null(b);
+    g_assert_cmpstr(error_message(err), ==, "Failed to get \"write\" lock");
+    g_assert_nonnull(strstr(error_hint_text(err), "Is another process using the image ["));
+    b = open_ok(path, "{\"driver\": \"raw\", \"force-share\": true}", 0);
+    blk_free(b);
+    blk_free(a);
+    teardown();
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const formats[] = {
+        "qcow2", "qcow2 compat=0.10", "qcow2 cluster_size=512", "qcow2 cluster_size=2097152", "qcow2 refcount_bits=1", "qcow2 refcount_bits=64 lazy_refcounts=on",
+        "qcow2 preallocation=metadata", "qcow2 extended_l2=on",
+    };
+
+    g_test_init(&argc, &argv, NULL);
+    dir = g_dir_make_tmp("block-XXXXXX", NULL);
+    g_test_add_func("/block/null", test_null);
+    g_test_add_data_func("/block/raw/default", "", test_raw);
+    g_test_add_data_func("/block/raw/threads", ", \"aio\": \"threads\"", test_raw);
+    g_test_add_func("/block/raw/direct", test_direct);
+    g_test_add_func("/block/raw/offset", test_offset);
+    g_test_add_func("/block/drain", test_drain);
+    g_test_add_func("/block/plain-thread", test_plain_thread);
+    g_test_add_func("/block/perm", test_perm);
+    g_test_add_func("/block/lock", test_lock);
+    for (unsigned i = 0; i < G_N_ELEMENTS(formats) && blk_driver_find("qcow2"); i++) {
+        g_autofree char *name = g_strdup_printf("/block/format/%s", formats[i]);
+        g_test_add_data_func(name, formats[i], test_format);
+    }
+    int r = g_test_run();
+    g_autofree char *clean = g_strdup_printf("rm -rf '%s'", dir);
+    if (system(clean)) {
+        return 1;
+    }
+    g_free(dir);
+    return r;
+}
