@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Translated blocks: found by (RAM page, offset, key, variant), made, linked, killed.
+ *
+ * Finding takes no lock: blocks are pushed onto and cut out of their bucket's
+ * list with single stores, and their memory stays until all code is forgotten,
+ * which happens only while no vCPU is inside generated code.
+ */
+#include <assert.h>
+#include <sched.h>
+#include <string.h>
+
+#include "accel/tcg/tcg-priv.h"
+#include "util/log.h"
+
+enum { CHUNK = 64 << 10, MAX_INSNS = 64, MAX_INSNS_HOT = 16, RANGE_BITS = 14 };
+
+/* Host addresses of a block that lie in one 4 KiB page. */
+typedef struct HostRange {
+    const uint8_t *from, *to;   /* return addresses: from < ra <= to */
+    Block *block;
+    struct HostRange *next;
+} HostRange;
+
+static void *arena_take(TcgVcpu *v, size_t n)
+{
+    void *p;
+
+    n = (n + 15) & ~(size_t)15;
+    if ((size_t)(v->arena_end - v->arena) < n) {
+        if (v->chunk_at == v->chunks->len) {
+            g_ptr_array_add(v->chunks, g_malloc(CHUNK));
+        }
+        v->arena = g_ptr_array_index(v->chunks, v->chunk_at++);
+        v->arena_end = v->arena + CHUNK;
+    }
+    p = v->arena;
+    v->arena += n;
+    return memset(p, 0, n);
+}
+
+/* ---- find ---- */
+
+Block *block_find(PageCode *p, const TcgUnit *u, uint32_t off, uint64_t key, uint32_t variant)
+{
+    Block *b = __atomic_load_n(&p->bucket[off >> PAGE_BUCKET_BITS], __ATOMIC_ACQUIRE);
+
+    while (b && (b->tb.page_off != off || b->key != key || b->variant != variant || b->unit != u)) {
+        b = __atomic_load_n(&b->next, __ATOMIC_ACQUIRE);
+    }
+    return b;
+}
+
+static HostRange **range_head(TcgUnit *u, uintptr_t page)
+{
+    return &u->ranges[page & ((1 << RANGE_BITS) - 1)];
+}
+
+static void range_add(TcgVcpu *v, Block *b, const void *at, size_t size)
+{
+    const uint8_t *from = at, *to = from + size;
+
+    for (uintptr_t page = (uintptr_t)from >> 12; at && size && page <= (uintptr_t)to >> 12; page++) {
+        HostRange *r = arena_take(v, sizeof(*r)), **head = range_head(b->unit, page);
+
+        *r = (HostRange){ from, to, b, __atomic_load_n(head, __ATOMIC_RELAXED) };
+        while (!__atomic_compare_exchange_n(head, &r->next, r, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+        }
+    }
+}
+
+Block *block_of_ra(TcgVcpu *v, const void *ra)
+{
+    const uint8_t *at = ra;
+    HostRange *r = __atomic_load_n(range_head(v->unit, (uintptr_t)at >> 12), __ATOMIC_ACQUIRE);
+
+    while (r && !(r->from < at && at <= r->to)) {
+        r = r->next;
+    }
+    assert(r);                                          /* a return address is in a block */
+    return r->block;
+}
+
+bool block_unchanged(const Block *b)
+{
+    return !memcmp(b->copy, b->page->host + b->tb.page_off, b->tb.guest_bytes);
+}
+
+/* ---- kill and link ---- */
+
+void block_kill(Block *b)
+{
+    TcgLink *l, *next;
+
+    tcg_block_kill(b->unit->code, &b->tb);
+    for (l = b->in; l; l = next) {
+        next = l->next_in;
+        l->next_in = NULL;
+        tcg_link_clear(b->unit->code, l);
+    }
+    b->in = NULL;
+}
+
+void block_link(TcgVcpu *v, TcgLink *l, Block *to)
+{
+    Block *from = (Block *)l->from;
+
+    if (from->checked || to->checked || from->variant != to->variant || from->variant == VAR_ONE || from->unit != to->unit) {
+        return;
+    }
+    if (!l->cross_page && from->page != to->page) {
+        return;                                         /* the mapping has changed under the running block */
+    }
+    pthread_mutex_lock(&from->page->lock);
+    if (!from->tb.dead && !__atomic_load_n(&to->tb.dead, __ATOMIC_ACQUIRE)) {
+        if (l->cross_page) {
+            tcg_link_set(v->unit->code, l, &to->tb, v->env->generation);
+        } else if (!l->to) {
+            l->next_in = to->in;
+            to->in = l;
+            tcg_link_set(v->unit->code, l, &to->tb, 0);
+        }
+        v->count.links++;
+    }
+    pthread_mutex_unlock(&from->page->lock);
+}
+
+/* ---- translate ---- */
+
+static const uint8_t *no_next_page(TransCtx *tc)
+{
+    return NULL;
+}
+
+static void log_insns(TcgVcpu *v, const TransCtx *tc)
+{
+    uint32_t off = tc->off, end = tc->off + tc->ir->code_bytes;
+    char text[128];
+
+    log_print("-- block at 0x%" PRIx64 " key 0x%" PRIx64 " (%u instructions)", tc->pc, (uint64_t)tc->key, tc->ir->ninsns);
+    while (off < end && v->ops->disassemble) {
+        int n = v->ops->disassemble(tc->key, tc->page + off, end - off, (tc->pc & ~0xfffull) + off, text, sizeof(text));
+
+        if (n <= 0) {
+            break;
+        }
+        log_print("0x%08" PRIx64 ":  %s", (uint64_t)((tc->pc & ~0xfffull) + off), text);
+        off += (uint32_t)n;
+    }
+}
+
+static void log_ir(const IrBlock *ir)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    ir_print(f, ir);
+    fclose(f);
+    log_print("%s", text);
+    free(text);
+}
+
+static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint32_t variant, bool checked)
+{
+    IrBlock *ir = tcg_ctx_ir(v->compiler);
+    g_autofree uint32_t *breaks = variant >= VAR_BREAK ? debug_page_breaks(v->st, pc) : NULL;
+    TransCtx tc = {
+        .cpu = v->cpu, .ir = ir, .key = v->key, .page = p->host, .off = pc & 0xfff, .pc = pc,
+        .max_insns = variant == VAR_ONE || v->st->one_insn ? 1 : checked ? MAX_INSNS_HOT : MAX_INSNS,
+        .breaks = breaks, .step_over = variant == VAR_ONE, .next_page = no_next_page,
+    };
+
+    ir_begin(ir, v->ops->tcg, tc.off);
+    ir->nan_mode = v->ops->nan_mode(v->key);
+    ir->icount = v->st->icount;
+    v->ops->translate(&tc);
+    ir->icount = v->st->icount;
+    if (log_enabled(LOG_IN)) {
+        log_insns(v, &tc);
+    }
+    if (log_enabled(LOG_IR)) {
+        log_ir(ir);
+    }
+}
+
+static Block *compile(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant, bool checked)
+{
+    uint64_t start = tcg_now_ns();
+    Block *b = arena_take(v, sizeof(*b));
+
+    front_end(v, p, pc, variant, checked);
+    b->page = p;
+    b->unit = v->unit;
+    b->key = v->key;
+    b->variant = variant;
+    b->checked = checked;
+    if (!tcg_compile(v->compiler, &b->tb)) {
+        return NULL;
+    }
+    if (checked) {
+        b->copy = arena_take(v, b->tb.guest_bytes);
+        memcpy(b->copy, p->host + b->tb.page_off, b->tb.guest_bytes);
+    }
+    if (log_enabled(LOG_OUT)) {
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        tcg_dump_host(f, tcg_host_find(v->st->host_name), &b->tb);
+        fclose(f);
+        log_print("%s", text);
+        free(text);
+    }
+    v->count.blocks++;
+    v->count.insns += b->tb.ninsns;
+    v->count.host_bytes += b->tb.code_size + b->tb.cold_size;
+    v->count.translate_ns += tcg_now_ns() - start;
+    return b;
+}
+
+/* Publish b unless the page changed meanwhile (NULL) or somebody was faster (his). */
+static Block *publish(TcgVcpu *v, PageCode *p, Block *b, uint32_t version)
+{
+    uint32_t off = b->tb.page_off, bytes = MAX(b->tb.guest_bytes, 1u);
+    Block **bucket = &p->bucket[off >> PAGE_BUCKET_BITS], *other;
+
+    pthread_mutex_lock(&p->lock);
+    other = block_find(p, b->unit, off, b->key, b->variant);
+    if (other || (!b->checked && __atomic_load_n(&p->version, __ATOMIC_SEQ_CST) != version)) {
+        v->count.lost++;
+        b = other;
+    } else {
+        if (!b->checked) {
+            uint64_t mask = (~0ull << (off >> GRANULE_BITS)) & (~0ull >> (63 - ((off + bytes - 1) >> GRANULE_BITS)));
+
+            __atomic_fetch_or(&p->granules, mask, __ATOMIC_SEQ_CST);
+        }
+        b->next = *bucket;
+        __atomic_store_n(bucket, b, __ATOMIC_RELEASE);
+        p->nblocks++;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return b;
+}
+
+static void translating(TcgState *st, PageCode *p, int by)
+{
+    pthread_mutex_lock(&p->lock);
+    __atomic_add_fetch(&p->translating, by, __ATOMIC_SEQ_CST);
+    if (by < 0) {
+        page_maybe_plain(st, p);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* One try: false when code memory is full. *out may be NULL: the bytes changed under our eyes. */
+static bool translate_once(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant, bool checked, Block **out)
+{
+    uint32_t version;
+    Block *b;
+
+    if (!checked) {
+        translating(v->st, p, 1);
+        page_protect(v, p);
+    }
+    version = __atomic_load_n(&p->version, __ATOMIC_SEQ_CST);
+    b = compile(v, p, pc, variant, checked);
+    *out = NULL;
+    if (b) {
+        /* its return addresses are known before anybody can run it */
+        range_add(v, b, b->tb.entry, b->tb.code_size);
+        if (b->tb.cold != b->tb.entry) {
+            range_add(v, b, b->tb.cold, b->tb.cold_size);
+        }
+        *out = publish(v, p, b, version);
+    }
+    if (!checked) {
+        translating(v->st, p, -1);
+    }
+    return b != NULL;
+}
+
+Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant)
+{
+    Block *b = NULL;
+
+    for (unsigned tries = 0; !b; tries++) {
+        bool checked = p->hot || (tries > 3 && !v->st->icount);
+
+        if (!translate_once(v, p, pc, variant, checked, &b)) {
+            blocks_reset_all(v);
+        }
+    }
+    v->count.checked += b->checked;
+    return b;
+}
+
+/* ---- forget all ---- */
+
+static void forget_vcpu(TcgVcpu *v)
+{
+    tcg_ctx_reset(v->compiler);
+    for (unsigned i = 0; i < v->nctx; i++) {
+        for (unsigned k = 0; k < CTX_JUMPS; k++) {
+            jump_forget(v->all[i]->jump[k]);
+        }
+    }
+    tcg_env_flush_ring(v->env);
+    v->chunk_at = 0;
+    v->arena = v->arena_end = NULL;
+}
+
+void blocks_forget(TcgState *st)
+{
+    for (PageCode *p = st->all_pages; p; p = p->all) {
+        memset(p->bucket, 0, sizeof(p->bucket));
+        p->nblocks = 0;
+        p->granules = 0;
+        page_maybe_plain(st, p);
+    }
+    for (unsigned i = 0; i < st->vcpus->len; i++) {
+        forget_vcpu(g_ptr_array_index(st->vcpus, i));
+    }
+    for (TcgUnit *u = st->units; u; u = u->next) {
+        memset(u->ranges, 0, sizeof(*u->ranges) << RANGE_BITS);
+        tcg_code_reset(u->code);
+    }
+    __atomic_add_fetch(&st->reset_count, 1, __ATOMIC_RELEASE);
+}
+
+typedef struct Reset { TcgVcpu *v; uint64_t count; } Reset;
+
+/* Others are stopped, but one may be so inside a slow path of generated code: then not now. */
+static void try_forget(void *data)
+{
+    Reset *r = data;
+    TcgState *st = r->v->st;
+
+    if (st->reset_count != r->count) {
+        return;                                         /* somebody else did */
+    }
+    for (unsigned i = 0; i < st->vcpus->len; i++) {
+        const TcgVcpu *o = g_ptr_array_index(st->vcpus, i);
+
+        if (o != r->v && __atomic_load_n(&o->in_code, __ATOMIC_ACQUIRE)) {
+            return;
+        }
+    }
+    r->v->count.resets++;
+    blocks_forget(st);
+}
+
+void blocks_reset_all(TcgVcpu *v)
+{
+    Reset r = { v, __atomic_load_n(&v->st->reset_count, __ATOMIC_ACQUIRE) };
+
+    while (__atomic_load_n(&v->st->reset_count, __ATOMIC_ACQUIRE) == r.count) {
+        vcpu_exclusive(v->st->m, try_forget, &r);
+        flush_drain(v);
+        sched_yield();
+    }
+}
+
+TcgUnit *unit_new(TcgState *st, const TcgCpuOps *ops, Error **errp)
+{
+    const TcgHost *host = tcg_host_find(st->host_name);
+    TcgUnit *u;
+    TcgCode *code;
+
+    if (!host) {
+        error_set(errp, "no back end '%s' for this host", st->host_name);
+        return NULL;
+    }
+    code = tcg_code_new(host, ops->tcg, st->tb_size);
+    if (!code) {
+        error_set(errp, "no memory for %" PRIu64 " MiB of translated code", st->tb_size >> 20);
+        return NULL;
+    }
+    u = g_new0(TcgUnit, 1);
+    *u = (TcgUnit){ .st = st, .ops = ops, .code = code, .next = st->units };
+    u->ranges = g_new0(HostRange *, 1 << RANGE_BITS);
+    tcg_code_set_mem_ops(code, &tcg_mem_ops);
+    return st->units = u;
+}
+
+void unit_free(TcgUnit *u)
+{
+    tcg_code_free(u->code);
+    g_free(u->ranges);
+    g_free(u);
+}

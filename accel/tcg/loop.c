@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/* The run loop: find code, run it, deal with why it left. */
+#include <assert.h>
+#include <sched.h>
+#include <time.h>
+
+#include "accel/tcg/tcg-priv.h"
+#include "util/log.h"
+
+/* ---- finding code ---- */
+
+static void drop_block(PageCode *p, Block *b)
+{
+    pthread_mutex_lock(&p->lock);
+    for (Block **at = &p->bucket[b->tb.page_off >> PAGE_BUCKET_BITS]; *at; at = &(*at)->next) {
+        if (*at == b) {
+            __atomic_store_n(at, b->next, __ATOMIC_RELEASE);
+            block_kill(b);
+            p->nblocks--;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void remember(TcgVcpu *v, vaddr pc, Block *b)
+{
+    JumpTable *j = v->jump;
+    unsigned i = jump_index(pc);
+
+    j->block[i] = b;
+    j->entry[i] = (JumpEntry){ pc, b->tb.entry };
+    if (j->nfilled < G_N_ELEMENTS(j->filled)) {
+        j->filled[j->nfilled] = (uint16_t)i;
+    }
+    j->nfilled += j->nfilled <= G_N_ELEMENTS(j->filled);
+}
+
+static void fetch_failed(TcgVcpu *v, vaddr pc, const Span *s)
+{
+    v->env->fault_ra = NULL;
+    if (s->region) {
+        v->ops->raise_bus(v->cpu, pc, s->pa, ACC_FETCH, 0);
+    } else {
+        v->ops->raise_fault(v->cpu, pc, ACC_FETCH, 0, 0);
+    }
+}
+
+/* The block at env->pc, or NULL with env->exc set. */
+static Block *block_get(TcgVcpu *v)
+{
+    vaddr pc = v->env->pc;
+    uint32_t variant = v->one ? VAR_ONE : v->st->breaks->len ? debug_variant(v->st, pc) : VAR_NORMAL;
+    Span s;
+    PageCode *p = tlb_exec(v, pc, &s);
+    Block *b;
+
+    v->count.lookups++;
+    if (!p) {
+        fetch_failed(v, pc, &s);
+        return NULL;
+    }
+    b = block_find(p, v->unit, pc & 0xfff, v->key, variant);
+    if (b && b->checked && !(p->hot && block_unchanged(b))) {
+        drop_block(p, b);
+        b = NULL;
+    }
+    if (!b) {
+        b = block_translate(v, p, pc, variant);
+    }
+    if (!b->checked && variant != VAR_ONE) {
+        remember(v, pc, b);
+    }
+    return b;
+}
+
+static Block *next_block(TcgVcpu *v)
+{
+    unsigned i = jump_index(v->env->pc);
+
+    if (v->jump->entry[i].pc == v->env->pc && !v->one) {
+        return v->jump->block[i];
+    }
+    return block_get(v);
+}
+
+/* ---- leaving ---- */
+
+static void give_back(TcgVcpu *v)
+{
+    if (v->st->icount && v->left_ninsns) {
+        v->env->budget += v->left_ninsns - v->begun;
+    }
+    v->left_ninsns = 0;
+}
+
+static void exception(TcgVcpu *v)
+{
+    TcgEnv *env = v->env;
+
+    tcg_restore_here(v->cpu);
+    give_back(v);
+    if (env->exc == TCG_EXC_RETRY) {
+        env->exc = 0;
+        return;
+    }
+    v->count.exc++;
+    if (env->exc == TCG_EXC_RAISE) {
+        env->exc = 0;
+        v->ops->raise_code(v->cpu, (int64_t)env->exit_arg);
+    }
+    if (env->exc) {
+        v->ops->deliver(v->cpu);
+    }
+    mode_update(v);
+}
+
+static void mxcsr_in(TcgVcpu *v)
+{
+    v->env->guest_mxcsr = v->ops->mxcsr_from_guest(v->cpu);
+}
+
+static void mxcsr_out(TcgVcpu *v)
+{
+    v->ops->mxcsr_to_guest(v->cpu, v->env->guest_mxcsr);
+}
+
+/* Time may have a nearer deadline now: the rest of the slice must not run past it. */
+static void cut_slice(TcgVcpu *v)
+{
+    if (v->st->icount && v->env->budget > 0) {
+        uint64_t left;
+
+        clock_icount_progress(v->st->m->clock, (uint64_t)(v->slice - v->env->budget));
+        left = clock_icount_budget(v->st->m->clock, (uint64_t)v->env->budget);
+        v->slice -= v->env->budget - (int64_t)left;
+        v->env->budget = (int64_t)left;
+    }
+}
+
+/* True: go on. */
+static bool leave(TcgVcpu *v)
+{
+    Cpu *cpu = v->cpu;
+
+    mxcsr_out(v);
+    mxcsr_in(v);
+    mode_update(v);
+    cut_slice(v);
+    switch ((IrLeave)v->env->exit_arg) {
+    case IR_LEAVE_MODE:
+        return true;
+    case IR_LEAVE_HALT:
+        cpu->halted = !v->ops->has_work(cpu);
+        return !cpu->halted;
+    case IR_LEAVE_YIELD:
+        if (v->st->icount) {
+            return false;
+        }
+        if (v->st->vcpus->len > 1) {
+            sched_yield();
+        }
+        return true;
+    case IR_LEAVE_DEBUG:
+        cpu->exit_code = CPU_STOP_BREAKPOINT;
+        return false;
+    }
+    return true;
+}
+
+static void follow_link(TcgVcpu *v)
+{
+    uint64_t resets = v->st->reset_count;
+    TcgLink *l = v->env->exit_link;
+    Block *to;
+
+    if (v->one) {
+        return;
+    }
+    to = next_block(v);
+    if (to && resets == v->st->reset_count) {
+        block_link(v, l, to);
+    }
+    if (!to) {
+        v->ops->deliver(v->cpu);
+        mode_update(v);
+    }
+}
+
+static void forget_jump(TcgVcpu *v)
+{
+    JumpEntry *j = &v->jump->entry[jump_index(v->env->pc)];
+
+    v->count.stale++;
+    if (j->pc == v->env->pc) {
+        j->pc = UINT64_MAX;
+    }
+    tcg_env_flush_ring(v->env);
+}
+
+/* A block came back. True: go on. */
+static bool handle(TcgVcpu *v, TcgExit why, bool was_one)
+{
+    v->count.exits[why]++;
+    switch (why) {
+    case TCG_EXIT_LOOKUP:
+    case TCG_EXIT_PENDING:
+        return true;
+    case TCG_EXIT_LINK:
+        if (!was_one) {
+            follow_link(v);
+        }
+        return true;
+    case TCG_EXIT_EXC:
+        exception(v);
+        return true;
+    case TCG_EXIT_LEAVE:
+        return leave(v);
+    case TCG_EXIT_BUDGET:
+        v->one = v->env->budget > 0;
+        return v->one;
+    case TCG_EXIT_STALE:
+        forget_jump(v);
+        return true;
+    }
+    return true;
+}
+
+/* ---- running ---- */
+
+/* One entry into generated code. True: go on. */
+static bool run_once(TcgVcpu *v)
+{
+    TcgEnv *env = v->env;
+    bool was_one = v->one, watch = v->watch_stop, on;
+    Block *b = next_block(v);
+    TcgExit why;
+
+    v->one = false;
+    if (!b) {
+        v->ops->deliver(v->cpu);
+        mode_update(v);
+        return true;
+    }
+    v->watch_off = watch;
+    env->page_base = env->pc & ~0xfffull;
+    __atomic_store_n(&v->in_code, true, __ATOMIC_RELEASE);
+    why = tcg_enter(env, v->unit->code, &b->tb);
+    __atomic_store_n(&v->in_code, false, __ATOMIC_RELEASE);
+    v->watch_off = false;
+    on = handle(v, why, was_one);
+    if (was_one && why != TCG_EXIT_STALE) {
+        cut_slice(v);
+        if (watch && v->watch_stop) {
+            v->watch_stop = false;
+            v->cpu->exit_code = CPU_STOP_WATCHPOINT;
+            return false;
+        }
+    }
+    v->one |= was_one && why == TCG_EXIT_STALE;
+    return on;
+}
+
+static bool stepped(TcgVcpu *v)
+{
+    if (v->cpu->single_step & CPU_STEP && !v->one) {
+        v->cpu->exit_code = CPU_STOP_STEP;
+        return true;
+    }
+    return false;
+}
+
+/* Attention is wanted. True: go on. */
+static bool attend(TcgVcpu *v, uint32_t pending, uint32_t stops)
+{
+    Cpu *cpu = v->cpu;
+
+    if (pending & CPU_EXIT_FLUSH) {
+        flush_drain(v);
+    }
+    if (pending & stops) {
+        return false;
+    }
+    if (pending & CPU_LINES && !(cpu->single_step & CPU_STEP_NO_IRQ) && v->ops->take_irq(cpu)) {
+        v->count.irq++;
+        mode_update(v);
+    }
+    return true;
+}
+
+static void begin(TcgVcpu *v)
+{
+    v->cpu->exit_code = CPU_STOP_NONE;
+    v->env->exc = 0;
+    v->env->fault_ra = NULL;
+    v->left_ninsns = 0;
+    mxcsr_in(v);
+    mode_update(v);
+}
+
+static void run_multi(TcgVcpu *v)
+{
+    Cpu *cpu = v->cpu;
+
+    begin(v);
+    do {
+        uint32_t pending = cpu_pending(cpu);
+
+        if (G_UNLIKELY(pending) && !attend(v, pending, CPU_EXITS & ~(uint32_t)CPU_EXIT_FLUSH)) {
+            break;
+        }
+        if (G_UNLIKELY(cpu->single_step & CPU_STEP)) {
+            v->one = true;
+        }
+    } while (run_once(v) && !stepped(v));
+    cpu_pending_clear(cpu, CPU_EXIT_KICK);
+    mxcsr_out(v);
+}
+
+/* ---- one at a time under host time (thread=single) ---- */
+
+static void turn_begin(TcgVcpu *v)
+{
+    TcgState *st = v->st;
+    struct timespec until;
+
+    vcpu_wait_begin(v->cpu);
+    do {
+        TcgVcpu *other = __atomic_load_n(&st->turn_of, __ATOMIC_ACQUIRE);
+
+        if (other) {
+            vcpu_kick(other->cpu);                      /* its time is over */
+        }
+        tcg_deadline_in(&until, 2000000);
+    } while (pthread_mutex_timedlock(&st->turn, &until) != 0);
+    __atomic_store_n(&st->turn_of, v, __ATOMIC_RELEASE);
+    vcpu_wait_end(v->cpu);
+    flush_drain(v);
+}
+
+static void turn_end(TcgVcpu *v)
+{
+    __atomic_store_n(&v->st->turn_of, NULL, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&v->st->turn);
+    sched_yield();
+}
+
+void tcg_run(Cpu *cpu)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+
+    if (v->st->thread == TCG_THREAD_SINGLE && v->st->vcpus->len > 1) {
+        turn_begin(v);
+        run_multi(v);
+        turn_end(v);
+    } else {
+        run_multi(v);
+    }
+}
+
+uint64_t tcg_run_count(Cpu *cpu, uint64_t insns)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+    uint32_t later = 0;
+
+    flush_drain(v);
+    v->slice = v->env->budget = (int64_t)insns;
+    begin(v);
+    do {
+        uint32_t pending = cpu_pending(cpu);
+
+        if (pending & CPU_EXITS & ~(uint32_t)(CPU_EXIT_FLUSH | CPU_EXIT_DEBUG)) {
+            /* the host's wishes wait for the end of the slice: counts depend on the guest alone */
+            later |= pending & CPU_EXITS & ~(uint32_t)(CPU_EXIT_FLUSH | CPU_EXIT_DEBUG);
+            cpu_pending_clear(cpu, later);
+        }
+        if (pending && !attend(v, pending, CPU_EXIT_DEBUG)) {
+            break;
+        }
+        if (G_UNLIKELY(cpu->single_step & CPU_STEP)) {
+            v->one = true;
+        }
+    } while (!cpu->power_off && run_once(v) && v->env->budget > 0 && !stepped(v));
+    if (later) {
+        __atomic_fetch_or(&cpu->pending, later, __ATOMIC_SEQ_CST);
+    }
+    mxcsr_out(v);
+    cpu->clock_count += (uint64_t)(v->slice - v->env->budget);
+    return (uint64_t)(v->slice - v->env->budget);
+}
+
+void tcg_sync_time(Cpu *cpu)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+    TcgEnv *env = v->env;
+    int64_t done;
+
+    if (!v->st->icount) {
+        return;
+    }
+    done = v->slice - env->budget;
+    if (env->fault_ra) {
+        const void *ra = env->fault_ra;
+        Block *b = block_of_ra(v, ra);
+        unsigned begun = 0;
+
+        tcg_restore(env, v->unit->code, &b->tb, &begun);
+        env->fault_ra = ra;
+        done -= (int64_t)(b->tb.ninsns - begun);
+    }
+    clock_icount_progress(v->st->m->clock, (uint64_t)MAX(done, 0));
+}
+
+void tcg_state_changed(Cpu *cpu)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+
+    flush_post(v, &(FlushRec){ .kind = REC_ALL });
+    v->one = v->watch_stop = false;
+    tcg_monitor_clear(cpu);
+}
+
+void tcg_wake(Cpu *cpu)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+
+    if (cpu_pending(cpu) & CPU_EXIT_FLUSH) {
+        flush_drain(v);
+    }
+    if (mem_dirty_logging(v->st->m->mem) != DIRTY_MASK(DIRTY_CODE)) {
+        ctx_record(v, &(FlushRec){ .kind = REC_STORES });       /* a log may have been read while this one was parked */
+    }
+}
