@@ -18,7 +18,7 @@ def build(tmp, name, *sources, flags=()):
     if not cc:
         raise Skip('no aarch64-linux-gnu-gcc')
     out = f'{tmp}/{name}.elf'
-    subprocess.run([cc, '-O2', '-ffreestanding', '-nostdlib', '-static', '-mgeneral-regs-only', '-march=armv8-a', '-mno-outline-atomics',
+    subprocess.run([cc, '-O2', '-ffreestanding', '-nostdlib', '-static', '-mgeneral-regs-only', '-march=armv8-a', '-mno-outline-atomics', '-I', os.path.dirname(os.path.dirname(HERE)),
                     '-Wl,-T,' + HERE + '/bare/bare.ld', '-Wl,--build-id=none', '-Wl,--no-warn-rwx-segments', *flags, '-o', out,
                     *[f'{HERE}/bare/{s}' for s in sources]], check=True)
     return out

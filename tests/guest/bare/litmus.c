@@ -8,7 +8,7 @@
  * architecture rules out; where a shape without fences allows the relaxed one,
  * `seen` counts it.  The last line is LITMUS DONE.
  */
-#include "bare.h"
+#include "tests/guest/bare/bare.h"
 
 enum { CELLS = 4096 };
 #ifndef ROUNDS
