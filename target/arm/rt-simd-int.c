@@ -33,12 +33,6 @@ RT_FN(name) \
 RT_ACC2(suqadd, u, s, SSAT)
 RT_ACC2(usqadd, s, u, USAT)
 
-/* ---- differences ---- */
-RT_SAME(sabd, s, (void)w, a > b ? a - b : b - a)
-RT_SAME(uabd, u, (void)w, a > b ? a - b : b - a)
-RT_SAME(saba, s, (void)w, c + (a > b ? a - b : b - a))
-RT_SAME(uaba, u, (void)w, c + (a > b ? a - b : b - a))
-
 /* ---- shifts by register: the count is the signed low byte of each element ---- */
 RT_SAME2(sshl, s, s, (void)w, rt_shift(a, (int8_t)b, false))
 RT_SAME2(ushl, u, s, (void)w, rt_shift(a, (int8_t)b, false))
@@ -53,10 +47,6 @@ RT_SAME2(uqrshl, u, s, USAT(rt_shift_sat(a, (int8_t)b, true), w))
 RT_SAME(sqshl_i, s, SSAT(rt_shift_sat(a, (int)imm, false), w))
 RT_SAME(uqshl_i, u, USAT(rt_shift_sat(a, (int)imm, false), w))
 RT_SAME(sqshlu_i, s, USAT(rt_shift_sat(a, (int)imm, false), w))
-RT_SAME(srshr_i, s, (void)w, rt_shift(a, -(int)imm, true))
-RT_SAME(urshr_i, u, (void)w, rt_shift(a, -(int)imm, true))
-RT_SAME(srsra_i, s, (void)w, c + rt_shift(a, -(int)imm, true))
-RT_SAME(ursra_i, u, (void)w, c + rt_shift(a, -(int)imm, true))
 
 /* ---- multiplies: 16 and 32 bits ---- */
 static inline int64_t doubling_high(int64_t a, int64_t b, int64_t c, unsigned w, bool round)
@@ -123,47 +113,6 @@ RT_FN(rbit)
     }
     *d = r;
 }
-
-/* ---- pairwise long, across: size is the narrow one ---- */
-#define RT_PAIRL(name, T, ADD) \
-RT_FN(name) \
-{ \
-    ArmVec r = { .u128 = 0 }; \
-    unsigned size = RT_SIZE(desc), count = RT_BYTES(desc) >> size; \
-    for (unsigned i = 0; i < count; i += 2) { \
-        switch (size) { \
-        case 0: r.u16[i / 2] = (uint16_t)((ADD ? d->u16[i / 2] : 0) + n->T##8[i] + n->T##8[i + 1]); break; \
-        case 1: r.u32[i / 2] = (ADD ? d->u32[i / 2] : 0) + (uint32_t)n->T##16[i] + (uint32_t)n->T##16[i + 1]; break; \
-        default: r.u64[i / 2] = (ADD ? d->u64[i / 2] : 0) + (uint64_t)n->T##32[i] + (uint64_t)n->T##32[i + 1]; \
-        } \
-    } \
-    *d = r; \
-}
-RT_PAIRL(saddlp, s, 0)
-RT_PAIRL(uaddlp, u, 0)
-RT_PAIRL(sadalp, s, 1)
-RT_PAIRL(uadalp, u, 1)
-
-/* x: bytes of the source */
-#define RT_ACROSS(name, T, X, INIT, WIDE, ...) \
-RT_FN(name) \
-{ \
-    ArmVec r = { .u128 = 0 }; \
-    unsigned size = RT_SIZE(desc), count = RT_X(desc) >> size; \
-    X acc = INIT; \
-    for (unsigned i = 0; i < count; i++) { \
-        X a = size == 0 ? n->T##8[i] : size == 1 ? n->T##16[i] : n->T##32[i]; \
-        acc = (__VA_ARGS__); \
-    } \
-    r.u64[0] = (uint64_t)acc & ((size + WIDE) == 3 ? UINT64_MAX : (1ull << (8 << (size + WIDE))) - 1); \
-    *d = r; \
-}
-RT_ACROSS(saddlv, s, int64_t, 0, 1, acc + a)
-RT_ACROSS(uaddlv, u, int64_t, 0, 1, acc + a)
-RT_ACROSS(smaxv, s, int64_t, INT64_MIN, 0, a > acc ? a : acc)
-RT_ACROSS(sminv, s, int64_t, INT64_MAX, 0, a < acc ? a : acc)
-RT_ACROSS(umaxv, u, int64_t, 0, 0, a > acc ? a : acc)
-RT_ACROSS(uminv, u, int64_t, INT64_MAX, 0, a < acc ? a : acc)
 
 /* ---- dot products: imm 1: n is signed, 2: m is signed; x: 1 + index of the group of m, or 0 ---- */
 static int32_t byte_of(const ArmVec *v, unsigned i, bool is_signed)

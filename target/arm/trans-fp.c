@@ -161,8 +161,23 @@ TRANS(fmsub_s, f_rrrr, fused(d, a, IR_FMA_NEG_PROD))
 TRANS(fnmadd_s, f_rrrr, fused(d, a, IR_FMA_NEG_PROD | IR_FMA_NEG_ADD))
 TRANS(fnmsub_s, f_rrrr, fused(d, a, IR_FMA_NEG_ADD))
 
+static bool abs_difference(A64Dis *d, const arg_f_rrr *a)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_s(d, RT_fabd, a->size, a->rd, a->rn, a->rm, 0, 0);
+    }
+    v = ir_fop2(d->ir, OP_fsub, f_get(d, a->size, a->rn), f_get(d, a->size, a->rm));
+    f_set(d, a->rd, ir_op1(d->ir, OP_fabs, f_type(a->size), 0, 0, v));
+    return true;
+}
+TRANS(fabd_s, f_rrr, abs_difference(d, a))
+
 CALL3(fmulx)
-CALL3(fabd)
 CALL3(frecps)
 CALL3(frsqrts)
 CALL3(fcmeq)
@@ -178,17 +193,49 @@ CALL2(fcmlt0)
 CALL2(frecpe)
 CALL2(frecpx)
 CALL2(frsqrte)
-CALL_PAIR(faddp)
+static bool add_pair(A64Dis *d, const arg_f_rr *a)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_s(d, RT_faddp, a->size, a->rd, a->rn, a->rn, 0, 0);
+    }
+    v = v_get(d, a->rn);
+    v = a->size == 3 ? v : v_join(d, v, v);
+    f_set(d, a->rd, ir_vlow(d->ir, f_type(a->size), ir_v2(d->ir, OP_vpaddf, a->size, 0, v, v)));
+    return true;
+}
+TRANS(faddp_s, f_rr, add_pair(d, a))
 CALL_PAIR(fmaxp)
 CALL_PAIR(fminp)
 CALL_PAIR(fmaxnmp)
 CALL_PAIR(fminnmp)
 
 #define CALL_LANE(name) TRANS(name##_sx, f_rrx, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx))
-CALL_LANE(fmul)
 CALL_LANE(fmulx)
-CALL_LANE(fmla)
-CALL_LANE(fmls)
+
+/* neg: of the product added to d, -1 for no d */
+static bool by_lane(A64Dis *d, const arg_f_rrx *a, int neg, unsigned rt)
+{
+    IrVal n, m;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_s(d, rt, a->size, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx);
+    }
+    n = f_get(d, a->size, a->rn);
+    m = ir_vget(d->ir, f_type(a->size), a->size, v_get(d, a->rm), (unsigned)a->idx, false);
+    f_set(d, a->rd, neg < 0 ? ir_fop2(d->ir, OP_fmul, n, m) : ir_op3(d->ir, OP_fma, f_type(a->size), (uint16_t)neg, 0, n, m, f_get(d, a->size, a->rd)));
+    return true;
+}
+TRANS(fmul_sx, f_rrx, by_lane(d, a, -1, RT_fmul))
+TRANS(fmla_sx, f_rrx, by_lane(d, a, 0, RT_fmla))
+TRANS(fmls_sx, f_rrx, by_lane(d, a, IR_FMA_NEG_PROD, RT_fmls))
 
 /* ---- comparison ---- */
 static void compare(A64Dis *d, int size, int rn, int rm, bool zero, bool signal)
@@ -283,8 +330,8 @@ static bool to_gpr(A64Dis *d, int size, int sf, int rd, int rn, unsigned imm, un
     if (!simd_on(d)) {
         return true;
     }
-    if (f_inline(d, size)) {
-        v = ir_op1(d->ir, OP_f2i, sf ? IR_I64 : IR_I32, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), fbits, f_get(d, size, rn));
+    if (f_inline(d, size) && !fbits) {                  /* scaling could raise by itself */
+        v = ir_op1(d->ir, OP_f2i, sf ? IR_I64 : IR_I32, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), 0, f_get(d, size, rn));
     } else {
         v = ir_call(d->ir, RT_fcvt_gp, IR_SIN(vslot((unsigned)rn)), IR_V(ir_i64(d->ir, RT_DESC(size, 1 << size, imm, (sf ? 64u : 32u) << 8 | fbits))));
     }
@@ -339,19 +386,44 @@ bool trans_fjcvtzs(A64Dis *d, arg_rn_rd *a)
 }
 
 /* ---- scalar forms of the vector chapter ---- */
-#define CVT_S(name, rt, imm) TRANS(name##_s, f_rr, simd_call_s(d, rt, a->size, a->rd, a->rn, a->rn, imm, 0))
-CVT_S(fcvtns, RT_fcvt_int, FPR_NEAREST)
-CVT_S(fcvtnu, RT_fcvt_int, FPR_NEAREST | UNSIGNED)
-CVT_S(fcvtps, RT_fcvt_int, FPR_UP)
-CVT_S(fcvtpu, RT_fcvt_int, FPR_UP | UNSIGNED)
-CVT_S(fcvtms, RT_fcvt_int, FPR_DOWN)
-CVT_S(fcvtmu, RT_fcvt_int, FPR_DOWN | UNSIGNED)
-CVT_S(fcvtzs, RT_fcvt_int, FPR_ZERO)
-CVT_S(fcvtzu, RT_fcvt_int, FPR_ZERO | UNSIGNED)
-CVT_S(fcvtas, RT_fcvt_int, FPR_AWAY)
-CVT_S(fcvtau, RT_fcvt_int, FPR_AWAY | UNSIGNED)
-CVT_S(scvtf, RT_cvtf_int, 0)
-CVT_S(ucvtf, RT_cvtf_int, UNSIGNED)
+static bool to_int(A64Dis *d, const arg_f_rr *a, unsigned imm)
+{
+    IrType t = a->size == 3 ? IR_I64 : IR_I32;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, imm, 0);
+    }
+    f_set(d, a->rd, ir_op1(d->ir, OP_f2i, t, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), 0, f_get(d, a->size, a->rn)));
+    return true;
+}
+
+static bool from_int(A64Dis *d, const arg_f_rr *a, unsigned imm)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_s(d, RT_cvtf_int, a->size, a->rd, a->rn, a->rn, imm, 0);
+    }
+    f_set(d, a->rd, ir_op1(d->ir, OP_i2f, f_type(a->size), imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, 0, bits_get(d, a->size, a->rn)));
+    return true;
+}
+
+TRANS(fcvtns_s, f_rr, to_int(d, a, FPR_NEAREST))
+TRANS(fcvtnu_s, f_rr, to_int(d, a, FPR_NEAREST | UNSIGNED))
+TRANS(fcvtps_s, f_rr, to_int(d, a, FPR_UP))
+TRANS(fcvtpu_s, f_rr, to_int(d, a, FPR_UP | UNSIGNED))
+TRANS(fcvtms_s, f_rr, to_int(d, a, FPR_DOWN))
+TRANS(fcvtmu_s, f_rr, to_int(d, a, FPR_DOWN | UNSIGNED))
+TRANS(fcvtzs_s, f_rr, to_int(d, a, FPR_ZERO))
+TRANS(fcvtzu_s, f_rr, to_int(d, a, FPR_ZERO | UNSIGNED))
+TRANS(fcvtas_s, f_rr, to_int(d, a, FPR_AWAY))
+TRANS(fcvtau_s, f_rr, to_int(d, a, FPR_AWAY | UNSIGNED))
+TRANS(scvtf_s, f_rr, from_int(d, a, 0))
+TRANS(ucvtf_s, f_rr, from_int(d, a, UNSIGNED))
 TRANS(fcvtzs_sf, f_rri, simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, FPR_ZERO, (unsigned)a->imm))
 TRANS(fcvtzu_sf, f_rri, simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, FPR_ZERO | UNSIGNED, (unsigned)a->imm))
 TRANS(scvtf_sf, f_rri, simd_call_s(d, RT_cvtf_int, a->size, a->rd, a->rn, a->rn, 0, (unsigned)a->imm))

@@ -140,6 +140,76 @@ static IrMem no_be(IrMem m)
     return m & ~IR_MEM_BE;
 }
 
+/* A part of 16 bytes of interleaved elements; in a big-endian regime each element is turned by itself. */
+static IrVal turned(A64Dis *d, unsigned size, IrVal v)
+{
+    return d->key & KEY_BE && size ? ir_v1(d->ir, OP_vrev, IR_E8, 1 << size, v) : v;
+}
+
+static IrVal v2(A64Dis *d, IrOpcode op, unsigned size, IrVal x, IrVal y)
+{
+    return ir_v2(d->ir, op, size, 0, x, y);
+}
+
+/* LD2, LD4: whole parts are loaded and their even and odd elements collected; with q = 0 half as many parts hold everything. */
+static void deinterleave(A64Dis *d, const arg_ldstn *a, IrVal base, IrVal *out)
+{
+    IrVal p[4], even, odd, even2, odd2;
+    unsigned size = a->size;
+
+    for (int i = 0; i < (a->q ? a->n : a->n / 2); i++) {
+        p[i] = turned(d, size, ir_ld(d->ir, IR_V128, ir_addi(d->ir, base, 16 * i), no_be(wide_desc(d, 4, size))));
+    }
+    if (a->n == 2) {
+        out[0] = v2(d, OP_vuzp1, size, p[0], p[a->q]);
+        out[1] = v2(d, OP_vuzp2, size, p[0], p[a->q]);
+    } else {
+        even = v2(d, OP_vuzp1, size, p[0], p[1]);
+        odd = v2(d, OP_vuzp2, size, p[0], p[1]);
+        even2 = a->q ? v2(d, OP_vuzp1, size, p[2], p[3]) : even;
+        odd2 = a->q ? v2(d, OP_vuzp2, size, p[2], p[3]) : odd;
+        out[0] = v2(d, OP_vuzp1, size, even, even2);
+        out[1] = v2(d, OP_vuzp1, size, odd, odd2);
+        out[2] = v2(d, OP_vuzp2, size, even, even2);
+        out[3] = v2(d, OP_vuzp2, size, odd, odd2);
+    }
+    for (int i = 0; i < a->n && !a->q; i++) {
+        out[i] = ir_vzext(d->ir, IR_V128, out[i]);
+    }
+}
+
+/* ST2, ST4 */
+static void interleave(A64Dis *d, const arg_ldstn *a, IrVal base)
+{
+    IrVal in[4], p[4], x, y;
+    unsigned size = a->size;
+
+    for (int i = 0; i < a->n; i++) {
+        in[i] = ir_get(d->ir, vslot((unsigned)(a->rt + i) & 31));
+    }
+    if (a->n == 2) {
+        p[0] = v2(d, OP_vzip1, size, in[0], in[1]);
+        p[1] = a->q ? v2(d, OP_vzip2, size, in[0], in[1]) : p[0];
+    } else {
+        x = v2(d, OP_vzip1, size, in[0], in[2]);
+        y = v2(d, OP_vzip1, size, in[1], in[3]);
+        p[0] = v2(d, OP_vzip1, size, x, y);
+        p[1] = v2(d, OP_vzip2, size, x, y);
+        x = a->q ? v2(d, OP_vzip2, size, in[0], in[2]) : x;
+        y = a->q ? v2(d, OP_vzip2, size, in[1], in[3]) : y;
+        p[2] = v2(d, OP_vzip1, size, x, y);
+        p[3] = v2(d, OP_vzip2, size, x, y);
+    }
+    for (int i = 0; i < (a->q ? a->n : a->n / 2); i++) {
+        ir_st(d->ir, ir_addi(d->ir, base, 16 * i), turned(d, size, p[i]), no_be(wide_desc(d, 4, size)));
+    }
+}
+
+static bool interleaved(const arg_ldstn *a)
+{
+    return a->n == 2 || a->n == 4;
+}
+
 bool trans_stn(A64Dis *d, arg_ldstn *a)
 {
     IrBlock *b = d->ir;
@@ -155,6 +225,10 @@ bool trans_stn(A64Dis *d, arg_ldstn *a)
     }
     for (int i = 0; i < a->regs && plain_registers(d, a); i++) {
         vec_store(d, (a->rt + i) & 31, a->q ? 4 : 3, ir_addi(b, base, i * bytes), no_be(wide_desc(d, a->q ? 4 : 3, a->size)));
+    }
+    if (interleaved(a)) {
+        interleave(d, a, base);
+        lanes = 0;
     }
     for (unsigned e = 0; e < lanes && !plain_registers(d, a); e++) {
         for (int r = 0; r < a->regs; r++) {
@@ -182,6 +256,8 @@ bool trans_ldn(A64Dis *d, arg_ldstn *a)
         for (int i = 0; i < a->regs; i++) {
             v[i] = vec_load(d, a->q ? 4 : 3, ir_addi(b, base, i * bytes), no_be(wide_desc(d, a->q ? 4 : 3, a->size)));
         }
+    } else if (interleaved(a)) {
+        deinterleave(d, a, base, v);
     } else {
         for (int r = 0; r < a->regs; r++) {
             v[r] = ir_vconst(b, IR_V128, 0);

@@ -80,6 +80,42 @@ static bool sqrt_v(A64Dis *d, const arg_v_rr *a)
 }
 TRANS(fsqrt_v, v_rr, sqrt_v(d, a))
 
+static bool abs_difference(A64Dis *d, const arg_v_rrr *a)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, RT_fabd, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
+    }
+    v = ir_v2(d->ir, OP_vfsub, a->size, 0, operand(d, a->q, a->rn), operand(d, a->q, a->rm));
+    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vfabs, a->size, 0, v));
+    return true;
+}
+TRANS(fabd_v, v_rrr, abs_difference(d, a))
+
+static bool add_pairs(A64Dis *d, const arg_v_rrr *a)
+{
+    IrVal n, m;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, RT_faddp, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
+    }
+    n = v_get(d, a->rn);
+    m = v_get(d, a->rm);
+    if (!a->q) {
+        n = m = v_join(d, n, m);
+    }
+    v_put(d, a->rd, a->q, ir_v2(d->ir, OP_vpaddf, a->size, 0, n, m));
+    return true;
+}
+TRANS(faddp_v, v_rrr, add_pairs(d, a))
+
 /* ---- sign ---- */
 static bool sign_op(A64Dis *d, const arg_v_rr *a, IrOpcode op)
 {
@@ -136,12 +172,10 @@ TRANS(fcmlt0_v, v_rr, cmp0(d, a, IR_FLT_O | IR_FCMP_SIGNAL, RT_fcmlt0))
 CALL3(fmaxnm)
 CALL3(fminnm)
 CALL3(fmulx)
-CALL3(fabd)
 CALL3(frecps)
 CALL3(frsqrts)
 CALL3(facge)
 CALL3(facgt)
-CALL3(faddp)
 CALL3(fmaxp)
 CALL3(fminp)
 CALL3(fmaxnmp)
@@ -171,24 +205,86 @@ CVT(frint32z, RT_frint_fit, FPR_ZERO, 32)
 CVT(frint32x, RT_frint_fit, CURRENT, 32)
 CVT(frint64z, RT_frint_fit, FPR_ZERO, 64)
 CVT(frint64x, RT_frint_fit, CURRENT, 64)
-CVT(fcvtns, RT_fcvt_int, FPR_NEAREST, 0)
-CVT(fcvtnu, RT_fcvt_int, FPR_NEAREST | UNSIGNED, 0)
-CVT(fcvtps, RT_fcvt_int, FPR_UP, 0)
-CVT(fcvtpu, RT_fcvt_int, FPR_UP | UNSIGNED, 0)
-CVT(fcvtms, RT_fcvt_int, FPR_DOWN, 0)
-CVT(fcvtmu, RT_fcvt_int, FPR_DOWN | UNSIGNED, 0)
-CVT(fcvtzs, RT_fcvt_int, FPR_ZERO, 0)
-CVT(fcvtzu, RT_fcvt_int, FPR_ZERO | UNSIGNED, 0)
-CVT(fcvtas, RT_fcvt_int, FPR_AWAY, 0)
-CVT(fcvtau, RT_fcvt_int, FPR_AWAY | UNSIGNED, 0)
-CVT(scvtf, RT_cvtf_int, 0, 0)
-CVT(ucvtf, RT_cvtf_int, UNSIGNED, 0)
+
+static bool to_int(A64Dis *d, const arg_v_rr *a, unsigned imm, IrRound r)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, imm, 0);
+    }
+    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vf2i, a->size, r | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0), operand(d, a->q, a->rn)));
+    return true;
+}
+
+static bool from_int(A64Dis *d, const arg_v_rr *a, unsigned imm)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, imm, 0);
+    }
+    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vi2f, a->size, imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, operand(d, a->q, a->rn)));
+    return true;
+}
+TRANS(fcvtns_v, v_rr, to_int(d, a, FPR_NEAREST, IR_RN))
+TRANS(fcvtnu_v, v_rr, to_int(d, a, FPR_NEAREST | UNSIGNED, IR_RN))
+TRANS(fcvtps_v, v_rr, to_int(d, a, FPR_UP, IR_RP))
+TRANS(fcvtpu_v, v_rr, to_int(d, a, FPR_UP | UNSIGNED, IR_RP))
+TRANS(fcvtms_v, v_rr, to_int(d, a, FPR_DOWN, IR_RM))
+TRANS(fcvtmu_v, v_rr, to_int(d, a, FPR_DOWN | UNSIGNED, IR_RM))
+TRANS(fcvtzs_v, v_rr, to_int(d, a, FPR_ZERO, IR_RZ))
+TRANS(fcvtzu_v, v_rr, to_int(d, a, FPR_ZERO | UNSIGNED, IR_RZ))
+TRANS(fcvtas_v, v_rr, to_int(d, a, FPR_AWAY, IR_RA))
+TRANS(fcvtau_v, v_rr, to_int(d, a, FPR_AWAY | UNSIGNED, IR_RA))
+TRANS(scvtf_v, v_rr, from_int(d, a, 0))
+TRANS(ucvtf_v, v_rr, from_int(d, a, UNSIGNED))
 TRANS(fcvtzs_vf, v_rri, simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, FPR_ZERO, (unsigned)a->imm))
 TRANS(fcvtzu_vf, v_rri, simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, FPR_ZERO | UNSIGNED, (unsigned)a->imm))
 TRANS(scvtf_vf, v_rri, simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, 0, (unsigned)a->imm))
 TRANS(ucvtf_vf, v_rri, simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, UNSIGNED, (unsigned)a->imm))
-TRANS(fcvtl_v, v_rr, simd_call_v(d, RT_fcvtl, a->size, 1, a->rd, a->rn, a->rn, a->q ? 8u >> a->size : 0, 0))
-TRANS(fcvtn_v, v_rr, simd_call_v(d, RT_fcvtn, a->size, 0, a->rd, a->rn, a->rn, 0, (unsigned)a->q))
+
+/* Two singles to two doubles and back: one at a time, then side by side. */
+static IrVal convert(A64Dis *d, IrType to, IrVal v, int size, unsigned lane)
+{
+    IrVal f = ir_vget(d->ir, f_type(size), size, v, lane, false);
+
+    return ir_vzext(d->ir, IR_V128, ir_op1(d->ir, OP_fcvt, to, 0, 0, f));
+}
+
+bool trans_fcvtl_v(A64Dis *d, arg_v_rr *a)
+{
+    unsigned from = a->q ? 8u >> a->size : 0;
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, RT_fcvtl, a->size, 1, a->rd, a->rn, a->rn, from, 0);
+    }
+    v = v_get(d, a->rn);
+    v_set(d, a->rd, v_join(d, convert(d, IR_F64, v, 2, from), convert(d, IR_F64, v, 2, from + 1)));
+    return true;
+}
+
+bool trans_fcvtn_v(A64Dis *d, arg_v_rr *a)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(d, a->size)) {
+        return simd_call_v(d, RT_fcvtn, a->size, 0, a->rd, a->rn, a->rn, 0, (unsigned)a->q);
+    }
+    v = v_get(d, a->rn);
+    v = ir_v2(d->ir, OP_vzip1, IR_E32, 0, convert(d, IR_F32, v, 3, 0), convert(d, IR_F32, v, 3, 1));
+    v_set(d, a->rd, a->q ? v_join(d, v_get(d, a->rd), v) : v);
+    return true;
+}
 TRANS(fcvtxn_v, v_rr, simd_call_v(d, RT_fcvtn, 2, 0, a->rd, a->rn, a->rn, 1, (unsigned)a->q))
 TRANS(bfcvtn_v, v_rr, simd_call_v(d, RT_fcvtn, 1, 0, a->rd, a->rn, a->rn, 2, (unsigned)a->q))
 

@@ -204,8 +204,55 @@ TRANS(smaxv_v, v_rr, across(d, a, OP_vmaxs))
 TRANS(umaxv_v, v_rr, across(d, a, OP_vmaxu))
 TRANS(sminv_v, v_rr, across(d, a, OP_vmins))
 TRANS(uminv_v, v_rr, across(d, a, OP_vminu))
-TRANS(saddlv_v, v_rr, simd_call_v(d, RT_saddlv, a->size, 1, a->rd, a->rn, a->rn, 0, a->q ? 16 : 8))
-TRANS(uaddlv_v, v_rr, simd_call_v(d, RT_uaddlv, a->size, 1, a->rd, a->rn, a->rn, 0, a->q ? 16 : 8))
+
+/* Neighbours added to double size: the even ones and the odd ones of each wide element. */
+static IrVal pairs_long(A64Dis *d, int size, bool is_signed, IrVal v)
+{
+    int w = 8 << size;
+    IrVal even, odd;
+
+    if (is_signed) {
+        even = ir_v1(d->ir, OP_vsari, size + 1, w, ir_v1(d->ir, OP_vshli, size + 1, w, v));
+        odd = ir_v1(d->ir, OP_vsari, size + 1, w, v);
+    } else {
+        even = ir_v2(d->ir, OP_vand, IR_E64, 0, v, v_rep(d, rep_of(size + 1, (1ull << w) - 1)));
+        odd = ir_v1(d->ir, OP_vshri, size + 1, w, v);
+    }
+    return ir_v2(d->ir, OP_vadd, size + 1, 0, even, odd);
+}
+
+static bool pairwise_long(A64Dis *d, const arg_v_rr *a, bool is_signed, bool add)
+{
+    IrVal v;
+
+    if (simd_on(d)) {
+        v = pairs_long(d, a->size, is_signed, v_get(d, a->rn));
+        v_put(d, a->rd, a->q, add ? ir_v2(d->ir, OP_vadd, a->size + 1, 0, v_get(d, a->rd), v) : v);
+    }
+    return true;
+}
+TRANS(saddlp_v, v_rr, pairwise_long(d, a, true, false))
+TRANS(uaddlp_v, v_rr, pairwise_long(d, a, false, false))
+TRANS(sadalp_v, v_rr, pairwise_long(d, a, true, true))
+TRANS(uadalp_v, v_rr, pairwise_long(d, a, false, true))
+
+static bool across_long(A64Dis *d, const arg_v_rr *a, bool is_signed)
+{
+    IrVal v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    v = pairs_long(d, a->size, is_signed, v_get(d, a->rn));
+    for (int bytes = a->q ? 16 : 8; bytes > 2 << a->size; bytes /= 2) {
+        v = ir_v2(d->ir, OP_vpaddl, a->size + 1, 0, v, v);
+    }
+    f_set(d, a->rd, ir_vget(d->ir, a->size == 2 ? IR_I64 : IR_I32, a->size + 1, v, 0, false));
+    return true;
+}
+TRANS(saddlv_v, v_rr, across_long(d, a, true))
+TRANS(uaddlv_v, v_rr, across_long(d, a, false))
+TRANS(urhadd_v, v_rrr, a->size < 2 ? op2(d, a, OP_vavgu) : simd_call_v(d, RT_urhadd, a->size, a->q, a->rd, a->rn, a->rm, 0, 0))
 
 static bool add_pair(A64Dis *d, const arg_f_rr *a)
 {
@@ -255,7 +302,6 @@ TRANS(neg_s, f_rr, scalar1(d, a, OP_vneg))
 CALL3(shadd)
 CALL3(uhadd)
 CALL3(srhadd)
-CALL3(urhadd)
 CALL3(shsub)
 CALL3(uhsub)
 CALL3(sqadd)
@@ -281,10 +327,6 @@ CALL2(sqabs)
 CALL2(sqneg)
 CALL2(cls)
 CALL2(clz)
-CALL2(saddlp)
-CALL2(uaddlp)
-CALL2(sadalp)
-CALL2(uadalp)
 CALL3S(sqadd)
 CALL3S(uqadd)
 CALL3S(sqsub)

@@ -71,10 +71,27 @@ static bool long_scalar(A64Dis *d, unsigned rt, int size, int rd, int rn, int rm
 LONG_CALL_ALL(sqdmull)
 LONG_CALL_ALL(sqdmlal)
 LONG_CALL_ALL(sqdmlsl)
-LONG_CALL(sabdl)
-LONG_CALL(uabdl)
-LONG_CALL(sabal)
-LONG_CALL(uabal)
+
+/* |n - m| fits the narrow element as an unsigned number. */
+static bool diff_long(A64Dis *d, const arg_v_rrr *a, bool is_signed, bool add)
+{
+    IrVal n, m, v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    n = v_get(d, a->rn);
+    m = v_get(d, a->rm);
+    v = ir_v2(d->ir, OP_vsub, a->size, 0, ir_v2(d->ir, is_signed ? OP_vmaxs : OP_vmaxu, a->size, 0, n, m),
+              ir_v2(d->ir, is_signed ? OP_vmins : OP_vminu, a->size, 0, n, m));
+    v = widen(d, v, a->size, false, a->q);
+    v_set(d, a->rd, add ? ir_v2(d->ir, OP_vadd, a->size + 1, 0, v_get(d, a->rd), v) : v);
+    return true;
+}
+TRANS(sabdl_v, v_rrr, diff_long(d, a, true, false))
+TRANS(uabdl_v, v_rrr, diff_long(d, a, false, false))
+TRANS(sabal_v, v_rrr, diff_long(d, a, true, true))
+TRANS(uabal_v, v_rrr, diff_long(d, a, false, true))
 
 static bool pmull(A64Dis *d, const arg_v_rrr *a)
 {
@@ -96,46 +113,53 @@ static void narrow_put(A64Dis *d, int rd, int q, IrVal low)
     v_set(d, rd, q ? v_join(d, v_get(d, rd), low) : low);
 }
 
+/* Half of the last bit that is kept; what carries out of the wide element is not kept either. */
+static IrVal add_half(A64Dis *d, int size, IrVal v, int shift)
+{
+    return ir_v2(d->ir, OP_vadd, size + 1, 0, v, v_rep(d, rep_of(size + 1, 1ull << (shift - 1))));
+}
+
 /* the high halves of sums */
-static bool add_high(A64Dis *d, const arg_v_rrr *a, IrOpcode op)
+static bool add_high(A64Dis *d, const arg_v_rrr *a, IrOpcode op, bool round)
 {
     IrVal v;
 
     if (simd_on(d)) {
         v = ir_v2(d->ir, op, a->size + 1, 0, v_get(d, a->rn), v_get(d, a->rm));
+        v = round ? add_half(d, a->size, v, 8 << a->size) : v;
         v = ir_v1(d->ir, OP_vshri, a->size + 1, 8 << a->size, v);
         narrow_put(d, a->rd, a->q, ir_v1(d->ir, OP_vnarrow, a->size, 0, v));
     }
     return true;
 }
-TRANS(addhn_v, v_rrr, add_high(d, a, OP_vadd))
-TRANS(subhn_v, v_rrr, add_high(d, a, OP_vsub))
+TRANS(addhn_v, v_rrr, add_high(d, a, OP_vadd, false))
+TRANS(subhn_v, v_rrr, add_high(d, a, OP_vsub, false))
+TRANS(raddhn_v, v_rrr, add_high(d, a, OP_vadd, true))
+TRANS(rsubhn_v, v_rrr, add_high(d, a, OP_vsub, true))
 
-static bool shift_narrow(A64Dis *d, int size, int q, int rd, int rn, int shift)
+static bool shift_narrow(A64Dis *d, int size, int q, int rd, int rn, int shift, bool round)
 {
     IrVal v;
 
     if (simd_on(d)) {
-        v = v_get(d, rn);
+        v = round ? add_half(d, size, v_get(d, rn), shift) : v_get(d, rn);
         v = shift ? ir_v1(d->ir, OP_vshri, size + 1, shift, v) : v;
         narrow_put(d, rd, q, ir_v1(d->ir, OP_vnarrow, size, 0, v));
     }
     return true;
 }
-TRANS(xtn_v, v_rr, shift_narrow(d, a->size, a->q, a->rd, a->rn, 0))
-TRANS(shrn_v, v_rri, shift_narrow(d, a->size, a->q, a->rd, a->rn, a->imm))
+TRANS(xtn_v, v_rr, shift_narrow(d, a->size, a->q, a->rd, a->rn, 0, false))
+TRANS(shrn_v, v_rri, shift_narrow(d, a->size, a->q, a->rd, a->rn, a->imm, false))
+TRANS(rshrn_v, v_rri, shift_narrow(d, a->size, a->q, a->rd, a->rn, a->imm, true))
 
 /* x: 1 for the upper half, the shift above it */
 #define NARROW_V(name, set, rm, shift) \
     TRANS(name##_v, set, simd_call_v(d, RT_##name, a->size, 0, a->rd, a->rn, rm, 0, (unsigned)a->q | (unsigned)(shift) << 1))
 #define NARROW_S(name, set, shift) \
     TRANS(name##_s, set, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rn, 0, (unsigned)(shift) << 1))
-NARROW_V(raddhn, v_rrr, a->rm, 0)
-NARROW_V(rsubhn, v_rrr, a->rm, 0)
 NARROW_V(sqxtn, v_rr, a->rn, 0)
 NARROW_V(uqxtn, v_rr, a->rn, 0)
 NARROW_V(sqxtun, v_rr, a->rn, 0)
-NARROW_V(rshrn, v_rri, a->rn, a->imm)
 NARROW_V(sqshrn, v_rri, a->rn, a->imm)
 NARROW_V(sqrshrn, v_rri, a->rn, a->imm)
 NARROW_V(uqshrn, v_rri, a->rn, a->imm)
@@ -178,12 +202,21 @@ static IrVal shift_right(A64Dis *d, int size, IrVal v, bool is_signed, int n)
     return ir_v1(d->ir, is_signed ? OP_vsari : OP_vshri, size, n == width ? width - 1 : n, v);
 }
 
-static bool shift_r(A64Dis *d, int size, int q, int rd, int rn, int n, bool is_signed, bool add)
+/* Rounding adds the last bit that is shifted out. */
+static IrVal shift_round(A64Dis *d, int size, IrVal v, bool is_signed, int n)
+{
+    IrVal last = n == 1 ? v : ir_v1(d->ir, OP_vshri, size, n - 1, v);
+
+    last = ir_v2(d->ir, OP_vand, IR_E64, 0, last, v_rep(d, rep_of(size, 1)));
+    return ir_v2(d->ir, OP_vadd, size, 0, shift_right(d, size, v, is_signed, n), last);
+}
+
+static bool shift_r(A64Dis *d, int size, int q, int rd, int rn, int n, bool is_signed, bool add, bool round)
 {
     IrVal v;
 
     if (simd_on(d)) {
-        v = shift_right(d, size, v_get(d, rn), is_signed, n);
+        v = (round ? shift_round : shift_right)(d, size, v_get(d, rn), is_signed, n);
         v_put(d, rd, q, add ? ir_v2(d->ir, OP_vadd, size, 0, v_get(d, rd), v) : v);
     }
     return true;
@@ -214,10 +247,14 @@ static bool shift_insert(A64Dis *d, int size, int q, int rd, int rn, int n, bool
 #define SHIFTS(name, fn, ...) \
     TRANS(name##_v, v_rri, fn(d, a->size, a->q, a->rd, a->rn, a->imm, ##__VA_ARGS__)) \
     TRANS(name##_s, f_rri, fn(d, a->size, 0, a->rd, a->rn, a->imm, ##__VA_ARGS__))
-SHIFTS(sshr, shift_r, true, false)
-SHIFTS(ushr, shift_r, false, false)
-SHIFTS(ssra, shift_r, true, true)
-SHIFTS(usra, shift_r, false, true)
+SHIFTS(sshr, shift_r, true, false, false)
+SHIFTS(ushr, shift_r, false, false, false)
+SHIFTS(ssra, shift_r, true, true, false)
+SHIFTS(usra, shift_r, false, true, false)
+SHIFTS(srshr, shift_r, true, false, true)
+SHIFTS(urshr, shift_r, false, false, true)
+SHIFTS(srsra, shift_r, true, true, true)
+SHIFTS(ursra, shift_r, false, true, true)
 SHIFTS(sri, shift_insert, true)
 SHIFTS(sli, shift_insert, false)
 SHIFTS(shl, shift_l)
@@ -225,10 +262,6 @@ SHIFTS(shl, shift_l)
 #define SHIFT_CALL(name, v, s) \
     TRANS(name##v, v_rri, simd_call_v(d, RT_##name##_i, a->size, a->q, a->rd, a->rn, a->rn, (unsigned)a->imm, 0)) \
     TRANS(name##s, f_rri, simd_call_s(d, RT_##name##_i, a->size, a->rd, a->rn, a->rn, (unsigned)a->imm, 0))
-SHIFT_CALL(srshr, _v, _s)
-SHIFT_CALL(urshr, _v, _s)
-SHIFT_CALL(srsra, _v, _s)
-SHIFT_CALL(ursra, _v, _s)
 SHIFT_CALL(sqshl, _vi, _si)
 SHIFT_CALL(uqshl, _vi, _si)
 SHIFT_CALL(sqshlu, _vi, _si)
