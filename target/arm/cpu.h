@@ -35,7 +35,6 @@ typedef struct A64Exc {
 /* Result of a failed walk: prepared by walk, used by raise_fault. */
 typedef struct A64Fault {
     uint8_t fsc;                /* fault status code, level included */
-    bool walk_write;            /* S1PTW and friends have no meaning at EL1; a hardware update failed */
 } A64Fault;
 
 typedef struct A64Model A64Model;
@@ -46,13 +45,14 @@ typedef struct A64Cpu {
     /* ---- slots ---- */
     uint64_t x[31];
     uint64_t sp;                /* the current one */
+    uint64_t sp_el1;            /* SP_EL1 while it is not the current one; SP_EL0 is in sys[] */
     uint32_t n, z, c, v;        /* 0 or 1 */
     uint64_t vreg[32][2] __attribute__((aligned(16)));
     /* ---- PSTATE but for the flags ---- */
     uint32_t el;                /* 0 or 1 */
     uint32_t spsel;
     uint32_t daif;              /* D 8, A 4, I 2, F 1 */
-    uint32_t pan, uao, dit, ssbs, btype, il, ss, allint;
+    uint32_t pan, uao, dit, ssbs, btype, il, ss;
     uint64_t fpcr;
     uint64_t fpsr;              /* the cumulative exception bits are in env.guest_mxcsr too while running: a64_fpsr_get() */
     uint64_t sys[SR_COUNT];
@@ -67,20 +67,17 @@ typedef struct A64Cpu {
     uint64_t key;               /* block key, kept up to date by a64_mode_changed() */
     A64Exc exc;
     A64Fault fault;
-    bool mmu_on;
     /* ---- wires and timers ---- */
     IrqLine wire[ARM_WIRES];
     Timer timer[2];             /* physical, virtual */
     pthread_mutex_t timer_lock;
-    int64_t pmu_start;          /* clock when the cycle counter was 0 */
     /* ---- properties ---- */
     const A64Model *model;
     uint64_t mp_affinity;
     uint64_t cntfrq;
     uint64_t rvbar;
     uint32_t psci_conduit;      /* 0 none, 1 hvc, 2 smc */
-    uint32_t pauth, pauth_impdef, lpa2, sve, sme, pauth_qarma3, aarch64, pmu_on, has_el2, has_el3, mte, neon, vfp;
-    uint64_t random;            /* state of RNDR */
+    bool pauth, pauth_impdef, pauth_qarma3, lpa2, sve, sme, mte, aarch64, pmu_on, has_el2, has_el3;
 } A64Cpu;
 
 static inline A64Cpu *a64_cpu(Cpu *cpu)
@@ -163,7 +160,6 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 enum { A64_MMU_CURRENT, A64_MMU_USER };     /* mmu indexes of the front end */
 
 /* ---- between the files of this folder ---- */
-extern const TcgCpuOps a64_tcg_ops;
 extern const CpuOps a64_cpu_ops;
 extern const TcgTarget a64_tcg_target;
 
@@ -186,7 +182,6 @@ void a64_raise_esr(A64Cpu *c, uint64_t esr, bool after);
 void a64_deliver(Cpu *cpu);
 bool a64_take_irq(Cpu *cpu);
 bool a64_has_work(Cpu *cpu);
-void a64_eret(A64Cpu *c);
 
 void a64_timer_init(A64Cpu *c);
 void a64_timer_fini(A64Cpu *c);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What the compiler knows of AArch64: slots and runtime routines. */
+#include "target/arm/disas.h"
 #include "target/arm/rt.h"
+#include "target/arm/rt-simd.h"
 #include "target/arm/sysregs.h"
 #include "target/arm/translate.h"
-#if __has_include("target/arm/rt-simd.def")
-#include "target/arm/rt-simd.h"
-#endif
 
 #define AT(f) ((int32_t)offsetof(A64Cpu, f) - (int32_t)offsetof(A64Cpu, env))
 #define X(n_, pin_) { .name = "x" #n_, .type = IR_I64, .offset = AT(x[n_]), .pin = pin_ }
@@ -41,10 +40,8 @@ static const RtRow rt_rows[] = {
 #define RT(name, flags, ret, nargs) { #name, (void *)rt_a64_##name, flags, ret, nargs },
 #include "target/arm/rt.def"
 #undef RT
-#define RT_SIMD(name) { #name, (void *)rt_##name, RT_PURE, RT_NONE, 4 },
-#if __has_include("target/arm/rt-simd.def")
+#define RT_SIMD(name) { #name, (void *)rt_a64_##name, RT_PURE, RT_NONE, 4 },
 #include "target/arm/rt-simd.def"
-#endif
 #undef RT_SIMD
 };
 
@@ -131,11 +128,12 @@ static void mxcsr_to_guest(Cpu *cpu, uint32_t mxcsr)
     c->fpsr |= (mxcsr & 1) | (mxcsr >> 1 & 0x1e) | (mxcsr & 2 && c->fpcr & FPCR_FZ ? 0x80 : 0);
 }
 
-const TcgCpuOps a64_tcg_ops = {
-    .tcg = &a64_tcg_target, TCG_OPS_CPU
+static const TcgCpuOps a64_tcg_ops = {
+    .tcg = &a64_tcg_target, .cpu = &a64_cpu_ops,
     .env = env_of_cpu, .block_key = block_key, .nan_mode = nan_mode, .translate = a64_translate, .disassemble = disassemble,
     .nmmu = 2, .context_key = a64_context_key, .asid = a64_asid, .walk = a64_walk,
     .raise_fault = a64_raise_fault, .raise_align = a64_raise_align, .raise_bus = a64_raise_bus, .raise_code = raise_code, .raise_debug = raise_debug,
     .deliver = a64_deliver, .take_irq = a64_take_irq, .has_work = a64_has_work,
     .mxcsr_from_guest = mxcsr_from_guest, .mxcsr_to_guest = mxcsr_to_guest,
 };
+TCG_CPU_OPS(a64_tcg_ops);

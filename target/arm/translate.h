@@ -33,9 +33,7 @@ enum {
 #include "target/arm/rt.def"
 #undef RT
 #define RT_SIMD(name) RT_##name,
-#if __has_include("target/arm/rt-simd.def")
 #include "target/arm/rt-simd.def"
-#endif
 #undef RT_SIMD
     RT_COUNT
 };

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Hooks of sysregs.def that live in other files: the generic timer (timer.c). */
+#ifndef TARGET_ARM_SYSREG_HOOKS_H
+#define TARGET_ARM_SYSREG_HOOKS_H
+
+#include "target/arm/sysregs.h"
+
+uint64_t cnt_read(A64Cpu *c, const A64SysReg *r);
+uint64_t tval_read(A64Cpu *c, const A64SysReg *r);
+void tval_write(A64Cpu *c, const A64SysReg *r, uint64_t val);
+uint64_t ctl_read(A64Cpu *c, const A64SysReg *r);
+void ctl_write(A64Cpu *c, const A64SysReg *r, uint64_t val);
+void cval_written(A64Cpu *c, const A64SysReg *r, uint64_t old);
+
+#endif
