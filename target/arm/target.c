@@ -50,11 +50,6 @@ const TcgTarget a64_tcg_target = {
     .pending_off = (int32_t)offsetof(A64Cpu, cpu.pending) - (int32_t)offsetof(A64Cpu, env),
 };
 
-static Cpu *cpu_of_env(TcgEnv *env)
-{
-    return &a64_of_env(env)->cpu;
-}
-
 static TcgEnv *env_of_cpu(Cpu *cpu)
 {
     return &a64_cpu(cpu)->env;

@@ -125,7 +125,7 @@ bool trans_ldxr(A64Dis *d, arg_excl *a)
     IrVal addr = base_get(d, a->rn), v;
 
     if (a->rt != a->rn && closed_ahead(d, a, false)) {
-        v = mem_load(d, a->sz, false, true, addr, m);
+        v = ldst_load(d, a->sz, false, true, addr, m);
         open_closed_form(d, a, addr, v, IR_NONE, 1);
     } else {
         v = ir_call(b, RT_load_excl, IR_V(addr), IR_V(ir_i64(b, m)));

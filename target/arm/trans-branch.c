@@ -8,7 +8,7 @@ bool trans_b(A64Dis *d, arg_b *a)
     return true;
 }
 
-static void link(A64Dis *d)
+static void set_link(A64Dis *d)
 {
     ir_push_ret(d->ir, d->off + 4);
     gpr_set(d, 30, ir_pc(d->ir, d->off + 4));
@@ -16,7 +16,7 @@ static void link(A64Dis *d)
 
 bool trans_bl(A64Dis *d, arg_b *a)
 {
-    link(d);
+    set_link(d);
     end_goto(d, d->off + a->imm);
     return true;
 }
@@ -86,7 +86,7 @@ bool trans_blr(A64Dis *d, arg_r *a)
 {
     IrVal target = gpr_get(d, a->rn, true);
 
-    link(d);
+    set_link(d);
     indirect(d, target, IR_JUMP);
     return true;
 }
@@ -124,7 +124,7 @@ bool trans_blraz(A64Dis *d, arg_brz *a)
 {
     IrVal target = pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m);
 
-    link(d);
+    set_link(d);
     indirect(d, target, IR_JUMP);
     return true;
 }
@@ -139,7 +139,7 @@ bool trans_blra(A64Dis *d, arg_bra *a)
 {
     IrVal target = pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m);
 
-    link(d);
+    set_link(d);
     indirect(d, target, IR_JUMP);
     return true;
 }

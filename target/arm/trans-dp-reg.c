@@ -209,7 +209,7 @@ bool trans_ccmn_i(A64Dis *d, arg_ccmp_i *a)
     return ccmp(d, a->cond, gpr_get(d, a->rn, a->sf), ir_const(d->ir, int_type(a->sf), a->imm), a->nzcv, false);
 }
 
-static bool select(A64Dis *d, const arg_csel *a, IrVal no)
+static bool choose(A64Dis *d, const arg_csel *a, IrVal no)
 {
     IrVal yes = gpr_get(d, a->rn, a->sf);
     A64Cond c;
@@ -235,7 +235,7 @@ static bool set_value(A64Dis *d, const arg_csel *a, bool mask)
 
 bool trans_csel(A64Dis *d, arg_csel *a)
 {
-    return select(d, a, gpr_get(d, a->rm, a->sf));
+    return choose(d, a, gpr_get(d, a->rm, a->sf));
 }
 
 bool trans_csinc(A64Dis *d, arg_csel *a)
@@ -243,7 +243,7 @@ bool trans_csinc(A64Dis *d, arg_csel *a)
     if (a->rn == 31 && a->rm == 31 && a->cond < 14) {
         return set_value(d, a, false);
     }
-    return select(d, a, ir_addi(d->ir, gpr_get(d, a->rm, a->sf), 1));
+    return choose(d, a, ir_addi(d->ir, gpr_get(d, a->rm, a->sf), 1));
 }
 
 bool trans_csinv(A64Dis *d, arg_csel *a)
@@ -251,12 +251,12 @@ bool trans_csinv(A64Dis *d, arg_csel *a)
     if (a->rn == 31 && a->rm == 31 && a->cond < 14) {
         return set_value(d, a, true);
     }
-    return select(d, a, ir_not(d->ir, gpr_get(d, a->rm, a->sf)));
+    return choose(d, a, ir_not(d->ir, gpr_get(d, a->rm, a->sf)));
 }
 
 bool trans_csneg(A64Dis *d, arg_csel *a)
 {
-    return select(d, a, ir_neg(d->ir, gpr_get(d, a->rm, a->sf)));
+    return choose(d, a, ir_neg(d->ir, gpr_get(d, a->rm, a->sf)));
 }
 
 /* ---- multiply ---- */

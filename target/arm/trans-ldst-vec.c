@@ -28,8 +28,8 @@ static IrVal vec_load(A64Dis *d, unsigned sz, IrVal addr, IrMem m)
 bool trans_str_f(A64Dis *d, arg_ldst_f *a)
 {
     if (fp_enabled(d)) {
-        vec_store(d, a->rt, a->sz, mem_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz));
-        mem_writeback(d, a->rn, a->imm, a->w);
+        vec_store(d, a->rt, a->sz, ldst_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz));
+        ldst_writeback(d, a->rn, a->imm, a->w);
     }
     return true;
 }
@@ -37,9 +37,9 @@ bool trans_str_f(A64Dis *d, arg_ldst_f *a)
 bool trans_ldr_f(A64Dis *d, arg_ldst_f *a)
 {
     if (fp_enabled(d)) {
-        IrVal v = vec_load(d, a->sz, mem_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz));
+        IrVal v = vec_load(d, a->sz, ldst_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz));
 
-        mem_writeback(d, a->rn, a->imm, a->w);
+        ldst_writeback(d, a->rn, a->imm, a->w);
         ir_set(d->ir, vslot(a->rt), v);
     }
     return true;
@@ -48,7 +48,7 @@ bool trans_ldr_f(A64Dis *d, arg_ldst_f *a)
 bool trans_str_fr(A64Dis *d, arg_ldst_fr *a)
 {
     if (fp_enabled(d)) {
-        vec_store(d, a->rt, a->sz, mem_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0), mem_desc(d, a->sz));
+        vec_store(d, a->rt, a->sz, ldst_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0), mem_desc(d, a->sz));
     }
     return true;
 }
@@ -56,7 +56,7 @@ bool trans_str_fr(A64Dis *d, arg_ldst_fr *a)
 bool trans_ldr_fr(A64Dis *d, arg_ldst_fr *a)
 {
     if (fp_enabled(d)) {
-        ir_set(d->ir, vslot(a->rt), vec_load(d, a->sz, mem_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0), mem_desc(d, a->sz)));
+        ir_set(d->ir, vslot(a->rt), vec_load(d, a->sz, ldst_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0), mem_desc(d, a->sz)));
     }
     return true;
 }
@@ -77,7 +77,7 @@ bool trans_stp_f(A64Dis *d, arg_ldstp *a)
     if (!fp_enabled(d)) {
         return true;
     }
-    addr = mem_addr(d, a->rn, a->imm, a->p);
+    addr = ldst_addr(d, a->rn, a->imm, a->p);
     lo = ir_get(b, vslot(a->rt));
     hi = ir_get(b, vslot(a->rt2));
     if (a->sz < 4) {
@@ -85,7 +85,7 @@ bool trans_stp_f(A64Dis *d, arg_ldstp *a)
         hi = ir_vget(b, a->sz == 3 ? IR_I64 : IR_I32, a->sz, hi, 0, false);
     }
     ir_st2(b, addr, lo, hi, mem_desc(d, a->sz));
-    mem_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, a->imm, a->w);
     return true;
 }
 
@@ -97,12 +97,12 @@ bool trans_ldp_f(A64Dis *d, arg_ldstp *a)
     if (!fp_enabled(d)) {
         return true;
     }
-    ir_ld2(b, a->sz == 4 ? IR_V128 : a->sz == 3 ? IR_I64 : IR_I32, mem_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz), &lo, &hi);
+    ir_ld2(b, a->sz == 4 ? IR_V128 : a->sz == 3 ? IR_I64 : IR_I32, ldst_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz), &lo, &hi);
     if (a->sz < 4) {
         lo = ir_vzext(b, IR_V128, lo);
         hi = ir_vzext(b, IR_V128, hi);
     }
-    mem_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, a->imm, a->w);
     ir_set(b, vslot(a->rt), lo);
     ir_set(b, vslot(a->rt2), hi);
     return true;

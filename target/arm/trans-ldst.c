@@ -5,14 +5,14 @@
 #include "target/arm/trans-mem.h"
 
 /* Address of the access, and the base after it. */
-IrVal mem_addr(A64Dis *d, unsigned rn, int64_t imm, bool post)
+IrVal ldst_addr(A64Dis *d, unsigned rn, int64_t imm, bool post)
 {
     IrVal base = base_get(d, rn);
 
     return post ? base : ir_addi(d->ir, base, imm);
 }
 
-void mem_writeback(A64Dis *d, unsigned rn, int64_t imm, bool writeback)
+void ldst_writeback(A64Dis *d, unsigned rn, int64_t imm, bool writeback)
 {
     if (writeback) {
         if (rn == 31 && imm & 15) {
@@ -23,7 +23,7 @@ void mem_writeback(A64Dis *d, unsigned rn, int64_t imm, bool writeback)
 }
 
 /* Base plus extended register. */
-IrVal mem_addr_reg(A64Dis *d, unsigned rn, unsigned rm, unsigned option, unsigned shift)
+IrVal ldst_addr_reg(A64Dis *d, unsigned rn, unsigned rm, unsigned option, unsigned shift)
 {
     IrVal base = base_get(d, rn), m = gpr_get(d, rm, true);
 
@@ -36,7 +36,7 @@ IrVal mem_addr_reg(A64Dis *d, unsigned rn, unsigned rm, unsigned option, unsigne
 }
 
 /* A load of 1 << sz bytes into the form that the register takes: 64-bit values and sign extension to 64 bits are I64. */
-IrVal mem_load(A64Dis *d, unsigned sz, bool sign, bool sf, IrVal addr, IrMem m)
+IrVal ldst_load(A64Dis *d, unsigned sz, bool sign, bool sf, IrVal addr, IrMem m)
 {
     IrType t = sz == 3 || (sign && sf) ? IR_I64 : IR_I32;
 
@@ -50,25 +50,25 @@ static IrMem desc(A64Dis *d, const arg_ldst *a)
 
 bool trans_str(A64Dis *d, arg_ldst *a)
 {
-    IrVal addr = mem_addr(d, a->rn, a->imm, a->p);
+    IrVal addr = ldst_addr(d, a->rn, a->imm, a->p);
 
     ir_st(d->ir, addr, gpr_get(d, a->rt, a->sz == 3), desc(d, a));
-    mem_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, a->imm, a->w);
     return true;
 }
 
 bool trans_ldr(A64Dis *d, arg_ldst *a)
 {
-    IrVal v = mem_load(d, a->sz, a->sign, a->sf, mem_addr(d, a->rn, a->imm, a->p), desc(d, a));
+    IrVal v = ldst_load(d, a->sz, a->sign, a->sf, ldst_addr(d, a->rn, a->imm, a->p), desc(d, a));
 
-    mem_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, a->imm, a->w);
     gpr_set(d, a->rt, v);
     return true;
 }
 
 bool trans_str_r(A64Dis *d, arg_ldst_r *a)
 {
-    IrVal addr = mem_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0);
+    IrVal addr = ldst_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0);
 
     ir_st(d->ir, addr, gpr_get(d, a->rt, a->sz == 3), mem_desc(d, a->sz));
     return true;
@@ -76,15 +76,15 @@ bool trans_str_r(A64Dis *d, arg_ldst_r *a)
 
 bool trans_ldr_r(A64Dis *d, arg_ldst_r *a)
 {
-    IrVal addr = mem_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0);
+    IrVal addr = ldst_addr_reg(d, a->rn, a->rm, a->option, a->s ? a->sz : 0);
 
-    gpr_set(d, a->rt, mem_load(d, a->sz, a->sign, a->sf, addr, mem_desc(d, a->sz)));
+    gpr_set(d, a->rt, ldst_load(d, a->sz, a->sign, a->sf, addr, mem_desc(d, a->sz)));
     return true;
 }
 
 bool trans_ldr_lit(A64Dis *d, arg_ldlit *a)
 {
-    gpr_set(d, a->rt, mem_load(d, a->sz, a->sign, true, ir_pc(d->ir, d->off + a->imm), mem_desc(d, a->sz)));
+    gpr_set(d, a->rt, ldst_load(d, a->sz, a->sign, true, ir_pc(d->ir, d->off + a->imm), mem_desc(d, a->sz)));
     return true;
 }
 
@@ -102,19 +102,19 @@ bool trans_prfm_lit(A64Dis *d, arg_ldlit *a)
 bool trans_stp(A64Dis *d, arg_ldstp *a)
 {
     bool sf = a->sz == 3;
-    IrVal addr = mem_addr(d, a->rn, a->imm, a->p);
+    IrVal addr = ldst_addr(d, a->rn, a->imm, a->p);
 
     ir_st2(d->ir, addr, gpr_get(d, a->rt, sf), gpr_get(d, a->rt2, sf), mem_desc(d, a->sz));
-    mem_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, a->imm, a->w);
     return true;
 }
 
 bool trans_ldp(A64Dis *d, arg_ldstp *a)
 {
-    IrVal lo, hi, addr = mem_addr(d, a->rn, a->imm, a->p);
+    IrVal lo, hi, addr = ldst_addr(d, a->rn, a->imm, a->p);
 
     ir_ld2(d->ir, a->sz == 3 || a->sign ? IR_I64 : IR_I32, addr, mem_desc(d, a->sz) | (a->sign ? IR_MEM_SIGN : 0), &lo, &hi);
-    mem_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, a->imm, a->w);
     gpr_set(d, a->rt, lo);
     gpr_set(d, a->rt2, hi);
     return true;
@@ -129,7 +129,7 @@ static IrMem ordered_desc(A64Dis *d, unsigned sz)
 
 bool trans_ldar(A64Dis *d, arg_ordered *a)
 {
-    IrVal v = mem_load(d, a->sz, false, true, base_get(d, a->rn), ordered_desc(d, a->sz));
+    IrVal v = ldst_load(d, a->sz, false, true, base_get(d, a->rn), ordered_desc(d, a->sz));
 
     ir_fence(d->ir, IR_FENCE_LOAD);
     gpr_set(d, a->rt, v);
@@ -151,7 +151,7 @@ bool trans_stlr(A64Dis *d, arg_ordered *a)
 bool trans_ldapr(A64Dis *d, arg_ldapr *a)
 {
     IrVal addr = ir_addi(d->ir, base_get(d, a->rn), a->imm);
-    IrVal v = mem_load(d, a->sz, a->sign, a->sf, addr, ordered_desc(d, a->sz));
+    IrVal v = ldst_load(d, a->sz, a->sign, a->sf, addr, ordered_desc(d, a->sz));
 
     ir_fence(d->ir, IR_FENCE_LOAD);
     gpr_set(d, a->rt, v);

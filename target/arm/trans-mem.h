@@ -6,10 +6,10 @@
 #include "target/arm/translate.h"
 
 /* Address of an access at base + imm, or at base with the sum written back after it (post). */
-IrVal mem_addr(A64Dis *d, unsigned rn, int64_t imm, bool post);
-void mem_writeback(A64Dis *d, unsigned rn, int64_t imm, bool writeback);
+IrVal ldst_addr(A64Dis *d, unsigned rn, int64_t imm, bool post);
+void ldst_writeback(A64Dis *d, unsigned rn, int64_t imm, bool writeback);
 /* Base plus a register extended by `option`, shifted left. */
-IrVal mem_addr_reg(A64Dis *d, unsigned rn, unsigned rm, unsigned option, unsigned shift);
-IrVal mem_load(A64Dis *d, unsigned sz, bool sign, bool sf, IrVal addr, IrMem m);
+IrVal ldst_addr_reg(A64Dis *d, unsigned rn, unsigned rm, unsigned option, unsigned shift);
+IrVal ldst_load(A64Dis *d, unsigned sz, bool sign, bool sf, IrVal addr, IrMem m);
 
 #endif
