@@ -119,16 +119,3 @@ static const OptKey drive_keys[] = {
     { "werror", OPT_STRING }, { "rerror", OPT_STRING }, { "serial", OPT_STRING }, { "node-name", OPT_ID }, {}
 };
 GROUP(drive_group, .name = "drive", .implied = "file", .keys = drive_keys, .open = true);
-
-/* Back ends are variants, given by net/. */
-static const OptKey netdev_keys[] = { { "type", OPT_STRING, .must = true }, { "id", OPT_ID, .must = true }, {} };
-GROUP(netdev_group, .name = "netdev", .implied = "type", .select = "type", .keys = netdev_keys);
-
-/* -nic and -net: the words of a card, and those of the back end (checked as a netdev). */
-static const OptKey nic_keys[] = {
-    { "type", OPT_STRING, .must = true, .help = "back end, or none" }, { "model", OPT_STRING, .help = "card" },
-    { "mac", OPT_STRING, .alias = "macaddr" }, { "id", OPT_ID }, { "name", OPT_ID }, { "netdev", OPT_STRING }, { "addr", OPT_STRING },
-    { "vectors", OPT_NUMBER }, {}
-};
-GROUP(nic_group, .name = "nic", .implied = "type", .keys = nic_keys, .open = true);
-GROUP(net_group, .name = "net", .implied = "type", .keys = nic_keys, .open = true);

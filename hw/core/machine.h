@@ -131,6 +131,7 @@ struct Machine {
     const MachineConfig *config;        /* while opening; NULL afterwards */
     GPtrArray *globals;                 /* PropDefault */
     MachineListener *listeners;
+    bool reset_is_shutdown;             /* -no-reboot: a guest's reset request ends the machine, with the cause of the reset */
     /* for this and that */
     void *fw_cfg;                       /* Device of hw/nvram, or NULL */
     char *dumpdtb;                      /* write the tree and be done */

@@ -98,6 +98,9 @@ void machine_listener_del(Machine *m, MachineListener *l)
 /* A shutdown leaves the machine stopped; what happens then (exit, stay) is the listener's. */
 static void carry_out(Machine *m, RequestKind kind, RequestCause cause, Cpu *cpu, int code)
 {
+    if (kind == REQUEST_RESET && m->reset_is_shutdown) {
+        kind = REQUEST_SHUTDOWN;
+    }
     switch (kind) {
     case REQUEST_SHUTDOWN:
         machine_pause(m, RUN_SHUTDOWN);

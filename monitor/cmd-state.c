@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Saving the machine, and what hangs on character devices. */
+#include "monitor/command.h"
+
+#include <string.h>
+
+#define COMMAND(row, ...) static const MonCommand row = { __VA_ARGS__ }; MON_COMMAND(row)
+
+static bool migrate_run(MonCall *call, Error **errp)
+{
+    const char *uri = json_get_string(call->args, "uri");
+
+    if (!g_str_has_prefix(uri, "file:")) {
+        return error_set(errp, "unknown migration protocol: %s; there is file:PATH", uri);
+    }
+    if (!machine_save(call->machine, uri + 5, errp)) {
+        return false;
+    }
+    machine_pause(call->machine, RUN_PAUSED);
+    return true;
+}
+static const OptKey migrate_keys[] = { { "detach", OPT_BOOL, .alias = "d" }, { "uri", OPT_STRING, .must = true }, {} };
+COMMAND(migrate_command, .name = "migrate", .params = "[-d] file:PATH", .help = "save the machine to a file and stop it",
+        .keys = migrate_keys, .rest = true, .run = migrate_run);
+
+static bool incoming_run(MonCall *call, Error **errp)
+{
+    const char *uri = json_get_string(call->args, "uri");
+
+    if (!g_str_has_prefix(uri, "file:")) {
+        return error_set(errp, "unknown migration protocol: %s; there is file:PATH", uri);
+    }
+    if (machine_state(call->machine) != RUN_INMIGRATE) {
+        return error_set(errp, "'-incoming' was not specified on the command line");
+    }
+    return machine_restore(call->machine, uri + 5, errp) && system_continue(call->system, errp);
+}
+static const OptKey incoming_keys[] = { { "uri", OPT_STRING, .must = true }, {} };
+COMMAND(incoming_command, .name = "migrate_incoming", .params = "file:PATH", .help = "go on from a saved machine (-incoming defer)",
+        .keys = incoming_keys, .rest = true, .run = incoming_run);
+
+static bool ringbuf_read_run(MonCall *call, Error **errp)
+{
+    const char *id = json_get_string(call->args, "device");
+    Chardev *c = chardev_find(call->system->session, id);
+    g_autofree uint8_t *data = NULL;
+    size_t len;
+
+    if (!c) {
+        return error_set(errp, "Device '%s' not found", id);
+    }
+    data = chardev_ringbuf_read(c, json_get_u64(call->args, "size", 0), &len, errp);
+    if (data) {
+        g_string_append_len(call->out, (char *)data, len);
+        g_string_append_c(call->out, '\n');
+    }
+    return data;
+}
+static const OptKey ringbuf_keys[] = { { "device", OPT_STRING, .must = true }, { "size", OPT_NUMBER, .must = true, .max = 1 << 20 }, {} };
+COMMAND(ringbuf_command, .name = "ringbuf_read", .params = "device size", .help = "read from a ring buffer character device",
+        .keys = ringbuf_keys, .run = ringbuf_read_run);
+
+static bool chardev_add_run(MonCall *call, Error **errp)
+{
+    g_autoptr(Json) opts = options_parse(options_group("chardev"), json_get_string(call->args, "args"), errp);
+
+    return opts && chardev_new(call->system->session, opts, errp);
+}
+static const OptKey chardev_add_keys[] = { { "args", OPT_STRING, .must = true }, {} };
+COMMAND(chardev_add_command, .name = "chardev-add", .params = "args", .help = "add chardev", .keys = chardev_add_keys, .rest = true, .run = chardev_add_run);
+
+static bool chardev_remove_run(MonCall *call, Error **errp)
+{
+    return chardev_remove(call->system->session, json_get_string(call->args, "id"), errp);
+}
+static const OptKey chardev_remove_keys[] = { { "id", OPT_STRING, .must = true }, {} };
+COMMAND(chardev_remove_command, .name = "chardev-remove", .params = "id", .help = "remove chardev", .keys = chardev_remove_keys, .run = chardev_remove_run);

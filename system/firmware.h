@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Firmware files by name: as given, in the folders of -L, then where the distribution's packages put them. */
+#ifndef SYSTEM_FIRMWARE_H
+#define SYSTEM_FIRMWARE_H
+
+#include "system/cmdline.h"
+
+/* The path to open; `name` itself when it is nowhere (the board's message will say so).  Caller frees. */
+char *firmware_find(const CmdLine *cl, const char *name);
+/* -L help: one folder per line.  Caller frees. */
+char *firmware_folders(const CmdLine *cl);
+
+#endif

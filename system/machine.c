@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line as a MachineConfig, and the machine with its devices out of it. */
+#include <string.h>
+
+#include "hw/nvram/fw_cfg.h"
+#include "system/drives.h"
+#include "system/firmware.h"
+#include "system/netcards.h"
+#include "system/objects.h"
+#include "system/system.h"
+#include "util/filemap.h"
+#include "util/size.h"
+
+/* Everything that the config borrows until the machine is open. */
+typedef struct Plan {
+    System *s;
+    const MachineType *type;
+    MachineConfig config;
+    RamSpec ram_spec;
+    Json *machine, *memory, *smp, *rtc, *icount, *name;
+    GPtrArray *props;               /* char *: name, value, ... */
+    GArray *globals;                /* PropDefault */
+    GPtrArray *strings;             /* what globals point at */
+    char *firmware;
+    char *accel;
+} Plan;
+
+static void plan_free(Plan *p)
+{
+    json_unref(p->machine);
+    json_unref(p->memory);
+    json_unref(p->smp);
+    json_unref(p->rtc);
+    json_unref(p->icount);
+    json_unref(p->name);
+    g_ptr_array_unref(p->props);
+    g_ptr_array_unref(p->strings);
+    g_array_unref(p->globals);
+    g_free(p->firmware);
+    g_free(p->accel);
+}
+
+static char *keep(Plan *p, char *take)
+{
+    g_ptr_array_add(p->strings, take);
+    return take;
+}
+
+/* ---- which board ---- */
+
+static void note_default(const MachineType *t, void *data)
+{
+    if (t->is_default) {
+        *(const MachineType **)data = t;
+    }
+}
+
+static bool plan_type(Plan *p, Error **errp)
+{
+    const char *name = json_get_string(p->machine, "type");
+
+    if (name) {
+        p->type = machine_type_find(p->s->name->arch, name, errp);
+        return p->type;
+    }
+    machine_types_foreach(p->s->name->arch, note_default, &p->type);
+    if (!p->type) {
+        error_set(errp, "No machine specified, and there is no default");
+        return error_hint(errp, "Use -machine help to list supported machines");
+    }
+    return true;
+}
+
+/* ---- accelerator: the first of the list that can run here ---- */
+
+static bool accel_usable(const char *text, Error **errp)
+{
+    g_autofree char *name = g_strndup(text, strcspn(text, ","));
+    const AccelType *t = accel_type_find(name);
+
+    if (!t) {
+        return error_set(errp, "invalid accelerator %s", name);
+    }
+    return !t->available || t->available(errp);
+}
+
+/* "name,key=value,..." of an -accel object. */
+static char *accel_text(const Json *a)
+{
+    GString *out = g_string_new(json_get_string(a, "accel"));
+
+    for (unsigned i = 0; i < json_size(a); i++) {
+        g_autofree char *v = json_scalar_text(json_at(a, i));
+
+        if (strcmp(json_key_at(a, i), "accel") && v) {
+            g_string_append_printf(out, ",%s=%s", json_key_at(a, i), v);
+        }
+    }
+    return g_string_free(out, FALSE);
+}
+
+static bool note_accel(const CmdArg *a, void *data, Error **errp)
+{
+    g_ptr_array_add(data, accel_text(a->value));
+    return true;
+}
+
+static bool plan_accel(Plan *p, Error **errp)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+    const char *names = json_get_string(p->machine, "accel");
+    g_auto(GStrv) words = names ? g_strsplit(names, ":", -1) : NULL;
+
+    cmdline_each(p->s->cl, "accel", note_accel, list, NULL);
+    if (names && list->len) {
+        return error_set(errp, "The -accel and \"-machine accel=\" options are incompatible");
+    }
+    for (unsigned i = 0; words && words[i]; i++) {
+        g_ptr_array_add(list, g_strdup(words[i]));
+    }
+    if (!list->len) {
+        p->config.accel = "tcg";
+        return true;
+    }
+    for (unsigned i = 0; i < list->len; i++) {
+        const char *text = g_ptr_array_index(list, i);
+        Error *err = NULL;
+
+        if (accel_usable(text, &err)) {
+            if (i) {
+                system_print_info(p->s, "falling back to %s", text);
+            }
+            p->config.accel = p->accel = g_strdup(text);
+            return true;
+        }
+        if (i + 1 == list->len) {
+            return error_propagate(errp, err);
+        }
+        system_print_error(p->s->name, err);
+        error_free(err);
+    }
+    return false;
+}
+
+/* ---- the parts ---- */
+
+static void plan_smp(Plan *p)
+{
+    p->config.smp = (MachineSmp){
+        .cpus = json_get_u64(p->smp, "cpus", 0), .max_cpus = json_get_u64(p->smp, "maxcpus", 0), .sockets = json_get_u64(p->smp, "sockets", 0),
+        .dies = json_get_u64(p->smp, "dies", 0), .clusters = json_get_u64(p->smp, "clusters", 0), .cores = json_get_u64(p->smp, "cores", 0),
+        .threads = json_get_u64(p->smp, "threads", 0),
+    };
+}
+
+static bool plan_memory(Plan *p, Error **errp)
+{
+    uint64_t size = json_get_u64(p->memory, "size", 0), max = json_get_u64(p->memory, "maxmem", 0), slots = json_get_u64(p->memory, "slots", 0);
+    uint64_t real = size ? size : p->type->default_ram;
+
+    if (slots && !max) {
+        return error_set(errp, "slots specified but no max-size");
+    }
+    if (max && max < real) {
+        return error_set(errp, "invalid value of maxmem: maximum memory size (0x%" PRIx64 ") must be at least the initial memory size (0x%" PRIx64 ")",
+                         max, real);
+    }
+    p->config.ram_size = size;
+    p->config.ram_max = max;
+    p->config.ram_slots = (unsigned)slots;
+    if (cmdline_has(p->s->cl, "mem-path") || cmdline_has(p->s->cl, "mem-prealloc")) {
+        p->ram_spec.path = cmdline_text(p->s->cl, "mem-path");
+        p->ram_spec.backing = p->ram_spec.path ? RAM_FILE : RAM_ANON;
+        p->ram_spec.prealloc = cmdline_has(p->s->cl, "mem-prealloc");
+        p->config.ram_spec = &p->ram_spec;
+    }
+    return objects_memory(p->s, json_get_string(p->machine, "memory-backend"), &p->ram_spec, &p->config, errp);
+}
+
+static bool plan_boot(Plan *p, Error **errp)
+{
+    const char *firmware = json_get_string(p->machine, "firmware");
+    MachineConfig *c = &p->config;
+
+    c->kernel = json_get_string(p->machine, "kernel");
+    c->initrd = json_get_string(p->machine, "initrd");
+    c->append = json_get_string(p->machine, "append");
+    c->dtb = json_get_string(p->machine, "dtb");
+    if (c->append && !c->kernel) {
+        return error_set(errp, "-append only allowed with -kernel option");
+    }
+    if (c->initrd && !c->kernel) {
+        return error_set(errp, "-initrd only allowed with -kernel option");
+    }
+    if (firmware) {
+        c->firmware = p->firmware = firmware_find(p->s->cl, firmware);
+    }
+    if (cmdline_has(p->s->cl, "boot")) {
+        return error_set(errp, "-boot: machine '%s' has no boot order of its own; give devices a bootindex=", p->type->name);
+    }
+    return true;
+}
+
+static bool plan_time(Plan *p, Error **errp)
+{
+    const char *shift = json_get_string(p->icount, "shift"), *seed = cmdline_text(p->s->cl, "seed");
+    MachineConfig *c = &p->config;
+    uint64_t n;
+
+    c->rtc_base = json_get_string(p->rtc, "base");
+    c->rtc_clock = json_get_string(p->rtc, "clock");
+    if (seed) {
+        if (!number_parse_u64(seed, &c->seed, NULL)) {
+            return error_set(errp, "-seed %s: Invalid seed number", seed);
+        }
+        c->have_seed = true;
+    }
+    if (!cmdline_has(p->s->cl, "icount")) {
+        return true;
+    }
+    if (json_get_bool(p->icount, "align", false)) {
+        return error_set(errp, "-icount: align=on is not available in this build: guest time is never made to wait for the host's");
+    }
+    c->clock = CLOCK_ICOUNT;
+    c->icount_sleep = json_get_bool(p->icount, "sleep", true);
+    c->icount_shift = 3;                                    /* auto: eight nanoseconds an instruction */
+    if (shift && strcmp(shift, "auto")) {
+        if (!number_parse_u64(shift, &n, NULL) || n > 10) {
+            return error_set(errp, "icount: Invalid shift value");
+        }
+        c->icount_shift = (unsigned)n;
+    }
+    return true;
+}
+
+/* Keys of -machine that no part above has read are the board's properties. */
+static void plan_props(Plan *p)
+{
+    static const char *const read[] = { "type", "accel", "kernel", "initrd", "append", "dtb", "firmware", "memory-backend", NULL };
+
+    for (unsigned i = 0; i < json_size(p->machine); i++) {
+        const char *key = json_key_at(p->machine, i);
+        char *value = json_scalar_text(json_at(p->machine, i));
+
+        if (value && !g_strv_contains(read, key)) {
+            g_ptr_array_add(p->props, keep(p, g_strdup(key)));
+            g_ptr_array_add(p->props, keep(p, value));
+        } else {
+            g_free(value);
+        }
+    }
+    g_ptr_array_add(p->props, NULL);
+    p->config.props = (const char *const *)p->props->pdata;
+}
+
+/* driver.property=value, or driver=,property=,value= */
+static bool note_global(const CmdArg *a, void *data, Error **errp)
+{
+    static const OptKey keys[] = {
+        { "driver", OPT_STRING, .must = true }, { "property", OPT_STRING, .must = true }, { "value", OPT_STRING, .must = true }, {}
+    };
+    static const OptGroup group = { .name = "global", .keys = keys };
+    const char *dot = strchr(a->text, '.'), *eq = strchr(a->text, '=');
+    Plan *p = data;
+    PropDefault d;
+
+    if (dot && eq && dot < eq) {
+        d = (PropDefault){ keep(p, g_strndup(a->text, dot - a->text)), keep(p, g_strndup(dot + 1, eq - dot - 1)), keep(p, g_strdup(eq + 1)) };
+    } else {
+        g_autoptr(Json) j = options_parse(&group, a->text, errp);
+
+        if (!j) {
+            return false;
+        }
+        d = (PropDefault){ keep(p, g_strdup(json_get_string(j, "driver"))), keep(p, g_strdup(json_get_string(j, "property"))),
+                           keep(p, g_strdup(json_get_string(j, "value"))) };
+    }
+    if (!device_type_find(d.driver)) {
+        system_print_info(p->s, "warning: global %s.%s has invalid class name", d.driver, d.prop);
+    }
+    g_array_append_val(p->globals, d);
+    return true;
+}
+
+static void wake(void *opaque);
+
+static bool plan_make(Plan *p, char **serials, Error **errp)
+{
+    System *s = p->s;
+
+    p->machine = cmdline_merged(s->cl, "machine");
+    p->memory = cmdline_merged(s->cl, "m");
+    p->smp = cmdline_merged(s->cl, "smp");
+    p->rtc = cmdline_merged(s->cl, "rtc");
+    p->icount = cmdline_merged(s->cl, "icount");
+    p->name = cmdline_merged(s->cl, "name");
+    p->props = g_ptr_array_new();
+    p->strings = g_ptr_array_new_with_free_func(g_free);
+    p->globals = g_array_new(TRUE, TRUE, sizeof(PropDefault));
+    p->config = (MachineConfig){
+        .id = s->guest_name, .cpu = cmdline_text(s->cl, "cpu"), .uuid = s->uuid, .serials = (const char *const *)serials,
+        .wake = wake, .wake_opaque = s,
+    };
+    if (!plan_type(p, errp) || !plan_accel(p, errp) || !plan_memory(p, errp) || !plan_boot(p, errp) || !plan_time(p, errp) ||
+        !cmdline_each(s->cl, "global", note_global, p, errp)) {
+        return false;
+    }
+    plan_smp(p);
+    plan_props(p);
+    p->config.globals = (const PropDefault *)p->globals->data;
+    return true;
+}
+
+/* ---- the machine ---- */
+
+static void poll_machine(void *opaque)
+{
+    System *s = opaque;
+
+    if (s->machine && !s->ending) {
+        machine_poll(s->machine);
+    }
+}
+
+/* Any thread. */
+static void wake(void *opaque)
+{
+    System *s = opaque;
+
+    loop_post(s->loop, poll_machine, s);
+}
+
+static bool add_device(const CmdArg *a, void *data, Error **errp)
+{
+    System *s = data;
+    g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(g_free);
+
+    for (unsigned i = 0; i < json_size(a->value); i++) {
+        char *value = json_scalar_text(json_at(a->value, i));
+
+        if (!value) {
+            return error_set(errp, "Parameter '%s' is a list or an object, which no property is", json_key_at(a->value, i));
+        }
+        g_ptr_array_add(pairs, g_strdup(json_key_at(a->value, i)));
+        g_ptr_array_add(pairs, value);
+    }
+    g_ptr_array_add(pairs, NULL);
+    return machine_add_device(s->machine, (const char *const *)pairs->pdata, errp);
+}
+
+static bool add_fw_cfg(const CmdArg *a, void *data, Error **errp)
+{
+    System *s = data;
+    const char *name = json_get_string(a->value, "name"), *path = json_get_string(a->value, "file"), *string = json_get_string(a->value, "string");
+    g_autoptr(FileMap) map = NULL;
+
+    if (!s->machine->fw_cfg) {
+        return error_set(errp, "machine '%s' has no fw_cfg", s->machine->type->name);
+    }
+    if (!path == !string) {
+        return error_set(errp, "give it either file= or string=");
+    }
+    if (string) {
+        return fw_cfg_set_file(s->machine->fw_cfg, name, string, strlen(string), errp);
+    }
+    map = file_map(path, errp);
+    return map && fw_cfg_set_file(s->machine->fw_cfg, name, map->data, map->size, errp);
+}
+
+bool system_machine_open(System *s, char **serials, Error **errp)
+{
+    Plan p = { .s = s };
+    bool ok = plan_make(&p, serials, errp) && drives_plan(s, p.type, &p.config, errp) && netcards_plan(s, p.type, &p.config, errp);
+
+    s->machine = ok ? machine_open(s->session, p.type, &p.config, errp) : NULL;
+    ok = s->machine && drives_devices(s, errp) && cmdline_each(s->cl, "device", add_device, s, errp) &&
+         cmdline_each(s->cl, "fw_cfg", add_fw_cfg, s, errp) && machine_ready(s->machine, errp);
+    plan_free(&p);
+    return ok;
+}
