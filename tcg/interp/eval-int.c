@@ -86,7 +86,7 @@ static void flags(const TcgEvalOp *op, const TcgVal *const in[], TcgVal *const o
         r = (uint64_t)wide & mask;
     }
     const uint64_t bit[4] = { r >> (w - 1) & 1, r == 0, (uint64_t)(wide >> w) & 1, ((x ^ r) & (y ^ r)) >> (w - 1) & 1 };
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < ir_op_info[op->opc].nout; i++) {
         if (out[i]) {
             out[i]->q[0] = bit[i];
         }
