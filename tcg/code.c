@@ -10,7 +10,7 @@
 #include "tcg/host.h"
 
 static const TcgHost *const hosts[] = {
-#if defined(__x86_64__) && defined(TCG_HAVE_X86)
+#if defined(__x86_64__)
     &tcg_host_x86_64,
 #endif
     &tcg_host_interp,
@@ -49,7 +49,7 @@ bool tcg_feature_off(const char *name)
 
 /* ---- code memory ---- */
 
-enum { CHUNK_MIN = 64 << 10, CHUNK_MAX = 512 << 10 };
+enum { CHUNK_MIN = 256 << 10, CHUNK_MAX = 2 << 20 };
 
 static bool map_twice(TcgCode *c)
 {
@@ -67,12 +67,12 @@ static bool map_twice(TcgCode *c)
 TcgCode *tcg_code_new(const TcgHost *h, const TcgTarget *t, size_t bytes)
 {
     TcgCode *c = g_new0(TcgCode, 1);
-    size_t chunk = bytes / 16 & ~(size_t)4095;
+    size_t chunk = bytes / 32 & ~(size_t)4095;
 
     c->host = h;
     c->target = t;
     c->chunk = chunk < CHUNK_MIN ? CHUNK_MIN : chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
-    c->size = bytes < 4 * c->chunk ? 4 * c->chunk : bytes;
+    c->size = bytes < 8 * c->chunk ? 8 * c->chunk : bytes;
     c->size = (c->size + 4095) & ~(size_t)4095;
     if (!map_twice(c)) {
         g_free(c);
@@ -242,14 +242,15 @@ void tcg_env_init(TcgEnv *env, TcgCode *c)
     if (!env->guest_mxcsr) {
         env->guest_mxcsr = 0x1f80;
     }
-    tcg_env_flush_ring(env);
     c->host->env_init(env, c);
+    tcg_env_flush_ring(env);
 }
 
 void tcg_env_flush_ring(TcgEnv *env)
 {
     for (unsigned i = 0; i < RING_SIZE; i++) {
         env->ring[i].key = UINT64_MAX;
+        env->ring[i].host = env->thunk[0];      /* the guest may return to that address: dispatch */
     }
 }
 

@@ -38,7 +38,7 @@ typedef struct TlbFast {
 
 /* Dispatch cache entry: virtual pc -> host code, valid under the current context and mode. */
 typedef struct JumpEntry {
-    uint64_t pc;            /* UINT64_MAX: empty */
+    uint64_t pc;            /* of an empty entry: one that does not belong there, see jump_clear() */
     const void *host;
 } JumpEntry;
 enum { JUMP_BITS = 12, JUMP_SIZE = 1 << JUMP_BITS };
@@ -47,6 +47,19 @@ enum { JUMP_BITS = 12, JUMP_SIZE = 1 << JUMP_BITS };
 static inline unsigned jump_index(uint64_t pc)
 {
     return ((pc >> 2) ^ (pc >> 12)) & (JUMP_SIZE - 1);
+}
+
+/* Empty one entry: any pc is a valid one for a guest, so the mark is a pc of another index. */
+static inline void jump_clear_entry(JumpEntry *table, unsigned i)
+{
+    table[i].pc = i ? UINT64_MAX : 4;
+}
+
+static inline void jump_clear(JumpEntry *table)
+{
+    for (unsigned i = 0; i < JUMP_SIZE; i++) {
+        jump_clear_entry(table, i);
+    }
 }
 
 enum { RING_SIZE = 16, ENV_MMU_IDX = 4, ENV_ARGS = 8, ENV_SPILLS = 64 };

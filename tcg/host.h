@@ -53,7 +53,7 @@ struct TcgHost {
 };
 
 extern const TcgHost tcg_host_interp;
-#if defined(__x86_64__) && defined(TCG_HAVE_X86)
+#if defined(__x86_64__)
 extern const TcgHost tcg_host_x86_64;
 #endif
 

@@ -52,7 +52,9 @@ static TcgVal *copy_consts(TcgCtx *x, uint16_t *map)
     pool = tcg_area_take(x, n * sizeof(TcgVal));
     for (unsigned i = 1; i < b->nvalues; i++) {
         if (b->values[i].is_const) {
-            pool[map[i]] = (TcgVal){ .q = { (uint64_t)b->values[i].c } };
+            int64_t k = b->values[i].c;
+
+            pool[map[i]] = (TcgVal){ .q = { ir_bits(b->values[i].type) == 32 ? (uint32_t)k : (uint64_t)k } };
         }
     }
     return pool;

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Before emission: a forward look that removes copies and folds address
+ * additions, then the backward pass: last uses, dead operations and sets,
+ * which pinned register a result may be computed in.
+ */
+#include "tcg/x86_64/emit.h"
+
+#include <limits.h>
+
+#include "util/bits.h"
+
+/* ---- forward: names ---- */
+
+static bool is_mem_op(unsigned opc)
+{
+    return opc == OP_ld || opc == OP_st || opc == OP_ld2 || opc == OP_st2 || opc == OP_cas || opc == OP_rmw || opc == OP_probe;
+}
+
+/* Results whose register ends up with a zero upper half. */
+static bool makes_zext(const Emit *e, const IrOp *op)
+{
+    switch (op->opc) {
+    case OP_ext:
+        return !(op->sub & 1) || op->type == IR_I32;
+    case OP_setcond: case OP_setfcond: case OP_clz: case OP_ctz: case OP_popcnt: case OP_cls:
+        return true;
+    case OP_ld: case OP_ld2:
+        return op->type == IR_I32 || (op->type == IR_I64 && IR_MEM_SIZE(op->imm) < 3 && !(op->imm & IR_MEM_SIGN));
+    case OP_extract:
+        return op->type == IR_I32 || (op->imm >> 8 & 0xff) <= 32;
+    case OP_call:
+        return false;
+    default:
+        return op->type == IR_I32;
+    }
+}
+
+/* The value that an operation merely renames, or 0. */
+static uint16_t renamed(const Emit *e, const IrOp *op)
+{
+    const IrValue *v = e->b->values;
+    uint16_t in = op->in[0];
+    unsigned from;
+
+    switch (op->opc) {
+    case OP_mov:
+        from = v[in].type;
+        if (v[in].is_const) {
+            return 0;
+        }
+        return from == op->type || (op->type == IR_I32 && from == IR_I64) ? in : 0;
+    case OP_ext:
+        return op->sub == IR_U32 && op->type == IR_I64 && e->zext[in] && !v[in].is_const ? in : 0;
+    case OP_vmov:
+    case OP_vlow:
+        return in;
+    default:
+        return 0;
+    }
+}
+
+static void fold_address(Emit *e, unsigned i, IrOp *op)
+{
+    const IrValue *v = &e->b->values[op->in[0]];
+    const IrOp *d = &e->b->ops[v->def];
+    int64_t c;
+
+    e->disp[i] = 0;
+    /* once the sum is in a slot it has a register of its own, and its base may have lost its */
+    if (v->is_const || e->hint[op->in[0]] != NOREG || d->opc != OP_add || !ra_const(e, d->in[1], &c) || c < INT_MIN / 2 || c > INT_MAX / 2) {
+        return;
+    }
+    if (e->b->values[d->in[0]].is_const) {
+        return;
+    }
+    op->in[0] = d->in[0];
+    e->disp[i] = (int32_t)c;
+}
+
+static void names(Emit *e)
+{
+    IrBlock *b = e->b;
+
+    for (unsigned v = 0; v < b->nvalues; v++) {
+        e->root[v] = v;
+        e->zext[v] = false;
+        e->last_use[v] = 0;
+        e->hint[v] = NOREG;
+        e->loc[v] = (VLoc){ NOREG, -1, -1 };
+    }
+    for (unsigned i = 0; i < b->nops; i++) {
+        IrOp *op = &b->ops[i];
+        const IrOpInfo *info = &ir_op_info[op->opc];
+        uint16_t same;
+
+        e->opf[i] = 0;
+        e->in_type[i] = 0;
+        if (op->opc == OP_call) {
+            for (unsigned k = 0; k < info->nin; k++) {
+                e->in_type[i] |= op->in[k] && !(op->in[k] & IR_IN_SLOT) && b->values[op->in[k]].type == IR_I32 ? 1u << k : 0;
+            }
+        } else if (info->nin) {
+            e->in_type[i] = b->values[op->in[0]].type;
+        }
+        for (unsigned k = 0; k < info->nin; k++) {
+            if (!(op->in[k] & IR_IN_SLOT)) {
+                op->in[k] = e->root[op->in[k]];
+            }
+        }
+        if ((same = renamed(e, op))) {
+            e->root[op->out[0]] = same;
+            e->opf[i] = OPF_DEAD;
+            continue;
+        }
+        for (unsigned k = 0; k < info->nout; k++) {
+            e->zext[op->out[k]] = info->nout > 2 || makes_zext(e, op);
+        }
+        e->zext[0] = false;
+        if (is_mem_op(op->opc)) {
+            fold_address(e, i, op);
+        } else if (op->opc == OP_set) {
+            e->hint[op->in[0]] = RAX;       /* for fold_address only */
+        }
+    }
+    memset(e->hint, NOREG, b->nvalues);
+}
+
+/* ---- backward ---- */
+
+typedef struct Back {
+    Emit *e;
+    unsigned next_set[IR_MAX_SLOTS];    /* the closest set behind, 0: none */
+    unsigned next_get[IR_MAX_SLOTS];
+    unsigned precise;                   /* the closest precise point behind */
+    unsigned hint_set[IR_MAX_VALUES];
+} Back;
+
+static void used(Back *k, uint16_t v, unsigned i)
+{
+    if (k->e->last_use[v] < i) {
+        k->e->last_use[v] = i;
+    }
+}
+
+static void back_set(Back *k, IrOp *op, unsigned i)
+{
+    Emit *e = k->e;
+    unsigned s = (unsigned)op->imm, next = k->next_set[s];
+    uint16_t v = op->in[0];
+    bool pinned = e->xc->slot_pin[s] != NOREG;
+
+    if (next && k->precise > next) {
+        e->opf[i] |= OPF_DEAD;          /* set again before anybody can see it */
+        return;
+    }
+    if (pinned) {
+        e->hint[v] = e->xc->slot_pin[s];
+        k->hint_set[v] = i;
+    } else if (next && !e->b->target->slots[s].is_bool) {
+        e->opf[i] |= OPF_LAZY;
+        used(k, v, next);
+    }
+    k->next_set[s] = i;
+    used(k, v, i);
+}
+
+static void back_call(Back *k, const IrOp *op, unsigned i)
+{
+    Emit *e = k->e;
+    const RtRow *row = &e->b->target->rt[op->imm];
+
+    if (row->flags & (RT_READ | RT_WRITE)) {
+        memset(k->next_set, 0, sizeof(k->next_set));
+    }
+    for (unsigned n = 0; n < row->nargs; n++) {
+        if (op->in[n] & IR_IN_SLOT) {
+            k->next_set[op->in[n] & 0xfff] = 0;
+        } else {
+            used(k, op->in[n], i);
+        }
+    }
+}
+
+/* Is the pinned register of the hint free between here (definition) and its set? */
+static void check_hint(Back *k, uint16_t v)
+{
+    Emit *e = k->e;
+    unsigned at = k->hint_set[v], s;
+
+    if (!v || e->hint[v] == NOREG) {
+        return;
+    }
+    s = (unsigned)e->xc->pin_slot[e->hint[v]];
+    if (!at || k->next_set[s] != at || k->precise < at || (k->next_get[s] && k->next_get[s] < at)) {
+        e->hint[v] = NOREG;
+    }
+}
+
+void x86_liveness(Emit *e)
+{
+    static __thread Back back;
+    IrBlock *b = e->b;
+    Back *k = &back;
+
+    names(e);
+    memset(k->next_set, 0, sizeof(k->next_set));
+    memset(k->next_get, 0, sizeof(k->next_get));
+    memset(k->hint_set, 0, b->nvalues * sizeof(k->hint_set[0]));
+    k->e = e;
+    k->precise = b->nops;
+    for (unsigned i = b->nops; i-- > 0;) {
+        IrOp *op = &b->ops[i];
+        const IrOpInfo *info = &ir_op_info[op->opc];
+        bool live = info->flags & IR_SIDE;
+
+        if (e->opf[i] & OPF_DEAD) {
+            continue;
+        }
+        for (unsigned o = 0; o < info->nout; o++) {
+            live |= op->out[o] && e->last_use[op->out[o]];
+            check_hint(k, op->out[o]);
+        }
+        if (op->opc == OP_call && (b->target->rt[op->imm].flags & RT_DROP) && !(op->out[0] && e->last_use[op->out[0]])) {
+            live = false;
+        }
+        if (!live) {
+            e->opf[i] |= OPF_DEAD;
+            continue;
+        }
+        if (op->opc == OP_set) {
+            back_set(k, op, i);
+            continue;
+        }
+        if (op->opc == OP_get) {
+            k->next_get[op->imm] = i;
+        }
+        if (op->opc == OP_call) {
+            back_call(k, op, i);
+        } else {
+            for (unsigned n = 0; n < info->nin; n++) {
+                used(k, op->in[n], i);
+            }
+        }
+        if (info->flags & (IR_FAULT | IR_EXIT)) {
+            k->precise = i;
+        }
+    }
+}
