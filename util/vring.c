@@ -259,6 +259,12 @@ static void elem_unmap(Vring *vr, VringElem *e, uint64_t written)
     }
 }
 
+void vring_forget(Vring *vr, VringElem *e)
+{
+    elem_unmap(vr, e, e->in_bytes);                     /* something may have been written */
+    g_free(e);
+}
+
 void vring_drop(Vring *vr, VringElem *e)
 {
     elem_unmap(vr, e, 0);

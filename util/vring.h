@@ -100,8 +100,10 @@ void vring_push(Vring *vr, VringElem *e, uint32_t written);
 /* Several that become visible together: fill each, then flush. */
 void vring_fill(Vring *vr, VringElem *e, uint32_t written);
 void vring_flush(Vring *vr);
-/* Unmap and free without telling the driver (reset). */
+/* Unmap and free without telling the driver. */
 void vring_drop(Vring *vr, VringElem *e);
+/* Likewise for one of a former life of the ring, before vring_reset(). */
+void vring_forget(Vring *vr, VringElem *e);
 
 /* After pushes: does the driver want an interrupt for them? */
 bool vring_should_notify(Vring *vr);
