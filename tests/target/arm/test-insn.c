@@ -363,6 +363,23 @@ static bool same(const InsnRec *want, const InsnRec *got)
            !memcmp(want->v, got->v, sizeof(got->v)) && !memcmp(want->mem, got->mem, INSN_MEM);
 }
 
+/*
+ * The one known difference (docs/arm-simd.md): Arm detects tininess before rounding, the host's unit after it, so where an inexact
+ * result is exactly the smallest normal number and arithmetic is inline, FPSR.UFC stays clear.  Nothing else may differ.
+ */
+static bool tininess_only(const InsnRec *want, const InsnRec *got)
+{
+    InsnRec fixed = *got;
+    const uint64_t *v = got->v[got->insn & 31];
+    bool smallest = false;
+
+    for (unsigned i = 0; i < 2; i++) {
+        smallest = smallest || (v[i] << 1) == 1ull << 53 || (uint32_t)(v[i] << 1) == 1u << 24 || (uint32_t)(v[i] >> 32 << 1) == 1u << 24;
+    }
+    fixed.fpsr |= 8;
+    return smallest && got->fpsr & 16 && same(want, &fixed);
+}
+
 /* ---- the other side ---- */
 static bool peer_run(char **argv, const GArray *in, InsnRec *out)
 {
@@ -485,7 +502,7 @@ int main(int argc, char **argv)
 
         ours_run(&got);
         faults += want[i].fault != 0;
-        if (!same(&want[i], &got)) {
+        if (!same(&want[i], &got) && !tininess_only(&want[i], &got)) {
             failed++;
             if (g_hash_table_add(bad, (gpointer)name)) {
                 differs(first, &want[i], &got);
