@@ -2,6 +2,8 @@
 /* Creating images, and what image tools share. */
 #include "block/image.h"
 
+#include <errno.h>
+
 void blk_snapshot_free(BlkSnapshot *sn)
 {
     if (sn) {
@@ -9,6 +11,28 @@ void blk_snapshot_free(BlkSnapshot *sn)
         g_free(sn->name);
         g_free(sn);
     }
+}
+
+typedef struct {
+    Blk *b;
+    BlkCheck *c;
+    int result;
+} Check;
+
+static void run_check(void *opaque)
+{
+    Check *k = opaque;
+    const BlkImageOps *ops = blk_node(k->b)->drv->image;
+
+    k->result = ops && ops->check ? ops->check(blk_node(k->b), k->c) : -ENOTSUP;
+}
+
+int blk_check(Blk *b, BlkCheck *c)
+{
+    Check k = { b, c, 0 };
+
+    blk_run(blk_loop(b), run_check, &k);
+    return k.result;
 }
 
 typedef struct {

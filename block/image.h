@@ -55,6 +55,8 @@ typedef struct BlkImageOps {
 } BlkImageOps;
 
 void blk_snapshot_free(BlkSnapshot *sn);
+/* The check of the format of b's node, from anywhere; -ENOTSUP when it has none. */
+int blk_check(Blk *b, BlkCheck *c);
 
 /* Make (or empty) a host file of this size. `prealloc` may be NULL: off. */
 bool blk_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp);

@@ -189,6 +189,38 @@ static void test_offset(void)
     teardown();
 }
 
+/* Another program finds the image clean, and the same bytes in it. */
+static void ask_peer(const char *path)
+{
+    g_autofree char *raw = g_strdup_printf("%s.raw", path);
+    const char *check[] = { "qemu-img", "check", "-q", path, NULL }, *convert[] = { "qemu-img", "convert", "-O", "raw", path, raw, NULL };
+    g_autofree char *bytes = NULL;
+    gsize len;
+    int status;
+
+    if (!g_find_program_in_path("qemu-img")) {
+        return;
+    }
+    g_assert_true(g_spawn_sync(NULL, (char **)check, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
+    g_assert_cmpint(status, ==, 0);
+    g_assert_true(g_spawn_sync(NULL, (char **)convert, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
+    g_assert_cmpint(status, ==, 0);
+    g_assert_true(g_file_get_contents(raw, &bytes, &len, NULL));
+    g_assert_cmpuint(len, ==, SIZE);
+    g_assert_cmpint(memcmp(bytes, shadow, SIZE), ==, 0);
+    unlink(raw);
+}
+
+static void check_clean(const char *path)
+{
+    Blk *b = open_ok(path, NULL, BLK_O_CHECK);
+    BlkCheck c = {};
+
+    blk_check(b, &c);
+    g_assert_cmpuint(c.corruptions + c.leaks + c.check_errors, ==, 0);
+    blk_free(b);
+}
+
 /* Every format that can be made. */
 static void test_format(gconstpointer opaque)
 {
@@ -217,6 +249,8 @@ static void test_format(gconstpointer opaque)
     json_unref(o);
     text = g_strdup_printf("{\"driver\": \"%s\"}", parts[0]);
     conform(path, text, 0);
+    check_clean(path);
+    ask_peer(path);
     teardown();
 }
 

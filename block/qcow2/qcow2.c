@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing qcow2 images; the driver's row. */
+#include "block/qcow2/qcow2-priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "util/bswap.h"
+#include "util/size.h"
+
+static const OptKey open_keys[] = {
+    { "file", OPT_ANY, "what holds the image" },
+    { "backing", OPT_ANY, "what answers for what is not in it; null: nothing" },
+    { "data-file", OPT_ANY, "what holds the data" },
+    { "lazy-refcounts", OPT_BOOL, "counts are kept in order anyway" },
+    { "l2-cache-size", OPT_SIZE, "memory for L2 tables", .def = "32M" },
+    { "refcount-cache-size", OPT_SIZE, "memory for reference counts", .def = "256K" },
+    { "cache-size", OPT_SIZE, "both together" },
+    { "l2-cache-entry-size", OPT_SIZE, "we read 4 KiB at a time" },
+    { "cache-clean-interval", OPT_NUMBER, "memory is bounded by the sizes above" },
+    { "pass-discard-request", OPT_BOOL, "discards reach the file when discard=unmap" },
+    { "pass-discard-snapshot", OPT_BOOL, "so do deleted snapshots" },
+    { "pass-discard-other", OPT_BOOL, "", .absent = "freed clusters are discarded with the rest" },
+    { "overlap-check", OPT_ANY, "", .absent = "metadata is not compared with each write" },
+    { "encrypt", OPT_ANY, "", .absent = "encrypted images are not in this program yet" },
+    {}
+};
+
+static int qcow2_probe(const uint8_t *buf, size_t len, const char *filename)
+{
+    return len >= 8 && (uint32_t)ldl_be_p(buf) == QCOW2_MAGIC && (uint32_t)ldl_be_p(buf + 4) >= 2 ? 100 : 0;
+}
+
+static void state_init(BlkNode *n)
+{
+    Qcow2 *s = q2(n);
+
+    fiber_mutex_init(&s->lock);
+    fiber_queue_init(&s->ops_wait);
+    io_lock_init(&s->ops_lock);
+    s->unknown_ext = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    s->snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)qcow2_snapshot_free);
+    s->frees[0] = g_array_new(false, false, sizeof(QRun));
+    s->frees[1] = g_array_new(false, false, sizeof(QRun));
+}
+
+static void state_free(BlkNode *n)
+{
+    Qcow2 *s = q2(n);
+
+    qcache_free(&s->l2);
+    qcache_free(&s->ref);
+    g_free(s->l1);
+    g_free(s->reftable);
+    g_free(s->unknown_header);
+    g_free(s->data_file_name);
+    g_ptr_array_unref(s->unknown_ext);
+    g_ptr_array_unref(s->snapshots);
+    g_array_unref(s->frees[0]);
+    g_array_unref(s->frees[1]);
+    fiber_queue_destroy(&s->ops_wait);
+    io_lock_destroy(&s->ops_lock);
+    fiber_mutex_destroy(&s->lock);
+}
+
+static bool open_data_file(BlkNode *n, Json *o, Error **errp)
+{
+    Qcow2 *s = q2(n);
+    g_autofree char *path = NULL;
+    BlkChild *c;
+
+    s->data = n->file->node;
+    if (!(s->incompatible & INCOMPAT_DATA_FILE)) {
+        return !json_get(o, "data-file") || error_set(errp, "'data-file' can only be set for images with an external data file");
+    }
+    if (n->flags & BLK_O_NO_IO) {
+        s->external = true;
+        s->raw_data_file = s->autoclear & AUTOCLEAR_RAW;
+        return true;
+    }
+    path = s->data_file_name ? blk_path_combine(n->file->node->filename, s->data_file_name) : NULL;
+    if (!path && !json_get(o, "data-file")) {
+        return error_set(errp, "'data-file' is required for this image");
+    }
+    c = blk_open_child(n, o, "data-file", path, BLK_CHILD_DATA, 0, errp);
+    if (!c) {
+        return false;
+    }
+    s->data = c->node;
+    s->external = true;
+    s->raw_data_file = s->autoclear & AUTOCLEAR_RAW;
+    return true;
+}
+
+/* null says: no backing file, whatever the image says. */
+static void backing_option(BlkNode *n, Json *o)
+{
+    Json *b = json_get(o, "backing");
+
+    if (b && json_is(b, JSON_NULL)) {
+        g_clear_pointer(&n->backing_name, g_free);
+    } else if (b) {
+        n->backing_options = json_copy(b);
+    }
+}
+
+static void make_caches(BlkNode *n, Json *o)
+{
+    Qcow2 *s = q2(n);
+    unsigned slice = MIN(SLICE, s->cluster_size);
+    uint64_t l2 = json_get_u64(o, "l2-cache-size", json_get_u64(o, "cache-size", 32 * MiB)), ref = json_get_u64(o, "refcount-cache-size", 256 * KiB);
+    uint64_t need = (node_size(n) >> s->cluster_bits) * s->l2_entry_size / slice + 16;
+
+    qcache_init(&s->l2, slice, CLAMP(MIN(l2 / slice, need), 16, 1u << 20));
+    qcache_init(&s->ref, slice, CLAMP(ref / slice, 16, 1u << 20));
+}
+
+/* Bits that promise what we do not keep up are cleared before the first write. */
+static bool prepare_writes(BlkNode *n, Error **errp)
+{
+    Qcow2 *s = q2(n);
+    uint64_t keep = s->autoclear & (s->external ? AUTOCLEAR_RAW : 0);
+    int r;
+
+    if (s->autoclear == keep || s->version < 3) {
+        return true;
+    }
+    s->autoclear = keep;
+    r = qcow2_write_header(n);
+    r = r ? r : node_flush(n->file->node);
+    return r == 0 || error_set_errno(errp, -r, "Could not update qcow2 header");
+}
+
+/* Counts of an image that was not closed may be too small: they are made right before anything is written. */
+static bool repair_dirty(BlkNode *n, Error **errp)
+{
+    BlkCheck c = { .repair_leaks = true, .repair_all = true };
+    int r;
+
+    if (!(q2(n)->incompatible & INCOMPAT_DIRTY) || n->read_only || (n->flags & BLK_O_CHECK)) {
+        return true;
+    }
+    r = qcow2_check(n, &c);
+    if (r == 0 && c.corruptions == c.corruptions_fixed) {
+        r = qcow2_set_incompatible(n, INCOMPAT_DIRTY, false);
+    }
+    return r == 0 || error_set_errno(errp, -r, "Could not repair dirty image");
+}
+
+static bool open_tables(BlkNode *n, Error **errp)
+{
+    Qcow2 *s = q2(n);
+    int r;
+
+    s->l1 = g_new0(uint64_t, MAX(s->l1_size, 1));
+    r = qcow2_read_words(n, s->l1_offset, s->l1, s->l1_size);
+    if (r < 0) {
+        return error_set_errno(errp, -r, "Could not read L1 table");
+    }
+    r = qcow2_refcount_open(n);
+    if (r < 0) {
+        return error_set_errno(errp, -r, "Could not initialize refcount handling");
+    }
+    r = qcow2_snapshots_read(n, errp);
+    if (r < 0) {
+        return false;
+    }
+    s->fresh_from = (node_size(n->file->node) + s->cluster_size - 1) & ~(s->cluster_size - 1);
+    return true;
+}
+
+static bool qcow2_open(BlkNode *n, Json *o, Error **errp)
+{
+    Qcow2 *s = q2(n);
+
+    state_init(n);
+    if (!blk_open_child(n, o, "file", NULL, BLK_CHILD_FILE, 0, errp)) {
+        goto fail;
+    }
+    n->read_only = n->read_only || n->file->node->read_only;
+    if (!qcow2_read_header(n, errp)) {
+        goto fail;
+    }
+    if (s->crypt && !(n->flags & (BLK_O_NO_IO | BLK_O_CHECK))) {
+        error_set(errp, "encrypted images (%s) are not in this program yet", s->crypt == 1 ? "AES" : "LUKS");
+        goto fail;
+    }
+    make_caches(n, o);
+    if (!open_tables(n, errp) || !open_data_file(n, o, errp)) {
+        goto fail;
+    }
+    n->cluster = s->cluster_size;
+    backing_option(n, o);
+    if (!n->read_only && !(n->flags & BLK_O_CHECK) && (!prepare_writes(n, errp) || !repair_dirty(n, errp))) {
+        goto fail;
+    }
+    return true;
+fail:
+    state_free(n);
+    return false;
+}
+
+/* All tables out, then what they freed, then those counts. */
+static void qcow2_close(BlkNode *n)
+{
+    Qcow2 *s = q2(n);
+
+    if (!n->read_only && !s->broken) {
+        fiber_mutex_lock(&s->lock);
+        for (int i = 0; i < 3; i++) {
+            if (qcow2_meta_flush(n, true) < 0) {
+                break;
+            }
+        }
+        fiber_mutex_unlock(&s->lock);
+    }
+    state_free(n);
+}
+
+static bool qcow2_dirty(BlkNode *n)
+{
+    return q2(n)->incompatible & INCOMPAT_DIRTY;
+}
+
+static bool qcow2_encrypted(BlkNode *n)
+{
+    return q2(n)->crypt != 0;
+}
+
+static bool change_backing(BlkNode *n, const char *backing, const char *format, Error **errp)
+{
+    char *old_name = n->backing_name, *old_format = n->backing_format;
+    int r;
+
+    if (q2(n)->raw_data_file) {
+        return error_set_errno(errp, EINVAL, "a raw data file knows no backing file");
+    }
+    n->backing_name = g_strdup(backing);
+    n->backing_format = g_strdup(backing ? format : NULL);
+    r = qcow2_write_header(n);
+    r = r ? r : node_flush(n->file->node);
+    if (r < 0) {
+        g_free(n->backing_name);
+        g_free(n->backing_format);
+        n->backing_name = old_name;
+        n->backing_format = old_format;
+        return error_set_errno(errp, -r, "the header has no room for it");
+    }
+    g_free(old_name);
+    g_free(old_format);
+    return true;
+}
+
+const BlkImageOps qcow2_image_ops = {
+    .info = qcow2_info, .dirty = qcow2_dirty, .encrypted = qcow2_encrypted, .check = qcow2_check, .change_backing = change_backing,
+    .snapshot_create = qcow2_snapshot_create, .snapshot_apply = qcow2_snapshot_apply, .snapshot_delete = qcow2_snapshot_delete,
+    .snapshot_list = qcow2_snapshot_list, .snapshot_load = qcow2_snapshot_load, .measure = qcow2_measure,
+};
+
+static const BlkDriver qcow2 = {
+    .name = "qcow2", .help = "copy-on-write images, versions 2 and 3", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow2), .options = open_keys, .probe = qcow2_probe,
+    .open = qcow2_open, .close = qcow2_close, .read = qcow2_read, .write = qcow2_write, .write_compressed = qcow2_write_compressed, .flush = qcow2_flush,
+    .discard = qcow2_discard, .zeroes = qcow2_zeroes, .status = qcow2_status, .resize = qcow2_resize,
+    .create_options = qcow2_create_keys, .create = qcow2_create, .image = &qcow2_image_ops, .has_backing = true, .zero_init = true,
+};
+BLK_DRIVER(qcow2);

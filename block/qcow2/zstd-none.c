@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#include "block/qcow2/zstd.h"
+
+#include <errno.h>
+
+bool qcow2_zstd_here(void)
+{
+    return false;
+}
+
+ssize_t qcow2_zstd_compress(void *out, size_t room, const void *in, size_t len)
+{
+    return -ENOTSUP;
+}
+
+int qcow2_zstd_decompress(void *out, size_t out_len, const void *in, size_t len)
+{
+    return -ENOTSUP;
+}

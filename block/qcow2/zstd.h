@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* zstd for clusters, or its absence. */
+#ifndef BLOCK_QCOW2_ZSTD_H
+#define BLOCK_QCOW2_ZSTD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+bool qcow2_zstd_here(void);
+/* Bytes, or -ENOMEM when they do not fit. */
+ssize_t qcow2_zstd_compress(void *out, size_t room, const void *in, size_t len);
+int qcow2_zstd_decompress(void *out, size_t out_len, const void *in, size_t len);
+
+#endif
