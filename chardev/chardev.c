@@ -12,6 +12,8 @@
 
 ROWS_DECLARE(char_types, CharType);
 
+enum { FLUSH_MS = 200 };
+
 static const OptKey chardev_keys[] = {
     { "backend", OPT_STRING, .must = true, .help = "kind of back end" },
     { "id", OPT_ID, .help = "name of the device" },
@@ -168,10 +170,29 @@ Chardev *chardev_make(Chardevs *all, const CharType *type, const char *id, const
     return c;
 }
 
+/* What is still queued gets a moment, and as long as it goes forward. */
+static void flush(Chardev *c)
+{
+    unsigned idle = 0;
+    guint before;
+
+    while (c->open && c->out->len && idle < FLUSH_MS) {
+        before = c->out->len;
+        chardev_drain(c);
+        if (c->out->len == before) {
+            g_usleep(1000);
+            idle++;
+        } else {
+            idle = 0;
+        }
+    }
+}
+
 void chardev_free(Chardev *c)
 {
     bool posted_now;
 
+    flush(c);
     if (c->front) {
         char_detach(c->front);
     }

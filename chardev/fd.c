@@ -93,13 +93,11 @@ void char_fd_stop(CharFd *f)
     f->read_watch = f->write_watch = NULL;
 }
 
-ssize_t char_fd_write(CharFd *f, const uint8_t *buf, size_t len)
+/* One write that does not wait: bytes, 0 when it would, -1 when it failed. */
+static ssize_t write_once(CharFd *f, const uint8_t *buf, size_t len)
 {
     ssize_t n;
 
-    if (f->out < 0) {
-        return len;
-    }
     if (f->shared) {
         /* Not ours to make non-blocking: ask first, and write no more than a ready pipe or terminal takes. */
         struct pollfd p = { .fd = f->out, .events = POLLOUT };
@@ -110,8 +108,26 @@ ssize_t char_fd_write(CharFd *f, const uint8_t *buf, size_t len)
         len = MIN(len, SHARED_MAX);
     }
     n = write(f->out, buf, len);
-    if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? 0 : -1;
+}
+
+ssize_t char_fd_write(CharFd *f, const uint8_t *buf, size_t len)
+{
+    size_t done = 0;
+
+    if (f->out < 0) {
+        return len;
     }
-    return n;
+    while (done < len) {
+        ssize_t n = write_once(f, buf + done, len - done);
+
+        if (n < 0 && !done) {
+            return -1;
+        }
+        if (n <= 0) {
+            break;
+        }
+        done += n;
+    }
+    return done;
 }

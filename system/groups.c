@@ -21,9 +21,9 @@ static const OptKey accel_keys[] = { { "accel", OPT_STRING, .must = true }, {} }
 GROUP(accel_group, .name = "accel", .implied = "accel", .keys = accel_keys, .open = true);
 
 static const OptKey smp_keys[] = {
-    { "cpus", OPT_NUMBER, .max = 4096, .help = "processors at the start" }, { "maxcpus", OPT_NUMBER, .max = 4096 },
-    { "sockets", OPT_NUMBER, .max = 4096 }, { "dies", OPT_NUMBER, .max = 4096 }, { "clusters", OPT_NUMBER, .max = 4096 },
-    { "cores", OPT_NUMBER, .max = 4096 }, { "threads", OPT_NUMBER, .max = 4096 }, {}
+    { "cpus", OPT_NUMBER, .max = 1 << 20, .help = "processors at the start" }, { "maxcpus", OPT_NUMBER, .max = 1 << 20 },
+    { "sockets", OPT_NUMBER, .max = 1 << 20 }, { "dies", OPT_NUMBER, .max = 1 << 20 }, { "clusters", OPT_NUMBER, .max = 1 << 20 },
+    { "cores", OPT_NUMBER, .max = 1 << 20 }, { "threads", OPT_NUMBER, .max = 1 << 20 }, {}
 };
 GROUP(smp_group, .name = "smp-opts", .implied = "cpus", .keys = smp_keys);
 

@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The program as its users meet it: exit statuses, last words, terminals, monitors, what is left behind.
+
+usage: program-test.py FOLDER-OF-THE-PROGRAM [CASE...]
+Guests are a few instructions each, wrapped into an ELF file here.
+"""
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = os.path.abspath(sys.argv[1])
+RHEA = os.path.join(BIN, 'rhea-system-aarch64')
+PEER = os.path.join(BIN, 'qemu-system-aarch64')
+QUIET = ['-display', 'none', '-serial', 'none', '-monitor', 'none']
+LOAD = 0x40080000
+
+# movz/movk w0 of a PSCI function number, then hvc #0
+OFF = [0x52800100, 0x72b08000, 0xd4000002]         # 0x84000008
+RESET = [0x52800120, 0x72b08000, 0xd4000002]       # 0x84000009
+SPIN = [0x14000000]                                # b .
+# x2 = UART; wait for a character, add one, send it back
+ECHO = [0xd2a12002, 0xb9401843, 0x3727ffe3, 0xb9400040, 0x11000400, 0xb9000040, 0x17fffffb]
+
+
+def elf(words, path):
+    """A static AArch64 ELF with one segment at LOAD."""
+    code = struct.pack(f'<{len(words)}I', *words)
+    ehdr = b'\x7fELF\x02\x01\x01' + bytes(9) + struct.pack('<HHIQQQIHHHHHH', 2, 183, 1, LOAD, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    phdr = struct.pack('<IIQQQQQQ', 1, 5, 120, LOAD, LOAD, len(code), len(code), 4)
+    with open(path, 'wb') as f:
+        f.write(ehdr + phdr + code)
+    return path
+
+
+def machine(words, *args, prog=RHEA):
+    return [prog, '-M', 'virt', '-cpu', 'max', '-kernel', elf(words, 'guest.elf'), *args]
+
+
+def run(argv, stdin=b'', timeout=20):
+    return subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout)
+
+
+def start(argv, **kw):
+    return subprocess.Popen(argv, stdin=kw.pop('stdin', subprocess.PIPE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw)
+
+
+def until(fd, want, timeout=10):
+    """Read from a descriptor until the text is there."""
+    got, end = b'', time.time() + timeout
+    while want not in got:
+        if not select.select([fd], [], [], max(0, end - time.time()))[0]:
+            raise AssertionError(f'no {want!r} in {got!r}')
+        piece = os.read(fd, 4096)
+        if not piece:
+            raise AssertionError(f'end of file before {want!r} in {got!r}')
+        got += piece
+    return got
+
+
+def connect(path, timeout=10):
+    end = time.time() + timeout
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(path)
+            return s
+        except OSError:
+            s.close()
+            if time.time() > end:
+                raise
+            time.sleep(0.01)
+
+
+def check(what, got, want):
+    if isinstance(want, re.Pattern):
+        ok = want.search(got)
+        want = want.pattern
+    else:
+        ok = got == want
+    if not ok:
+        raise AssertionError(f'{what}: {got!r} is not {want!r}')
+
+
+# ---- cases ----
+
+def case_poweroff():
+    r = run(machine(OFF, *QUIET))
+    check('status', (r.returncode, r.stdout, r.stderr), (0, b'', b''))
+
+
+def case_no_reboot():
+    r = run(machine(RESET, '-no-reboot', *QUIET))
+    check('status', (r.returncode, r.stderr), (0, b''))
+
+
+def case_signal():
+    for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        p = start(machine(SPIN, '-display', 'none', '-serial', 'none', '-monitor', 'stdio', prog=PEER))
+        until(p.stdout.fileno(), b'(qemu) ')
+        p.send_signal(sig)
+        _, err = p.communicate(timeout=10)
+        check('status', p.returncode, 0)
+        want = rf'^qemu-system-aarch64: terminating on signal {int(sig)} from pid {os.getpid()} \(\S*python\S*\)\n$'
+        check('stderr', err.decode(), re.compile(want))
+
+
+def case_serial_stdio():
+    p = start(machine(ECHO, '-display', 'none', '-serial', 'stdio', '-monitor', 'none'))
+    p.stdin.write(b'HAL')
+    p.stdin.flush()
+    until(p.stdout.fileno(), b'IBM')
+    p.terminate()
+    p.communicate(timeout=10)
+    check('status', p.returncode, 0)
+
+
+def case_nographic():
+    """The terminal is the guest's, Ctrl-A c the monitor's, Ctrl-A x ends."""
+    p = start(machine(ECHO, '-nographic', prog=PEER))
+    fd = p.stdout.fileno()
+    p.stdin.write(b'HAL')
+    p.stdin.flush()
+    until(fd, b'IBM')
+    p.stdin.write(b'\x01c')
+    p.stdin.flush()
+    got = until(fd, b'(qemu) ')
+    check('greeting', got, b"QEMU 8.2.0 monitor - type 'help' for more information\r\n(qemu) ")
+    p.stdin.write(b'info chardev\n')
+    p.stdin.flush()
+    got = until(fd, b'\r\n(qemu) ')
+    check('chardevs', got, re.compile(rb'serial0-base: filename=stdio\r\n'))
+    p.stdin.write(b'\x01c@')
+    p.stdin.flush()
+    until(fd, b'A')
+    p.stdin.write(b'\x01h\x01x')
+    p.stdin.flush()
+    out, err = p.communicate(timeout=10)
+    check('last words', out, re.compile(rb'\n\rC-a h    print this help\n\r(.|\n)*QEMU: Terminated\n\r$'))
+    check('status', (p.returncode, err), (0, b''))
+
+
+def case_terminal():
+    """On a terminal: raw while it runs, as before afterwards."""
+    import termios
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    p = subprocess.Popen(machine(ECHO, '-nographic'), stdin=slave, stdout=slave, stderr=slave)
+    os.write(master, b'HAL')
+    until(master, b'IBM')
+    assert not termios.tcgetattr(slave)[3] & (termios.ICANON | termios.ISIG), 'the terminal is not raw'
+    os.write(master, b'\x01x')
+    p.wait(timeout=10)
+    check('settings', termios.tcgetattr(slave), before)
+
+
+def case_monitor_socket():
+    p = start(machine(SPIN, '-S', '-display', 'none', '-serial', 'none', '-monitor', 'unix:m.sock,server,nowait'))
+    s = connect('m.sock')
+    until(s.fileno(), b'(qemu) ')
+    for line, want in (('info status', b'VM status: paused (prelaunch)'), ('c', b''), ('info status', b'VM status: running'),
+                       ('stop', b''), ('info status', b'VM status: paused'), ('xp /1wx 0x40080000', b'0000000040080000: 0x14000000'),
+                       ('p 1+2*3', b'7'), ('info roms', b'guest.elf'), ('nosuch', b"unknown command: 'nosuch'"),
+                       ('info registers', b'PC=0000000040080000')):
+        s.sendall(line.encode() + b'\n')
+        got = until(s.fileno(), b'(qemu) ')
+        text = got.split(b'\x1b[K\r\n')[-1]
+        if want not in text or (not want and text != b'(qemu) '):
+            raise AssertionError(f'{line}: {text!r} lacks {want!r}')
+    s.close()
+    s = connect('m.sock')                   # the next client gets a greeting of its own
+    until(s.fileno(), b'(qemu) ')
+    s.sendall(b'quit\n')
+    p.communicate(timeout=10)
+    check('status', p.returncode, 0)
+    check('socket', os.path.exists('m.sock'), False)
+
+
+def case_save_restore():
+    count = [0xd2800000, 0xd2a80001, 0x91000400, 0xf9000020, 0x17fffffe]      # x0 counts, stored at RAM's start
+    p = start(machine(count, '-display', 'none', '-serial', 'none', '-monitor', 'stdio'))
+    until(p.stdout.fileno(), b'(qemu) ')
+    p.stdin.write(b'migrate file:state\nxp /1gx 0x40000000\nquit\n')
+    out, err = p.communicate(timeout=10)
+    saved = re.search(rb'0000000040000000: (0x\w+)\r\n', out).group(1)
+    q = start(machine(count, '-S', '-incoming', 'file:state', '-display', 'none', '-serial', 'none', '-monitor', 'stdio'))
+    q.stdin.write(b'xp /1gx 0x40000000\nquit\n')
+    out, err = q.communicate(timeout=10)
+    check('memory', re.search(rb'0000000040000000: (0x\w+)\r\n', out).group(1), saved)
+    check('status', (p.returncode, q.returncode, err), (0, 0, b''))
+    with open('state', 'r+b') as f:
+        f.truncate(os.path.getsize('state') // 2)
+    r = run(machine(count, '-incoming', 'file:state', *QUIET))
+    check('truncated', r.returncode, 1)
+    check('words', r.stderr.decode(), re.compile(r'^rhea-system-aarch64: -incoming file:state: .*\n'))
+
+
+def case_pidfile_daemon():
+    r = run(machine(SPIN, *QUIET, '-daemonize', '-pidfile', 'p.pid'))
+    check('parent', (r.returncode, r.stdout, r.stderr), (0, b'', b''))
+    with open('p.pid') as f:
+        pid = int(f.read())
+    check('mode', os.stat('p.pid').st_mode & 0o777, 0o600)
+    check('folder', os.readlink(f'/proc/{pid}/cwd'), '/')
+    again = run(machine(OFF, *QUIET, '-pidfile', 'p.pid'))
+    check('second', (again.returncode, again.stderr.decode()),
+          (1, 'rhea-system-aarch64: cannot create PID file: Cannot lock pid file: Resource temporarily unavailable\n'))
+    os.kill(pid, signal.SIGTERM)
+    for _ in range(500):
+        if not os.path.exists('p.pid'):
+            return
+        time.sleep(0.01)
+    raise AssertionError('the pidfile stays')
+
+
+def case_refused():
+    """One clear line, status 1, nothing left behind."""
+    here = os.listdir('.')
+    rows = [
+        (['-bogus'], '-bogus: invalid option\n'),
+        (['-M', 'vrit'], 'unsupported machine type: "vrit"\n'),
+        ([], 'No machine specified, and there is no default\nUse -machine help to list supported machines\n'),
+        (['-M', 'virt', '-cpu', 'nosuch'], "unable to find CPU model 'nosuch'\n"),
+        (['-M', 'virt', '-kernel', 'gone'], "could not load kernel 'gone'"),
+        (['-M', 'virt', '-append', 'x'], '-append only allowed with -kernel option\n'),
+        (['-M', 'virt', '-device', 'virtio-rgn-pci'], "-device virtio-rgn-pci: 'virtio-rgn-pci' is not a valid device model name\n"),
+        (['-M', 'virt', '-device', 'virtio-rng-pci,nosuch=1'], "-device virtio-rng-pci,nosuch=1: Property 'virtio-rng-pci.nosuch' not found\n"),
+        (['-M', 'virt,nosuch=1'], "Property 'virt-8.2-machine.nosuch' not found\n"),
+        (['-M', 'virt', '-drive', 'file=gone'], "-drive file=gone: Could not open 'gone': No such file or directory\n"),
+        (['-M', 'virt', '-serial', 'nosuch'], "-serial nosuch: 'nosuch' is not a valid char driver\n"),
+        (['-M', 'virt', '-monitor', 'unix:m.sock,server,nowait', '-kernel', 'gone'], "could not load kernel 'gone'"),
+        (['-M', 'virt', '-accel', 'nosuch'], 'invalid accelerator nosuch\n'),
+        (['-M', 'virt', '-m', '99999999G'], None),
+        (['-M', 'virt', '-smp', '9999'], "Invalid SMP CPUs 9999. The max CPUs supported by machine 'virt-8.2' is 512\n"),
+        (['-M', 'virt', '-icount', 'shift=77'], 'icount: Invalid shift value\n'),
+        (['-M', 'virt', '-uuid', 'foo'], '-uuid foo: failed to parse UUID string: wrong format\n'),
+        (['-M', 'virt', '-qmp', 'stdio'], '-qmp stdio: not available in this build: there is no QMP; the human monitor is -monitor\n'),
+    ]
+    for args, want in rows:
+        extra = [] if '-serial' in args or '-monitor' in args else QUIET
+        r = run([RHEA, *args, *extra, '-pidfile', 'p.pid'])
+        check(f'{args} status', r.returncode, 1)
+        if want and not r.stderr.decode().startswith('rhea-system-aarch64: ' + want):
+            raise AssertionError(f'{args}: {r.stderr.decode()!r} does not begin with {want!r}')
+        check(f'{args} stdout', r.stdout, b'')
+        check(f'{args} left behind', sorted(set(os.listdir('.')) - set(here)), [])
+
+
+def case_help():
+    for args, want in ((['-M', 'help'], r'^Supported machines are:\n(.*\n)*virt +.*\(alias of virt-8\.2\)\nvirt-8\.2 '),
+                       (['-cpu', '?'], r'^Available CPUs:\n(.*\n)*  max\n'),
+                       (['-device', 'help'], r'(^|\n)name "virtio-rng-pci", bus PCI'),
+                       (['--device', 'virtio-rng-pci,help'], r'^virtio-rng-pci options:\n'),
+                       (['-accel', 'help'], r'^Accelerators supported in QEMU binary:\ntcg\n'),
+                       (['-chardev', 'help'], r'^Available chardev backend types: \n  file\n'),
+                       (['-version', '-nographic'], r'^QEMU emulator version 8\.2\.0 \([a-z0-9._-]+\)\n')):
+        r = run([PEER, *args])
+        check(f'{args}', r.stdout.decode(), re.compile(want))
+        check(f'{args} status', (r.returncode, r.stderr), (0, b''))
+    r = run([PEER, '-version', '-bogus'])
+    check('version with a wrong option', (r.returncode, r.stdout), (1, b''))
+
+
+def case_pty():
+    p = start(machine(ECHO, '-display', 'none', '-monitor', 'none', '-serial', 'pty'))
+    got = until(p.stdout.fileno(), b'\n')
+    name = re.fullmatch(rb'char device redirected to (/dev/pts/\d+) \(label serial0\)\n', got).group(1)
+    fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
+    os.write(fd, b'HAL')
+    until(fd, b'IBM')
+    p.terminate()
+    p.communicate(timeout=10)
+
+
+def main():
+    names = sys.argv[2:] or [n[5:] for n in globals() if n.startswith('case_')]
+    bad = 0
+    print(f'1..{len(names)}')
+    for i, name in enumerate(names, 1):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            began = time.time()
+            try:
+                globals()['case_' + name]()
+                print(f'ok {i} {name} # {time.time() - began:.2f} s', flush=True)
+            except (AssertionError, subprocess.TimeoutExpired, OSError, AttributeError) as e:
+                bad += 1
+                print(f'not ok {i} {name}\n# {e}', flush=True)
+            os.chdir('/')
+    return 1 if bad else 0
+
+
+sys.exit(main())
