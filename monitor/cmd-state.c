@@ -9,15 +9,19 @@
 static bool migrate_run(MonCall *call, Error **errp)
 {
     const char *uri = json_get_string(call->args, "uri");
+    bool was_running = machine_is_running(call->machine);
 
     if (!g_str_has_prefix(uri, "file:")) {
         return error_set(errp, "unknown migration protocol: %s; there is file:PATH", uri);
     }
-    if (!machine_save(call->machine, uri + 5, errp)) {
-        return false;
+    machine_pause(call->machine, RUN_PAUSED);       /* before: nothing happens behind the moment that is saved */
+    if (machine_save(call->machine, uri + 5, errp)) {
+        return true;
     }
-    machine_pause(call->machine, RUN_PAUSED);
-    return true;
+    if (was_running) {
+        machine_run(call->machine);
+    }
+    return false;
 }
 static const OptKey migrate_keys[] = { { "detach", OPT_BOOL, .alias = "d" }, { "uri", OPT_STRING, .must = true }, {} };
 COMMAND(migrate_command, .name = "migrate", .params = "[-d] file:PATH", .help = "save the machine to a file and stop it",
