@@ -40,6 +40,8 @@ typedef struct NetOps {
     void (*link)(NetPort *p, bool up);          /* main loop: the cable was plugged or pulled; may be NULL */
     void (*info)(NetPort *p, GString *out);     /* "net=10.0.2.0,restrict=off" */
     void (*destroy)(NetPort *p);                /* what `opaque` holds */
+    bool large_frames;                          /* takes TCP segments of up to 64 KiB in one frame */
+    bool checksums_right;                       /* what it sends need not be checked again */
 } NetOps;
 
 /* ---- ports ---- */

@@ -37,7 +37,8 @@ static void user_destroy(NetPort *p)
     }
 }
 
-static const NetOps user_ops = { .type = "user", .receive = user_receive, .info = user_info, .destroy = user_destroy };
+static const NetOps user_ops = { .type = "user", .receive = user_receive, .info = user_info, .destroy = user_destroy,
+                                   .large_frames = true, .checksums_right = true };
 
 static bool forward(NetUser *u, const char *rule, Error **errp)
 {
