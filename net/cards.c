@@ -27,6 +27,9 @@ NetCards *net_cards_new(Session *s)
 
 void net_cards_free(NetCards *c)
 {
+    if (!c) {
+        return;
+    }
     g_ptr_array_free(c->list, TRUE);
     g_free(c);
 }

@@ -375,6 +375,9 @@ bool system_machine_open(System *s, char **serials, Error **errp)
     s->machine = ok ? machine_open(s->session, p.type, &p.config, errp) : NULL;
     ok = s->machine && drives_devices(s, errp) && cmdline_each(s->cl, "device", add_device, s, errp) &&
          cmdline_each(s->cl, "fw_cfg", add_fw_cfg, s, errp) && machine_ready(s->machine, errp);
+    if (ok) {
+        netcards_warn(s);
+    }
     plan_free(&p);
     return ok;
 }

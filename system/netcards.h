@@ -10,6 +10,8 @@
 
 bool netcards_open(System *s, Error **errp);
 bool netcards_plan(System *s, const MachineType *type, MachineConfig *config, Error **errp);
+/* Once the devices are there: ends of cables that nobody took. */
+void netcards_warn(System *s);
 void netcards_close(System *s);
 
 #endif

@@ -38,6 +38,7 @@ struct System {
     GPtrArray *monitors_wanted;     /* ids of their character devices */
     struct GdbServer *gdb;          /* or NULL */
     struct Drives *drives;
+    struct NetCards *cards;
     struct Daemon *daemon;
     char *pidfile;
     int exit_code;
