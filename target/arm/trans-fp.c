@@ -260,6 +260,27 @@ bool trans_fcmp(A64Dis *d, arg_fcmp *a)
     return true;
 }
 
+/* The operands where the condition holds, else zeros, which raise nothing. */
+static IrVal operand_if(A64Dis *d, A64Cond c, int size, int n)
+{
+    IrVal v = bits_get(d, size, n);
+
+    return ir_bitcast(d->ir, f_type(size), ir_movcond(d->ir, c.c, c.a, c.b, v, ir_const(d->ir, ir_type(d->ir, v), 0)));
+}
+
+static IrVal flag_if(A64Dis *d, A64Cond c, IrVal f, unsigned otherwise)
+{
+    return ir_movcond(d->ir, c.c, c.a, c.b, f, ir_i32(d->ir, (int)(otherwise & 1)));
+}
+
+static void compare_if(A64Dis *d, const arg_fccmp *a, A64Cond c)
+{
+    unsigned nzcv = (unsigned)a->nzcv;
+    IrFlags f = ir_flags_fcmp(d->ir, operand_if(d, c, a->size, a->rn), operand_if(d, c, a->size, a->rm), a->signal);
+
+    flags_set(d, (IrFlags){ .n = flag_if(d, c, f.n, nzcv >> 3), .z = flag_if(d, c, f.z, nzcv >> 2), .c = flag_if(d, c, f.c, nzcv >> 1), .v = flag_if(d, c, f.v, nzcv) });
+}
+
 /* FCCMP compares, and may raise, only where the condition holds. */
 bool trans_fccmp(A64Dis *d, arg_fccmp *a)
 {
@@ -274,6 +295,10 @@ bool trans_fccmp(A64Dis *d, arg_fccmp *a)
         return true;
     }
     c = cond_get(d, (unsigned)a->cond);
+    if (f_inline(d, a->size)) {
+        compare_if(d, a, c);
+        return true;
+    }
     v = ir_call(d->ir, RT_fccmp, IR_SIN(vslot((unsigned)a->rn)), IR_SIN(vslot((unsigned)a->rm)),
                 IR_V(ir_i64(d->ir, RT_DESC(a->size, 1 << a->size, a->signal << 1, a->nzcv))), IR_V(ir_setcond(d->ir, IR_I64, c.c, c.a, c.b)));
     flags_from_nzcv(d, ir_shli(d->ir, v, 28));

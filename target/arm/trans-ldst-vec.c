@@ -2,27 +2,38 @@
 /* A64 loads and stores of SIMD and floating-point registers: Arm ARM (DDI 0487), C4.1.97. */
 #include "target/arm/trans-mem.h"
 
+/* What of a register goes to or comes from memory: words and doublewords stay in vector registers but where bytes are turned. */
+static IrType vec_type(const A64Dis *d, unsigned sz)
+{
+    bool be = d->key & KEY_BE;
+
+    return sz == 4 ? IR_V128 : sz == 3 ? (be ? IR_I64 : IR_F64) : sz == 2 && !be ? IR_F32 : IR_I32;
+}
+
+static IrVal vec_low(A64Dis *d, unsigned rt, unsigned sz)
+{
+    IrVal v = ir_get(d->ir, vslot(rt));
+    IrType t = vec_type(d, sz);
+
+    return t == IR_V128 ? v : t == IR_F32 || t == IR_F64 ? ir_vlow(d->ir, t, v) : ir_vget(d->ir, t, sz, v, 0, false);
+}
+
 /* Only the low 1 << sz bytes of a register are stored; a load clears the rest. */
 static void vec_store(A64Dis *d, unsigned rt, unsigned sz, IrVal addr, IrMem m)
 {
-    IrBlock *b = d->ir;
-    IrVal v = ir_get(b, vslot(rt));
+    ir_st(d->ir, addr, vec_low(d, rt, sz), m);
+}
 
-    if (sz == 4) {
-        ir_st(b, addr, v, m);
-    } else {
-        ir_st(b, addr, ir_vget(b, sz == 3 ? IR_I64 : IR_I32, sz, v, 0, false), m);
-    }
+static void vec_loaded(A64Dis *d, unsigned rt, unsigned sz, IrVal v)
+{
+    ir_set(d->ir, vslot(rt), sz == 4 ? v : ir_vzext(d->ir, IR_V128, v));
 }
 
 static IrVal vec_load(A64Dis *d, unsigned sz, IrVal addr, IrMem m)
 {
-    IrBlock *b = d->ir;
+    IrVal v = ir_ld(d->ir, vec_type(d, sz), addr, m);
 
-    if (sz == 4) {
-        return ir_ld(b, IR_V128, addr, m);
-    }
-    return ir_vzext(b, IR_V128, ir_ld(b, sz == 3 ? IR_I64 : IR_I32, addr, m));
+    return sz == 4 ? v : ir_vzext(d->ir, IR_V128, v);
 }
 
 bool trans_str_f(A64Dis *d, arg_ldst_f *a)
@@ -71,40 +82,26 @@ bool trans_ldr_lit_f(A64Dis *d, arg_ldlit *a)
 
 bool trans_stp_f(A64Dis *d, arg_ldstp *a)
 {
-    IrBlock *b = d->ir;
-    IrVal addr, lo, hi;
+    IrVal addr;
 
-    if (!fp_enabled(d)) {
-        return true;
+    if (fp_enabled(d)) {
+        addr = ldst_addr(d, a->rn, a->imm, a->p);
+        ir_st2(d->ir, addr, vec_low(d, a->rt, a->sz), vec_low(d, a->rt2, a->sz), mem_desc(d, a->sz));
+        ldst_writeback(d, a->rn, a->imm, a->w);
     }
-    addr = ldst_addr(d, a->rn, a->imm, a->p);
-    lo = ir_get(b, vslot(a->rt));
-    hi = ir_get(b, vslot(a->rt2));
-    if (a->sz < 4) {
-        lo = ir_vget(b, a->sz == 3 ? IR_I64 : IR_I32, a->sz, lo, 0, false);
-        hi = ir_vget(b, a->sz == 3 ? IR_I64 : IR_I32, a->sz, hi, 0, false);
-    }
-    ir_st2(b, addr, lo, hi, mem_desc(d, a->sz));
-    ldst_writeback(d, a->rn, a->imm, a->w);
     return true;
 }
 
 bool trans_ldp_f(A64Dis *d, arg_ldstp *a)
 {
-    IrBlock *b = d->ir;
     IrVal lo, hi;
 
-    if (!fp_enabled(d)) {
-        return true;
+    if (fp_enabled(d)) {
+        ir_ld2(d->ir, vec_type(d, a->sz), ldst_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz), &lo, &hi);
+        ldst_writeback(d, a->rn, a->imm, a->w);
+        vec_loaded(d, a->rt, a->sz, lo);
+        vec_loaded(d, a->rt2, a->sz, hi);
     }
-    ir_ld2(b, a->sz == 4 ? IR_V128 : a->sz == 3 ? IR_I64 : IR_I32, ldst_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz), &lo, &hi);
-    if (a->sz < 4) {
-        lo = ir_vzext(b, IR_V128, lo);
-        hi = ir_vzext(b, IR_V128, hi);
-    }
-    ldst_writeback(d, a->rn, a->imm, a->w);
-    ir_set(b, vslot(a->rt), lo);
-    ir_set(b, vslot(a->rt2), hi);
     return true;
 }
 

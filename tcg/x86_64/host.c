@@ -138,7 +138,7 @@ const X86Eval *make_eval(Emit *e)
 
     *x = (X86Eval){ .e = { e->op->opc, e->op->type, e->in_type[e->i], e->b->nan_mode, e->op->sub, e->op->imm }, .nin = info->nin, .nout = info->nout };
     for (unsigned k = 0; k < info->nout; k++) {
-        x->used |= e->op->out[k] && e->last_use[e->op->out[k]] ? 1u << k : 0;
+        x->used |= (e->op->out[k] && e->last_use[e->op->out[k]]) || info->nout == 1 ? 1u << k : 0;
     }
     return x;
 }

@@ -212,7 +212,7 @@ void x86_liveness(Emit *e)
     for (unsigned i = b->nops; i-- > 0;) {
         IrOp *op = &b->ops[i];
         const IrOpInfo *info = &ir_op_info[op->opc];
-        bool live = info->flags & IR_SIDE;
+        bool live = info->flags & (IR_SIDE | IR_FP);       /* FP: for the sticky flags */
 
         if (e->opf[i] & OPF_DEAD) {
             continue;
