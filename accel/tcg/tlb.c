@@ -118,8 +118,9 @@ static void widen_to_mappings(TcgVcpu *v, vaddr *va, uint64_t *len)
             return;
         }
     }
-    for (vaddr at = *va & ~(MIB2 - 1), end = *va + *len; at < end && *len < 64 * MIB2; at += MIB2) {
-        unsigned b = large_bit(at);
+    /* counted, not compared: the range may end at the top of the address space */
+    for (uint64_t n = *len < 64 * MIB2 ? ((*va & (MIB2 - 1)) + *len + MIB2 - 1) / MIB2 : 0, i = 0; i < n; i++) {
+        unsigned b = large_bit(*va + i * MIB2);
 
         if (v->large[b / 64] >> (b % 64) & 1) {
             widen(va, len, MIB2);
