@@ -5,7 +5,7 @@
  *
  * One struct, any transport.  A device's struct begins with a VirtioDevice.
  * It is registered twice, by VIRTIO_TYPES(): as NAME-device for a virtio bus
- * (a virtio-mmio window provides one) and as NAME-pci for a PCI bus; both have
+ * (a virtio-mmio window provides one) and as NAME-pci (or just NAME) for a PCI bus; both have
  * the same rows, functions and lock.  DeviceType.ops is a VirtioOps.
  *
  * Realize: the type's realize() calls virtio_setup(), then virtio_add_queue()
@@ -185,8 +185,9 @@ extern const BusType virtio_bus_type;       /* "virtio-bus", one device */
         .name = n "-device", .size = sizeof(S), .bus = "virtio-bus", .base = &virtio_bus_base, .user_creatable = true, .hotpluggable = true, \
         __VA_ARGS__ }; \
     DEVICE_TYPE(ident##_bus_type); \
+    static const char *const ident##_pci_aliases[] = { n, NULL }; \
     static const DeviceType ident##_pci_type = { \
-        .name = n "-pci", .size = sizeof(S), .bus = "PCI", .base = &virtio_pci_base, .user_creatable = true, .hotpluggable = true, \
+        .name = n "-pci", .aliases = ident##_pci_aliases, .size = sizeof(S), .bus = "PCI", .base = &virtio_pci_base, .user_creatable = true, .hotpluggable = true, \
         __VA_ARGS__ }; \
     DEVICE_TYPE(ident##_pci_type)
 
