@@ -99,7 +99,7 @@ static void cpus(VirtMachine *v)
     dt_cells(v->dt, "/cpus", "#address-cells", 1);
     dt_cells(v->dt, "/cpus", "#size-cells", 0);
     dt_node(v->dt, "/cpus/cpu-map");
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = n; i-- > 0;) {                    /* new nodes come first (virtio_windows) */
         uint64_t aff = virt_affinity(v, i);
         uint32_t phandle = dt_phandle(v->dt);
         PATH("/cpus/cpu@%" PRIx64, aff);
