@@ -18,12 +18,13 @@ typedef struct Head {
     uint64_t ram_size;
     uint32_t cpus;
     uint8_t power[512], halted[512];
+    uint32_t lines[512];        /* levels of each processor's wires: their drivers have them as driven already */
     char model[64];
 } Head;
 
 static const StateField head_rows[] = {
     STATE_I64(Head, now), STATE_U64(Head, ram_size), STATE_U32(Head, cpus), STATE_BUF(Head, power), STATE_BUF(Head, halted),
-    STATE_BUF(Head, model), {}
+    STATE_ARRAY(Head, lines, uint32_t), STATE_BUF(Head, model), {}
 };
 static const StateTable head_table = { .name = "machine", .version = 1, .fields = head_rows };
 
@@ -34,6 +35,7 @@ static Head head_of(Machine *m)
     for (unsigned i = 0; i < MIN(machine_ncpus(m), 512); i++) {
         h.power[i] = machine_cpu(m, i)->power_off;
         h.halted[i] = machine_cpu(m, i)->halted;
+        h.lines[i] = cpu_pending(machine_cpu(m, i)) & CPU_LINES;
     }
     if (machine_ncpus(m)) {
         g_strlcpy(h.model, machine_cpu(m, 0)->type->name, sizeof(h.model));
@@ -199,6 +201,8 @@ static bool do_head(Pass *p)
         for (unsigned i = 0; i < MIN(h.cpus, 512); i++) {
             machine_cpu(m, i)->power_off = h.power[i] != 0;
             machine_cpu(m, i)->halted = h.halted[i] != 0;
+            cpu_pending_clear(machine_cpu(m, i), CPU_LINES & ~h.lines[i]);
+            cpu_pending_set(machine_cpu(m, i), CPU_LINES & h.lines[i]);
         }
     }
     return true;
@@ -320,7 +324,7 @@ uint64_t machine_digest(Machine *m, bool with_ram)
         Cpu *cpu = machine_cpu(m, i);
 
         h = mix(h, state_digest(cpu->ops->state, cpu));
-        h = mix(h, (uint64_t)cpu->power_off << 1 | cpu->halted);
+        h = mix(h, (uint64_t)(cpu_pending(cpu) & CPU_LINES) << 2 | (uint64_t)cpu->power_off << 1 | cpu->halted);
     }
     for (guint i = 0; i < m->devices->len; i++) {
         h = mix(h, device_digest(g_ptr_array_index(m->devices, i)));

@@ -221,12 +221,14 @@ static void test_save(void)
     mem_store(a->as, 0x3000, 8, 0x1122334455667788, MEM_ATTRS_NONE);
     ((ToyCpu *)machine_cpu(a, 1))->count = 77;
     machine_cpu(a, 0)->halted = true;
+    cpu_line(machine_cpu(a, 1), 1, 1);
     before = machine_digest(a, true);
     g_assert_true(machine_save(a, path, NULL));
     g_assert_cmpuint(machine_digest(b, true), !=, before);
     g_assert_true(machine_restore(b, path, NULL));
     g_assert_cmpuint(machine_digest(b, true), ==, before);
     g_assert_true(machine_cpu(b, 0)->halted && clock_now(b->clock) == 12345);
+    g_assert_cmphex(cpu_pending(machine_cpu(b, 1)) & CPU_LINES, ==, CPU_FIQ);
 
     other = machine_digest(c, true);
     g_assert_false(machine_restore(c, path, &err));
