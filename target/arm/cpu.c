@@ -10,13 +10,20 @@
 #include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
 
+/* MXCSR: IE 0, DE 1, ZE 2, OE 3, UE 4, PE 5;  FPSR: IOC 0, DZC 1, OFC 2, UFC 3, IXC 4, IDC 7 for operands that were flushed. */
+uint64_t a64_fpsr_of_mxcsr(const A64Cpu *c, uint32_t mxcsr)
+{
+    return (mxcsr & 1) | (mxcsr >> 1 & 0x1e) | (mxcsr & 2 && c->fpcr & FPCR_FZ ? 0x80 : 0);
+}
+
 uint64_t a64_fpsr_get(A64Cpu *c)
 {
-    return c->fpsr & 0x0800009f;
+    return (c->fpsr | a64_fpsr_of_mxcsr(c, c->env.guest_mxcsr)) & 0x0800009f;
 }
 
 void a64_fpsr_set(A64Cpu *c, uint64_t val)
 {
+    c->env.guest_mxcsr &= ~0x3fu;
     c->fpsr = val & 0x0800009f;
 }
 

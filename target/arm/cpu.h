@@ -172,6 +172,7 @@ void a64_pstate_set(A64Cpu *c, uint64_t spsr);
 void a64_sp_save(A64Cpu *c);                /* the current SP to its bank ... */
 void a64_sp_load(A64Cpu *c);                /* ... and from it, after EL or SPSel changed */
 
+uint64_t a64_fpsr_of_mxcsr(const A64Cpu *c, uint32_t mxcsr);
 uint64_t a64_fpsr_get(A64Cpu *c);
 void a64_fpsr_set(A64Cpu *c, uint64_t val);
 void a64_fpcr_set(A64Cpu *c, uint64_t val);

@@ -82,12 +82,6 @@ void rt_a64_pstate_imm(TcgEnv *env, uint64_t field, uint64_t imm)
     case 032:
         c->dit = imm & 1;
         break;
-    case 036:
-        c->daif |= imm;
-        break;
-    case 037:
-        c->daif &= ~imm;
-        break;
     }
     a64_mode_changed(c);
 }
@@ -112,6 +106,18 @@ void rt_a64_firmware(TcgEnv *env, uint64_t conduit)
         tcg_restore_here(&c->cpu);
         a64_raise(c, EC_UNKNOWN, 0);
     }
+}
+
+/* These run under the host's MXCSR: the guest's, with its sticky bits, is in env->guest_mxcsr. */
+uint64_t rt_a64_fpsr_read(TcgEnv *env, uint64_t unused)
+{
+    (void)unused;
+    return a64_fpsr_get(a64_of_env(env));
+}
+
+void rt_a64_fpsr_write(TcgEnv *env, uint64_t val)
+{
+    a64_fpsr_set(a64_of_env(env), val);
 }
 
 void rt_a64_dsb(TcgEnv *env, uint64_t unused)

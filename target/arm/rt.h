@@ -12,6 +12,8 @@ void rt_a64_gic_write(TcgEnv *env, uint64_t key, uint64_t val);
 void rt_a64_pstate_imm(TcgEnv *env, uint64_t field, uint64_t imm);
 uint64_t rt_a64_eret(TcgEnv *env, uint64_t elr);
 void rt_a64_firmware(TcgEnv *env, uint64_t conduit);
+uint64_t rt_a64_fpsr_read(TcgEnv *env, uint64_t unused);
+void rt_a64_fpsr_write(TcgEnv *env, uint64_t val);
 void rt_a64_dsb(TcgEnv *env, uint64_t unused);
 uint64_t rt_a64_load_excl(TcgEnv *env, uint64_t addr, uint64_t m);
 void rt_a64_load_excl2(TcgEnv *env, uint64_t addr, uint64_t m, uint64_t regs);

@@ -21,8 +21,9 @@ static const TcgSlot slots[] = {
     V(0), V(1), V(2), V(3), V(4), V(5), V(6), V(7), V(8), V(9), V(10), V(11), V(12), V(13), V(14), V(15),
     V(16), V(17), V(18), V(19), V(20), V(21), V(22), V(23), V(24), V(25), V(26), V(27), V(28), V(29), V(30), V(31),
     S(SPSR_EL1), S(ELR_EL1), S(ESR_EL1), S(FAR_EL1), S(TPIDR_EL1), S(TPIDR_EL0), S(TPIDRRO_EL0),
+    { .name = "daif", .type = IR_I32, .offset = AT(daif) },
 };
-_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_SYS + 7, "slots and their numbers");
+_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_DAIF + 1, "slots and their numbers");
 
 int a64_slot_of_sysreg(unsigned id)
 {
@@ -115,12 +116,11 @@ static uint32_t mxcsr_from_guest(Cpu *cpu)
     return 0x1f80 | rc[c->fpcr >> FPCR_RMODE_SHIFT & 3] << 13 | (c->fpcr & FPCR_FZ ? 0x8040 : 0);
 }
 
-/* MXCSR: IE 0, DE 1, ZE 2, OE 3, UE 4, PE 5;  FPSR: IOC 0, DZC 1, OFC 2, UFC 3, IXC 4.  Denormal operands set nothing in FPSR unless flushed (IDC 7). */
 static void mxcsr_to_guest(Cpu *cpu, uint32_t mxcsr)
 {
     A64Cpu *c = a64_cpu(cpu);
 
-    c->fpsr |= (mxcsr & 1) | (mxcsr >> 1 & 0x1e) | (mxcsr & 2 && c->fpcr & FPCR_FZ ? 0x80 : 0);
+    c->fpsr |= a64_fpsr_of_mxcsr(c, mxcsr);
 }
 
 static const TcgCpuOps a64_tcg_ops = {

@@ -209,23 +209,43 @@ bool trans_msr_dit(A64Dis *d, arg_msr_i *a)
     return pstate(d, 032, a->imm);
 }
 
-static bool daif(A64Dis *d, unsigned field, unsigned imm)
+static bool daif_trapped(A64Dis *d, unsigned op2, unsigned imm)
 {
-    if (!el1(d) && !(d->key & KEY_UMA)) {
-        raise_esr(d, EC_SYSREG, 0x300000 | (field & 7) << 17 | 3 << 14 | 4 << 10 | 31 << 5 | imm << 1);
-        return true;
+    if (el1(d) || d->key & KEY_UMA) {
+        return false;
     }
-    return pstate(d, field, imm);
+    raise_esr(d, EC_SYSREG, 0x300000 | op2 << 17 | 3 << 14 | 4 << 10 | 31 << 5 | imm << 1);
+    return true;
 }
 
+/* More masked than before: nothing can become due. */
 bool trans_msr_daifset(A64Dis *d, arg_msr_i *a)
 {
-    return daif(d, 036, a->imm);
+    if (!daif_trapped(d, 6, a->imm)) {
+        ir_set(d->ir, SLOT_DAIF, ir_or(d->ir, ir_get(d->ir, SLOT_DAIF), ir_i32(d->ir, a->imm)));
+    }
+    return true;
 }
 
+/* The run loop looks for an interrupt that is due now. */
 bool trans_msr_daifclr(A64Dis *d, arg_msr_i *a)
 {
-    return daif(d, 037, a->imm);
+    if (!daif_trapped(d, 7, a->imm)) {
+        ir_set(d->ir, SLOT_DAIF, ir_andi(d->ir, ir_get(d->ir, SLOT_DAIF), ~(int64_t)a->imm));
+        end_mode(d);
+    }
+    return true;
+}
+
+static bool write_daif(A64Dis *d, IrVal v)
+{
+    IrBlock *b = d->ir;
+    IrVal masks = ir_extract(b, ir_trunc(b, v), 6, 4);
+
+    ir_set(b, SLOT_DAIF, masks);
+    ir_exit_if(b, IR_EQ, ir_andi(b, masks, 3), ir_i32(b, 3), d->off + 4);      /* IRQ and FIQ masked */
+    end_mode(d);
+    return true;
 }
 
 /* ---- registers ---- */
@@ -270,6 +290,10 @@ static bool read_reg(A64Dis *d, const arg_sys *a, const A64SysReg *r, unsigned i
 
     if (id == SR_NZCV) {
         v = flags_nzcv(d);
+    } else if (id == SR_DAIF && el1(d)) {
+        v = ir_zext(b, ir_shli(b, ir_get(b, SLOT_DAIF), 6));
+    } else if (id == SR_FPSR) {
+        v = ir_call(b, RT_fpsr_read, IR_V(ir_i64(b, 0)));
     } else if (r->access & SR_PLAIN) {
         v = ir_get(b, a64_slot_of_sysreg(id));
     } else if (r->access & SR_CONST && (el1(d) || !r->allow)) {
@@ -291,6 +315,13 @@ static bool write_reg(A64Dis *d, const arg_sys *a, const A64SysReg *r, unsigned 
 
     if (id == SR_NZCV) {
         flags_from_nzcv(d, v);
+        return true;
+    }
+    if (id == SR_DAIF && el1(d)) {
+        return write_daif(d, v);
+    }
+    if (id == SR_FPSR) {
+        ir_call(b, RT_fpsr_write, IR_V(v));
         return true;
     }
     if (r->access & SR_PLAIN) {

@@ -25,6 +25,7 @@ enum {
     SLOT_N, SLOT_Z, SLOT_C, SLOT_V,
     SLOT_V0 = 36,               /* 32 vectors, V128 */
     SLOT_SYS = SLOT_V0 + 32,    /* some system registers: target.c */
+    SLOT_DAIF = SLOT_SYS + 7,
 };
 
 /* ---- runtime routines: rt.def, and rt-simd.def for FP and SIMD ---- */
