@@ -367,7 +367,7 @@ static bool mem_load_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, uin
     Span s;
 
     /* registers: an access for each element, in order */
-    if (first_part(va, 2 * size) == 2 * size && tlb_span(v, va, ACC_LOAD, idx, true, &s) && !s.region) {
+    if (first_part(va, 2 * size) == 2 * size && tlb_span(v, va, ACC_LOAD, idx, true, &s) && !s.region && !(s.flags & TLB_SLOW)) {
         return mem_read(v, va, 2 * size, idx, buf);
     }
     if (first_part(va, 2 * size) < 2 * size && !span(v, va + 2 * size - 1, ACC_LOAD, idx, &s)) {
@@ -402,7 +402,7 @@ static bool store_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, const 
     if (!span(v, va, ACC_STORE, idx, &s) || !span(v, va + 2 * size - 1, ACC_STORE, idx, &e)) {
         return false;
     }
-    if (!s.region && !e.region) {
+    if (!s.region && !e.region && !(s.flags & TLB_SLOW)) {      /* device memory: each element is aligned for itself */
         return mem_write(v, va, 2 * size, idx, buf);
     }
     return mem_write(v, va, size, idx, buf) && mem_write(v, va + size, size, idx, buf + size);
