@@ -16,8 +16,6 @@ import tempfile
 # What the others see differently, and why: (tool, our text, their text).
 KNOWN = [
     ('.*', r'p?ssbb', r'dsb #(0x0)?[04]'),
-    # CRm of these should be zero and is ignored; binutils wants the zero
-    ('.*', r'cfinv|xaflag|axflag', r'msr [sS]0_0_[cC]4_[cC]\d+_\d, xzr'),
     # should-be-one fields of ordered accesses, and equal registers of a load pair: CONSTRAINED UNPREDICTABLE
     ('objdump', r'(ldl?ar|stl?lr)[bh]? .*|(ldpsw|ldn?p) .*', r'-'),
     # aliases that LLVM prints in spite of no-aliases
