@@ -17,7 +17,7 @@
 #define ISAR0_DP       (1ull << 44)
 #define ISAR1_DPB_RCPC (1ull | 1ull << 20)
 #define MMFR0_A57      0x1124ull                            /* 44-bit addresses, 16-bit ASID, 4 and 64 KiB granules */
-#define CTR(dic_idc)   (0x84448004ull | (dic_idc) << 28)    /* 64-byte lines, PIPT */
+#define CTR(dic_idc)   (0x8444c004ull | (dic_idc) << 28)    /* 64-byte lines, PIPT */
 #define CLIDR_2        0x0a200023ull
 
 static const A64Model model_a53 = {
@@ -44,18 +44,18 @@ static const A64Model model_a55 = {
 };
 static const A64Model model_a76 = {
     .name = "cortex-a76", .compatible = "arm,cortex-a76", .midr = 0x414fd0b1, .ctr = CTR(3), .clidr = CLIDR_2,
-    .pfr0 = PFR0_V82 | 1ull << 56, .pfr1 = 1ull << 4, .dfr0 = DFR0_V8 | DFR0_PMUV3, .isar0 = ISAR0_V82, .isar1 = ISAR1_DPB_RCPC,
+    .pfr0 = PFR0_V82 | 1ull << 56 | 1ull << 60, .pfr1 = 1ull << 4, .dfr0 = DFR0_V8 | DFR0_PMUV3, .isar0 = ISAR0_V82, .isar1 = ISAR1_DPB_RCPC,
     .mmfr0 = MMFR0_V82(2), .mmfr1 = MMFR1_V82, .mmfr2 = MMFR2_V82,
 };
 static const A64Model model_n1 = {
     .name = "neoverse-n1", .compatible = "arm,neoverse-n1", .midr = 0x414fd0c1, .ctr = CTR(3), .clidr = CLIDR_2,
-    .pfr0 = PFR0_V82 | 1ull << 56, .pfr1 = 1ull << 4, .dfr0 = DFR0_V8 | DFR0_PMUV3, .isar0 = ISAR0_V82, .isar1 = ISAR1_DPB_RCPC,
+    .pfr0 = PFR0_V82 | 1ull << 56 | 1ull << 60, .pfr1 = 1ull << 4, .dfr0 = DFR0_V8 | DFR0_PMUV3, .isar0 = ISAR0_V82, .isar1 = ISAR1_DPB_RCPC,
     .mmfr0 = MMFR0_V82(5), .mmfr1 = MMFR1_V82, .mmfr2 = MMFR2_V82,
 };
 /* Everything that there is. */
 static const A64Model model_max = {
     .name = "max", .compatible = "arm,armv8", .configurable = true, .midr = 0x000f0510, .ctr = CTR(3), .clidr = CLIDR_2,
-    .pfr0 = PFR0_EL01 | 1ull << 16 | 1ull << 20 | 1ull << 28 | 1ull << 48 | 2ull << 56,     /* FP16, RAS, DIT, CSV2_2 */
+    .pfr0 = PFR0_EL01 | 1ull << 16 | 1ull << 20 | 1ull << 28 | 1ull << 48 | 3ull << 56 | 1ull << 60,    /* FP16, RAS, DIT, CSV2_3, CSV3 */
     .pfr1 = 2ull << 4,                                                                      /* SSBS2 */
     .dfr0 = DFR0_V8 | DFR0_PMUV3,
     .isar0 = 2ull << 4 | 1ull << 8 | 2ull << 12 | ISAR0_CRC | ISAR0_LSE_RDM | 1ull << 32 | 1ull << 36 | 1ull << 40 | ISAR0_DP | 1ull << 48 | 2ull << 52 |
