@@ -41,6 +41,14 @@ VirtQueue *virtio_add_queue(VirtioDevice *vd, uint16_t size, VirtQueueFn *handle
     return q;
 }
 
+/* A legacy driver may kick before DRIVER_OK; its status follows at once. */
+static bool may_work(const VirtQueue *q)
+{
+    VirtioDevice *vd = q->vdev;
+
+    return !vd->broken && vring_usable(&q->ring) && (virtio_running(vd) || vd->transport->legacy(vd));
+}
+
 static void posted(void *opaque)
 {
     struct VirtQueuePost *p = opaque;
@@ -52,7 +60,7 @@ static void posted(void *opaque)
     }
     device_lock(&q->vdev->dev);
     q->posted = false;
-    if (virtio_running(q->vdev) && vring_usable(&q->ring)) {
+    if (may_work(q)) {
         q->handle(q);
     }
     device_unlock(&q->vdev->dev);
@@ -102,8 +110,7 @@ void virtio_kick(VirtioDevice *vd, uint32_t index)
         return;
     }
     q = virtio_queue(vd, index);
-    /* a legacy driver may kick before DRIVER_OK; its status follows at once */
-    if (!vd->broken && vring_usable(&q->ring) && (virtio_running(vd) || vd->transport->legacy(vd))) {
+    if (may_work(q)) {
         queue_handle(q);
     }
 }
@@ -266,7 +273,6 @@ void virtio_reset(VirtioDevice *vd)
     vd->features_sel = vd->guest_features_sel = 0;
     vd->queue_sel = 0;
     vd->config_vector = VIRTIO_NO_VECTOR;
-    vd->legacy_page_size = vd->legacy_align = 0;
     if (vd->transport) {
         vd->transport->irq_update(vd);
     }
@@ -339,6 +345,7 @@ void virtio_base_reset_enter(Device *dev)
     virtio_reset(vd);
     vd->transport = t;
     vd->generation = 0;
+    vd->legacy_page_size = vd->legacy_align = 0;        /* a driver sets them once and then resets the device */
 }
 
 void virtio_base_reset_hold(Device *dev)

@@ -274,13 +274,13 @@ void guest_start(Guest *g, uint64_t want, unsigned nqueues, uint16_t size)
 {
     bool legacy = g->kind == GUEST_MMIO_LEGACY || g->kind == GUEST_PCI_LEGACY;
 
+    if (g->kind == GUEST_MMIO_LEGACY) {
+        guest_wr(g, GUEST_WINDOW + 0x28, 4, 4096);      /* in front of the reset, as drivers do it */
+    }
     guest_set_status(g, 0);
     g_assert_cmpuint(guest_status(g), ==, 0);
     guest_set_status(g, 1);
     guest_set_status(g, 3);
-    if (g->kind == GUEST_MMIO_LEGACY) {
-        guest_wr(g, GUEST_WINDOW + 0x28, 4, 4096);
-    }
     g->features = guest_offered(g) & (want | (legacy ? 0 : BIT64(32)));
     accept_word(g, 0, (uint32_t)g->features);
     accept_word(g, 1, g->features >> 32);
