@@ -194,6 +194,19 @@ static void file_close(BlkNode *n)
     }
 }
 
+/* The descriptor's number stays, what it refers to becomes writable. */
+static bool file_reopen_rw(BlkNode *n, Error **errp)
+{
+    BlkFile *f = n->state;
+    int fd = open_path(json_get_string(n->options, "filename"), O_RDWR | (n->flags & BLK_O_DIRECT ? O_DIRECT : 0));
+
+    if (fd < 0 || dup3(fd, f->fd, O_CLOEXEC) < 0) {
+        return error_set_errno(errp, errno, "Could not reopen file '%s'", n->filename);
+    }
+    close(fd);
+    return true;
+}
+
 /* ---- permissions ---- */
 
 static bool file_perm_prepare(BlkNode *n, unsigned perm, unsigned shared, Error **errp)
@@ -668,7 +681,7 @@ static bool file_parse_filename(const char *name, Json *options, Error **errp)
 
 #define FILE_OPS \
     .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(BlkFile), .options = file_keys, .needs_filename = true, .parse_filename = file_parse_filename, \
-    .open = file_open, .close = file_close, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, \
+    .open = file_open, .reopen_rw = file_reopen_rw, .close = file_close, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, \
     .read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard, .zeroes = file_zeroes, .status = file_status, \
     .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .fua = true
 

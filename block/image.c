@@ -61,3 +61,66 @@ bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *op
     blk_run(NULL, run_create, &c);
     return c.ok;
 }
+
+typedef struct {
+    Blk *b;
+    const char *name;
+    Error **errp;
+    bool ok;
+} Load;
+
+static void run_load(void *opaque)
+{
+    Load *l = opaque;
+
+    l->ok = blk_node(l->b)->drv->image->snapshot_load(blk_node(l->b), l->name, l->errp);
+}
+
+bool blk_snapshot_load(Blk *b, const char *name, Error **errp)
+{
+    Load l = { b, name, errp, false };
+
+    blk_run(blk_loop(b), run_load, &l);
+    return l.ok;
+}
+
+typedef struct {
+    BlkNode *n;
+    Error **errp;
+    bool ok;
+} Reopen;
+
+static bool reopen(BlkNode *n, Error **errp)
+{
+    if (!n->read_only) {
+        return true;
+    }
+    for (BlkChild *c = n->children; c; c = c->next) {
+        if (c->role != BLK_CHILD_BACKING && !reopen(c->node, errp)) {
+            return false;
+        }
+    }
+    n->read_only = false;
+    n->flags |= BLK_O_RDWR | (n->drv->kind & BLK_DRV_PROTOCOL ? BLK_O_UNMAP : 0);
+    if ((n->drv->reopen_rw && !n->drv->reopen_rw(n, errp)) || !blk_refresh_perms(n, errp)) {
+        n->read_only = true;
+        n->flags &= ~BLK_O_RDWR;
+        return false;
+    }
+    return true;
+}
+
+static void run_reopen(void *opaque)
+{
+    Reopen *r = opaque;
+
+    r->ok = reopen(r->n, r->errp);
+}
+
+bool blk_reopen_rw(BlkNode *n, Error **errp)
+{
+    Reopen r = { n, errp, false };
+
+    blk_run(NULL, run_reopen, &r);
+    return r.ok;
+}

@@ -43,6 +43,7 @@ typedef struct BlkImageOps {
     int (*check)(BlkNode *n, BlkCheck *c);
     bool (*amend)(BlkNode *n, Json *options, Error **errp);
     const OptKey *amend_options;
+    int (*make_empty)(BlkNode *n, uint64_t size);       /* drop all data: the backing file answers again */
     /* backing NULL: none any more */
     bool (*change_backing)(BlkNode *n, const char *backing, const char *format, Error **errp);
     bool (*snapshot_create)(BlkNode *n, BlkSnapshot *sn, Error **errp);
@@ -57,6 +58,11 @@ typedef struct BlkImageOps {
 void blk_snapshot_free(BlkSnapshot *sn);
 /* The check of the format of b's node, from anywhere; -ENOTSUP when it has none. */
 int blk_check(Blk *b, BlkCheck *c);
+
+/* Open a read-only node and all below it that it writes to for writing; nobody else may hold it back. */
+bool blk_reopen_rw(BlkNode *n, Error **errp);
+/* Show one snapshot of a read-only image instead of its present state. */
+bool blk_snapshot_load(Blk *b, const char *name, Error **errp);
 
 /* Make (or empty) a host file of this size. `prealloc` may be NULL: off. */
 bool blk_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp);

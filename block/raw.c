@@ -36,7 +36,7 @@ static bool raw_open(BlkNode *n, Json *o, Error **errp)
     if (!c) {
         return false;
     }
-    real = node_size(c->node);
+    real = (node_size(c->node) + 511) & ~511ull;        /* disks are whole sectors; what the file lacks reads as zeroes */
     s->offset = json_get_u64(o, "offset", 0);
     s->has_size = json_get(o, "size") != NULL;
     if (s->offset > real) {

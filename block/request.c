@@ -246,8 +246,8 @@ int node_status_chain(BlkNode *top, BlkNode *base, uint64_t off, uint64_t len, B
             len = MIN(len, out->len);
         }
         out->depth = depth;
-        if (out->len == 0) {                    /* beyond the end of a shorter layer: zeroes */
-            *out = (BlkExtent){ .len = len, .flags = BLK_EXT_ZERO | BLK_EXT_ALLOCATED, .depth = depth };
+        if (out->len == 0) {                    /* beyond the end of a shorter layer: zeroes, of the one above it */
+            *out = (BlkExtent){ .len = len, .flags = BLK_EXT_ZERO | BLK_EXT_ALLOCATED, .depth = depth ? depth - 1 : 0 };
         }
         if ((out->flags & BLK_EXT_ALLOCATED) || !n->backing || n->backing->node == base) {
             break;

@@ -33,6 +33,11 @@ int64_t loop_now(void)
     return ts.tv_sec * 1000000000ll + ts.tv_nsec;
 }
 
+int64_t loop_wall_time(void)
+{
+    return g_get_real_time();
+}
+
 /* ---- life ---- */
 
 Loop *loop_new(const char *name)

@@ -83,6 +83,7 @@ typedef struct LoopTimer {
     unsigned slot;                  /* 1-based place in the loop's heap; 0: not armed */
 } LoopTimer;
 int64_t loop_now(void);
+int64_t loop_wall_time(void);                           /* microseconds since 1970: for dates in files, never for a guest */
 void loop_timer_init(LoopTimer *t, Loop *loop, LoopFn *fn, void *opaque);
 void loop_timer_at(LoopTimer *t, int64_t deadline);     /* arm, or move; fires once */
 void loop_timer_cancel(LoopTimer *t);                   /* fine when not armed */

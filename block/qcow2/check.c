@@ -143,7 +143,10 @@ static int check_table(Check *k, uint64_t table, bool active)
 {
     Qcow2 *s = q2(k->n);
     bool changed = false;
-    int r = node_pread_padded(k->n->file->node, table, k->table, s->cluster_size);
+    int r;
+
+    k->next = 0;                        /* a new table begins a new count of fragments */
+    r = node_pread_padded(k->n->file->node, table, k->table, s->cluster_size);
 
     for (uint64_t i = 0; i < s->cluster_size && r == 0; i += s->l2_entry_size) {
         if (k->flags_pass) {

@@ -200,6 +200,42 @@ fail:
     return false;
 }
 
+static bool qcow2_reopen_rw(BlkNode *n, Error **errp)
+{
+    if (q2(n)->incompatible & INCOMPAT_CORRUPT) {
+        return error_set(errp, "qcow2: Image is corrupt; cannot be opened read/write");
+    }
+    q2(n)->fresh_from = (node_size(n->file->node) + q2(n)->cluster_size - 1) & ~(q2(n)->cluster_size - 1);
+    return prepare_writes(n, errp) && repair_dirty(n, errp);
+}
+
+/* Everything is let go; what was here answers from below again. */
+static int make_empty(BlkNode *n, uint64_t size)
+{
+    QOp op;
+    int r = 0;
+
+    qcow2_exclusive_begin(n, &op);
+    for (uint64_t off = 0; off < size && r == 0;) {
+        QL2 at;
+
+        r = qcow2_l2_find(n, off, false, &at);
+        r = r == 0 && at.slice ? qcow2_l2_find(n, off, true, &at) : r;
+        for (unsigned i = 0; r == 0 && at.slice && i < at.left; i++) {
+            uint64_t e = qcow2_l2_entry(q2(n), &at, i);
+
+            if (e || qcow2_l2_bitmap(q2(n), &at, i)) {
+                qcow2_l2_release(q2(n), e);
+                qcow2_l2_set(q2(n), &at, i, 0, 0);
+            }
+        }
+        off += (uint64_t)at.left << q2(n)->cluster_bits;
+    }
+    r = r ? r : qcow2_meta_flush(n, true);
+    qcow2_exclusive_end(n, &op);
+    return r;
+}
+
 /* All tables out, then what they freed, then those counts. */
 static void qcow2_close(BlkNode *n)
 {
@@ -252,14 +288,14 @@ static bool change_backing(BlkNode *n, const char *backing, const char *format, 
 }
 
 const BlkImageOps qcow2_image_ops = {
-    .info = qcow2_info, .dirty = qcow2_dirty, .encrypted = qcow2_encrypted, .check = qcow2_check, .change_backing = change_backing,
+    .info = qcow2_info, .dirty = qcow2_dirty, .encrypted = qcow2_encrypted, .check = qcow2_check, .change_backing = change_backing, .make_empty = make_empty,
     .snapshot_create = qcow2_snapshot_create, .snapshot_apply = qcow2_snapshot_apply, .snapshot_delete = qcow2_snapshot_delete,
     .snapshot_list = qcow2_snapshot_list, .snapshot_load = qcow2_snapshot_load, .measure = qcow2_measure,
 };
 
 static const BlkDriver qcow2 = {
     .name = "qcow2", .help = "copy-on-write images, versions 2 and 3", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow2), .options = open_keys, .probe = qcow2_probe,
-    .open = qcow2_open, .close = qcow2_close, .read = qcow2_read, .write = qcow2_write, .write_compressed = qcow2_write_compressed, .flush = qcow2_flush,
+    .open = qcow2_open, .reopen_rw = qcow2_reopen_rw, .close = qcow2_close, .read = qcow2_read, .write = qcow2_write, .write_compressed = qcow2_write_compressed, .flush = qcow2_flush,
     .discard = qcow2_discard, .zeroes = qcow2_zeroes, .status = qcow2_status, .resize = qcow2_resize,
     .create_options = qcow2_create_keys, .create = qcow2_create, .image = &qcow2_image_ops, .has_backing = true, .zero_init = true,
 };

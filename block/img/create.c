@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* create */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/img/img-priv.h"
+#include "util/size.h"
+
+/* "Formatting 'x', fmt=qcow2 cluster_size=65536 ...": what is set, and the defaults that the format's table names. */
+static void print_formatting(Img *im, const BlkDriver *drv, const char *name, const Json *o)
+{
+    img_print(im, "Formatting '%s', fmt=%s", name, drv->name);
+    for (const OptKey *k = drv->create_options; k->name; k++) {
+        Json *v = json_get(o, k->name);
+        g_autofree char *text = v ? json_scalar_text(v) : g_strdup(k->def);
+
+        if (text) {
+            img_print(im, " %s=%s", k->name, text);
+        }
+    }
+    img_print(im, "\n");
+}
+
+static int print_option_help(const BlkDriver *drv)
+{
+    printf("Supported %s options:\n", drv->name);
+    for (const OptKey *k = drv->create_options; k->name; k++) {
+        const char *type = k->type == OPT_SIZE ? "size" : k->type == OPT_BOOL ? "bool (on/off)" : k->type == OPT_NUMBER ? "num" : "str";
+        g_autofree char *left = g_strdup_printf("%s=<%s>", k->name, type);
+
+        printf("  %-22s - %s\n", left, k->help);
+    }
+    return 0;
+}
+
+/* Size of the backing file, and a check that it is there; also the words about a missing format. */
+static bool look_at_backing(Img *im, const char *name, Json *o, bool unsafe, Error **errp)
+{
+    const char *backing = json_get_string(o, "backing_file"), *format = json_get_string(o, "backing_fmt");
+    g_autofree char *path = blk_path_combine(name, backing);
+    Blk *b;
+
+    if (unsafe) {
+        return format || error_set(errp, "Backing file specified without backing format");
+    }
+    b = img_open_opts(im, path, false, format, BLK_O_NO_BACKING | (format ? 0 : BLK_O_NO_IO), errp);
+    if (!b) {
+        error_hint(errp, "Could not open backing image.\n");
+        return false;
+    }
+    if (!format) {
+        error_set(errp, "Backing file specified without backing format");
+        error_hint(errp, "Detected format of %s.\n", blk_node_driver(blk_node(b)));
+    } else if (!json_get(o, "size")) {
+        json_set_uint(o, "size", blk_size(b));
+    }
+    blk_free(b);
+    return format != NULL;
+}
+
+typedef struct {
+    const char *format, *backing, *backing_format;
+    GPtrArray *opts;
+    bool unsafe;
+} Args;
+
+static int parse(Img *im, int argc, char **argv, Args *a)
+{
+    int c;
+
+    while ((c = img_getopt(im, argc, argv, "f:b:F:o:uq6e", NULL)) != -1) {
+        switch (c) {
+        case 'f':
+            a->format = optarg;
+            break;
+        case 'b':
+            a->backing = optarg;
+            break;
+        case 'F':
+            a->backing_format = optarg;
+            break;
+        case 'o':
+            g_ptr_array_add(a->opts, optarg);
+            break;
+        case 'u':
+            a->unsafe = true;
+            break;
+        case 'q':
+            im->quiet = true;
+            break;
+        case '6':
+            return img_error(im, "-6 is gone: say -f vmdk -o compat6=on (and vmdk is not in this program yet)");
+        case 'e':
+            return img_error(im, "-e is gone: say -o encrypt.format=luks (and encryption is not in this program yet)");
+        case -2:
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int do_create(Img *im, const Args *a, const char *name, const char *size)
+{
+    const BlkDriver *drv = blk_driver_find(a->format);
+    Error *err = NULL;
+    g_autoptr(Json) o = json_object();
+    uint64_t bytes;
+
+    if (!drv || !drv->create) {
+        return img_error(im, drv ? "%s: Format driver '%s' does not support image creation" : "%s: Unknown file format '%s'", name, a->format);
+    }
+    for (unsigned i = 0; i < a->opts->len; i++) {
+        if (img_wants_help(a->opts->pdata[i])) {
+            return print_option_help(drv);
+        }
+        if (!img_parse_create(im, drv, a->opts->pdata[i], &o, &err)) {
+            goto fail;
+        }
+    }
+    if (size) {
+        if (!img_size(im, size, "image size", 1, &bytes)) {
+            return 1;
+        }
+        json_set_uint(o, "size", bytes);
+    }
+    if (a->backing) {
+        if (!drv->has_backing) {
+            return img_error(im, "%s: Backing file not supported for file format '%s'", name, drv->name);
+        }
+        json_set_string(o, "backing_file", a->backing);
+    }
+    if (a->backing_format) {
+        if (!blk_driver_find(a->backing_format)) {
+            return img_error(im, "%s: Unknown backing file format '%s'", name, a->backing_format);
+        }
+        json_set_string(o, "backing_fmt", a->backing_format);
+    }
+    if (json_get_string(o, "backing_file") && !look_at_backing(im, name, o, a->unsafe, &err)) {
+        goto fail;
+    }
+    if (!json_get(o, "size")) {
+        return img_error(im, "%s: Image creation needs a size parameter", name);
+    }
+    print_formatting(im, drv, name, o);
+    fflush(stdout);
+    if (blk_create(im->session, drv, name, o, &err)) {
+        return 0;
+    }
+fail:
+    error_prepend(&err, "%s: ", name);
+    return img_fail(im, err);
+}
+
+int img_create(Img *im, int argc, char **argv)
+{
+    Args a = { .format = "raw", .opts = g_ptr_array_new() };
+    int status = parse(im, argc, argv, &a), left = argc - optind;
+
+    if (status == 0 && left < 1) {
+        bool help = a.opts->len && img_wants_help(a.opts->pdata[a.opts->len - 1]) && blk_driver_find(a.format);
+        status = help ? print_option_help(blk_driver_find(a.format)) : img_try_help(im, "Expecting image file name");
+    } else if (status == 0 && left > 2) {
+        status = img_try_help(im, "Unexpected argument: %s", argv[optind + 2]);
+    } else if (status == 0) {
+        status = do_create(im, &a, argv[optind], left > 1 ? argv[optind + 1] : NULL);
+    }
+    g_ptr_array_unref(a.opts);
+    return status;
+}

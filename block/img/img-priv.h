@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* What the verbs share: options, opening, messages, progress. */
+#ifndef BLOCK_IMG_IMG_PRIV_H
+#define BLOCK_IMG_IMG_PRIV_H
+
+#include <getopt.h>
+
+#include "block/block.h"
+#include "block/driver.h"
+#include "block/image.h"
+
+typedef struct Img {
+    const char *name;               /* what we are called: prefix of messages */
+    const char *verb;
+    Session *session;
+    Loop *loop;
+    bool quiet, progress;
+    bool image_opts, target_image_opts;
+    bool force_share;
+    double percent;                 /* last printed */
+} Img;
+
+typedef struct ImgVerb {
+    const char *name;
+    const char *usage;              /* arguments, one line */
+    int (*run)(Img *im, int argc, char **argv);
+} ImgVerb;
+
+/* Verbs, one function each, in the file of their name. */
+int img_create(Img *im, int argc, char **argv);
+int img_info(Img *im, int argc, char **argv);
+int img_check(Img *im, int argc, char **argv);
+int img_convert(Img *im, int argc, char **argv);
+int img_map(Img *im, int argc, char **argv);
+int img_compare(Img *im, int argc, char **argv);
+int img_measure(Img *im, int argc, char **argv);
+int img_resize(Img *im, int argc, char **argv);
+int img_rebase(Img *im, int argc, char **argv);
+int img_commit(Img *im, int argc, char **argv);
+int img_snapshot(Img *im, int argc, char **argv);
+int img_bench(Img *im, int argc, char **argv);
+int img_dd(Img *im, int argc, char **argv);
+int img_absent(Img *im, int argc, char **argv);
+
+/* ---- messages: "NAME: text" on stderr; both return 1, the exit status ---- */
+int img_error(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+int img_fail(Img *im, Error *err);              /* prints and frees, with the hint */
+int img_try_help(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* Lines that -q silences. */
+void img_print(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+void img_progress(Img *im, double percent);
+void img_progress_end(Img *im);
+
+/* ---- options ---- */
+enum { OPT_OUTPUT = 256, OPT_BACKING_CHAIN, OPT_OBJECT, OPT_IMAGE_OPTS, OPT_PREALLOCATION, OPT_SHRINK, OPT_SIZE_ARG, OPT_TARGET_IMAGE_OPTS, OPT_TARGET_IS_ZERO,
+       OPT_SALVAGE, OPT_BITMAPS, OPT_SKIP_BROKEN, OPT_PATTERN, OPT_FLUSH_INTERVAL, OPT_NO_DRAIN, OPT_START, OPT_MAX_LENGTH, OPT_HELP_LONG };
+/* The next option; the ones that all verbs have (-q -p -U -h --image-opts --object) are taken care of.  -1 at the end, -2 when a message was printed. */
+int img_getopt(Img *im, int argc, char **argv, const char *letters, const struct option *more);
+bool img_is_json(Img *im, const char *value, bool *json);       /* --output; false: message printed */
+bool img_size(Img *im, const char *text, const char *what, uint64_t unit, uint64_t *out);
+bool img_cache(Img *im, const char *mode, const char *what, unsigned *flags);
+/* -o of create and convert: "a=b,c" over earlier ones. */
+bool img_parse_create(Img *im, const BlkDriver *drv, const char *text, Json **options, Error **errp);
+bool img_wants_help(const char *text);
+
+/* ---- opening ---- */
+/* NULL, with the message printed: "Could not open 'NAME': reason". */
+Blk *img_open(Img *im, const char *name, const char *format, unsigned flags);
+Blk *img_open_opts(Img *im, const char *name, bool opts, const char *format, unsigned flags, Error **errp);
+/* The three lines about a raw image that nobody called raw. */
+void img_warn_raw(const Blk *b);
+/* Nothing but zeroes? */
+bool img_is_zero(const void *buf, size_t len);
+
+/* The table of `info` and `snapshot -l`, of BlkSnapshot; nothing when the list is empty. */
+void img_print_snapshots(const GPtrArray *list);
+
+/* Run fn in a fiber on the tool's loop until it ends. */
+static inline void img_run(Img *im, FiberFn *fn, void *opaque)
+{
+    fiber_call(im->loop, fn, opaque);
+}
+
+#endif

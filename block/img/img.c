@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+#include "block/img/img.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/img/img-priv.h"
+#include "util/size.h"
+#include "util/suggest.h"
+
+static const ImgVerb verbs[] = {
+    { "amend", "[-p] [-q] [-f fmt] [-t cache] [--force] -o options filename", img_absent },
+    { "bench", "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [-n] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-t cache] [-w] [-U] filename", img_bench },
+    { "bitmap", "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F source_fmt]] [-g granularity] [-f fmt] filename bitmap", img_absent },
+    { "check", "[-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] filename", img_check },
+    { "commit", "[-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename", img_commit },
+    { "compare", "[-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] filename1 filename2", img_compare },
+    { "convert", "[--target-is-zero] [-U] [-C] [-c] [-p] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] [-S sparse_size] [-r rate_limit] [-m num_coroutines] [-W] [--salvage] filename [filename2 [...]] output_filename", img_convert },
+    { "create", "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]", img_create },
+    { "dd", "[-f fmt] [-O output_fmt] [-U] [bs=block_size] [count=blocks] [skip=blocks] if=input of=output", img_dd },
+    { "info", "[-f fmt] [--output=ofmt] [--backing-chain] [-U] filename", img_info },
+    { "map", "[-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] filename", img_map },
+    { "measure", "[--output=ofmt] [-O output_fmt] [-o options] [--size N | [-f fmt] [-l snapshot_param] filename]", img_measure },
+    { "rebase", "[-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] -b backing_file [-F backing_fmt] filename", img_rebase },
+    { "resize", "[--shrink] [--preallocation=prealloc] [-q] [-f fmt] filename [+ | -]size", img_resize },
+    { "snapshot", "[-q] [-l | -a snapshot | -c snapshot | -d snapshot] [-U] filename", img_snapshot },
+};
+
+int img_absent(Img *im, int argc, char **argv)
+{
+    return img_error(im, "%s is not in this program yet", im->verb);
+}
+
+/* ---- messages ---- */
+
+int img_error(Img *im, const char *fmt, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "%s: ", im->name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return 1;
+}
+
+int img_fail(Img *im, Error *err)
+{
+    img_error(im, "%s", error_message(err));
+    fputs(error_hint_text(err), stderr);
+    error_free(err);
+    return 1;
+}
+
+int img_try_help(Img *im, const char *fmt, ...)
+{
+    g_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    img_error(im, "%s", text);
+    fprintf(stderr, "Try '%s --help' for more information\n", im->name);
+    return 1;
+}
+
+void img_print(Img *im, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!im->quiet) {
+        va_start(ap, fmt);
+        vprintf(fmt, ap);
+        va_end(ap);
+    }
+}
+
+void img_progress(Img *im, double percent)
+{
+    if (im->progress && !im->quiet && (percent - im->percent >= 1.0 || percent == 0 || (percent >= 100 && im->percent < 100))) {
+        im->percent = percent;
+        printf("    (%3.2f/100%%)\r", percent);
+        fflush(stdout);
+    }
+}
+
+void img_progress_end(Img *im)
+{
+    if (im->progress && !im->quiet) {
+        printf("    (100.00/100%%)\r\n");
+    }
+}
+
+/* ---- options ---- */
+
+static const struct option common[] = {
+    { "help", no_argument, NULL, 'h' }, { "object", required_argument, NULL, OPT_OBJECT }, { "image-opts", no_argument, NULL, OPT_IMAGE_OPTS },
+    { "force-share", no_argument, NULL, 'U' }, { "quiet", no_argument, NULL, 'q' }, { "progress", no_argument, NULL, 'p' }, {}
+};
+
+static unsigned count_options(const struct option *o)
+{
+    unsigned n = 0;
+
+    while (o && o[n].name) {
+        n++;
+    }
+    return n;
+}
+
+static int print_verb_help(Img *im)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
+        if (!strcmp(verbs[i].name, im->verb)) {
+            printf("Usage:\n  %s %s %s\n", im->name, verbs[i].name, verbs[i].usage);
+        }
+    }
+    exit(0);
+}
+
+int img_getopt(Img *im, int argc, char **argv, const char *letters, const struct option *more)
+{
+    struct option all[40] = {};
+    g_autofree char *text = g_strdup_printf(":hU%s", letters);
+    unsigned n = count_options(common);
+    int c;
+
+    memcpy(all, common, n * sizeof(*all));
+    memcpy(all + n, more, count_options(more) * sizeof(*all));
+    opterr = 0;
+    c = getopt_long(argc, argv, text, all, NULL);
+    switch (c) {
+    case 'h':
+        return print_verb_help(im);
+    case ':':
+        img_try_help(im, "missing argument for option '%s'", argv[optind - 1]);
+        return -2;
+    case '?':
+        img_try_help(im, "unrecognized option '%s'", argv[optind - 1]);
+        return -2;
+    case 'U':
+        im->force_share = true;
+        break;
+    case OPT_IMAGE_OPTS:
+        im->image_opts = true;
+        break;
+    case OPT_OBJECT:
+        img_error(im, "--object %s: objects are not in this program yet", optarg);
+        return -2;
+    }
+    return c;
+}
+
+bool img_is_json(Img *im, const char *value, bool *json)
+{
+    *json = !strcmp(value, "json");
+    if (!*json && strcmp(value, "human")) {
+        img_error(im, "--output must be used with human or json as argument.");
+        return false;
+    }
+    return true;
+}
+
+/* "999999999T" is a size, and too large; "1Q" is none. */
+static bool looks_like_size(const char *text)
+{
+    size_t n = strspn(text, "0123456789.");
+
+    return n && (!text[n] || (strchr("bBkKmMgGtTpPeE", text[n]) && !text[n + 1]));
+}
+
+bool img_size(Img *im, const char *text, const char *what, uint64_t unit, uint64_t *out)
+{
+    Error *err = NULL;
+
+    if (!size_parse(text, unit, out, &err) || *out > INT64_MAX) {
+        if (looks_like_size(text)) {
+            img_error(im, "Invalid %s specified. Must be between 0 and 9223372036854775807.", what);
+        } else {
+            img_error(im, "Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
+            img_error(im, "kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
+        }
+        error_free(err);
+        return false;
+    }
+    return true;
+}
+
+bool img_cache(Img *im, const char *mode, const char *what, unsigned *flags)
+{
+    if (!blk_cache_flags(mode, flags, NULL)) {
+        img_error(im, "Invalid %scache option: %s", what, mode);
+        return false;
+    }
+    return true;
+}
+
+bool img_wants_help(const char *text)
+{
+    g_auto(GStrv) parts = options_split(text);
+
+    for (char **p = parts; *p; p++) {
+        if (!strcmp(*p, "help") || !strcmp(*p, "?")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool img_parse_create(Img *im, const BlkDriver *drv, const char *text, Json **options, Error **errp)
+{
+    OptGroup g = { .name = drv->name, .keys = drv->create_options };
+    Json *o = options_parse(&g, text, errp);
+
+    if (!o) {
+        return false;
+    }
+    if (!*options) {
+        *options = o;
+        return true;
+    }
+    options_merge(&g, *options, o);
+    json_unref(o);
+    return true;
+}
+
+/* ---- opening ---- */
+
+Blk *img_open_opts(Img *im, const char *name, bool opts, const char *format, unsigned flags, Error **errp)
+{
+    static const OptKey none[] = { {} };
+    static const OptGroup any = { .name = "source", .open = true, .keys = none };
+    unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
+    Json *o = json_object();
+
+    if (opts) {
+        json_unref(o);
+        o = options_parse(&any, name, errp);
+        if (!o) {
+            return NULL;
+        }
+    }
+    if (format) {
+        json_set_string(o, "driver", format);
+    }
+    return blk_open(im->session, opts ? NULL : name, o, flags | (im->force_share && !(flags & BLK_O_RDWR) ? BLK_O_FORCE_SHARE : 0), perm, BLK_PERM_ALL, errp);
+}
+
+Blk *img_open(Img *im, const char *name, const char *format, unsigned flags)
+{
+    Error *err = NULL;
+    Blk *b = img_open_opts(im, name, im->image_opts, format, flags, &err);
+
+    if (!b) {
+        error_prepend(&err, "Could not open '%s': ", name);
+        img_fail(im, err);
+    }
+    return b;
+}
+
+void img_warn_raw(const Blk *b)
+{
+    const BlkNode *n = blk_node(b);
+
+    if (n->probed && !strcmp(n->drv->name, "raw") && !n->read_only) {
+        fprintf(stderr, "WARNING: Image format was not specified for '%s' and probing guessed raw.\n"
+                "         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n"
+                "         Specify the 'raw' format explicitly to remove the restrictions.\n", n->filename);
+    }
+}
+
+bool img_is_zero(const void *buf, size_t len)
+{
+    const unsigned char *p = buf;
+
+    return len == 0 || (p[0] == 0 && !memcmp(p, p + 1, len - 1));
+}
+
+/* ---- main ---- */
+
+static void print_version(const Img *im, const char *argv0)
+{
+    if (!strncmp(im->name, "qemu-img", 8)) {
+        printf("qemu-img version 8.2.0 (Rhea 0.1.0)\n");
+    } else {
+        printf("%s version 0.1.0\n", im->name);
+    }
+    printf("MIT licence; written by the authors of Rhea\n");
+}
+
+static int print_help(const Img *im)
+{
+    g_autofree const BlkDriver **list = blk_drivers();
+
+    print_version(im, im->name);
+    printf("usage: %s [standard options] command [command options]\n"
+           "Create, look at, convert and mend disk images\n\n"
+           "    '-h', '--help'       display this help and exit\n"
+           "    '-V', '--version'    output version information and exit\n\n"
+           "Command syntax:\n", im->name);
+    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
+        if (verbs[i].run != img_absent) {
+            printf("  %s %s\n", verbs[i].name, verbs[i].usage);
+        }
+    }
+    printf("\nSupported formats:");
+    for (unsigned i = 0; list[i]; i++) {
+        printf(" %s", list[i]->name);
+    }
+    printf("\n");
+    return 0;
+}
+
+static const ImgVerb *find_verb(const char *name)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
+        if (!strcmp(verbs[i].name, name)) {
+            return &verbs[i];
+        }
+    }
+    return NULL;
+}
+
+static int unknown_verb(Img *im, const char *name)
+{
+    Suggest *s = suggest_new(name);
+    g_autofree char *near = NULL;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
+        suggest_add(s, verbs[i].name);
+    }
+    near = suggest_text(s);
+    img_try_help(im, "Command not found: %s", name);
+    if (near) {
+        fprintf(stderr, "did you mean %s?\n", near);
+    }
+    return 1;
+}
+
+static int run_verb(Img *im, const ImgVerb *v, int argc, char **argv)
+{
+    int status;
+
+    im->verb = v->name;
+    im->loop = loop_new(im->name);
+    loop_attach(im->loop);
+    im->session = session_new();
+    optind = 1;
+    status = v->run(im, argc, argv);
+    session_free(im->session);
+    loop_free(im->loop);
+    return status;
+}
+
+int img_main(int argc, char **argv)
+{
+    const char *slash = strrchr(argv[0], '/');
+    Img im = { .name = slash ? slash + 1 : argv[0] };
+    const ImgVerb *v;
+
+    if (argc < 2) {
+        return img_try_help(&im, "Not enough arguments");
+    }
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        print_version(&im, argv[0]);
+        return 0;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        return print_help(&im);
+    }
+    if (argv[1][0] == '-') {
+        return img_try_help(&im, "unrecognized option '%s'", argv[1]);
+    }
+    v = find_verb(argv[1]);
+    return v ? run_verb(&im, v, argc - 1, argv + 1) : unknown_verb(&im, argv[1]);
+}

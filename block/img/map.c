@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* map */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "block/img/img-priv.h"
+
+typedef struct {
+    Img *im;
+    Blk *b;
+    uint64_t at, end;
+    bool json, first;
+    BlkExtent last;
+    uint64_t last_off;
+    int error;
+} Map;
+
+static bool same(const BlkExtent *a, const BlkExtent *b)
+{
+    unsigned bits = BLK_EXT_DATA | BLK_EXT_ZERO | BLK_EXT_ALLOCATED | BLK_EXT_OFFSET | BLK_EXT_COMPRESSED;
+
+    return (a->flags & bits) == (b->flags & bits) && a->depth == b->depth && (!(a->flags & BLK_EXT_OFFSET) || (a->node == b->node && a->offset + a->len == b->offset));
+}
+
+static const char *file_name(const BlkExtent *e)
+{
+    return e->node->filename;
+}
+
+static int print_one(Map *m)
+{
+    const BlkExtent *e = &m->last;
+    bool data = e->flags & BLK_EXT_DATA, zero = e->flags & BLK_EXT_ZERO;
+
+    if (!m->json) {
+        if (data && !zero && !(e->flags & BLK_EXT_OFFSET)) {
+            return img_error(m->im, "File contains external, encrypted or compressed clusters.");
+        }
+        if (data && !zero) {
+            printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", m->last_off, e->len, e->offset, file_name(e));
+        }
+        return 0;
+    }
+    printf("%s{ \"start\": %" PRIu64 ", \"length\": %" PRIu64 ", \"depth\": %u, \"present\": %s, \"zero\": %s, \"data\": %s, \"compressed\": %s", m->first ? "" : ",\n",
+           m->last_off, e->len, e->depth, e->flags & BLK_EXT_ALLOCATED ? "true" : "false", zero ? "true" : "false", data ? "true" : "false", e->flags & BLK_EXT_COMPRESSED ? "true" : "false");
+    if (e->flags & BLK_EXT_OFFSET) {
+        printf(", \"offset\": %" PRIu64, e->offset);
+    }
+    putchar('}');
+    m->first = false;
+    return 0;
+}
+
+/* Where the format points at a hole of its file, the file's answer counts. */
+static int refine(BlkExtent *e)
+{
+    BlkExtent f;
+    int r;
+
+    if (!(e->flags & BLK_EXT_OFFSET) || !(e->flags & BLK_EXT_DATA) || (e->flags & BLK_EXT_ZERO) || !(e->node->drv->kind & BLK_DRV_PROTOCOL)) {
+        return 0;
+    }
+    r = node_status(e->node, e->offset, e->len, &f);
+    if (r == 0 && f.len == 0) {
+        e->flags |= BLK_EXT_ZERO;               /* behind the file's end */
+    }
+    if (r == 0 && f.len && f.len <= e->len) {
+        if (f.flags & BLK_EXT_ZERO) {
+            e->flags |= BLK_EXT_ZERO;
+        }
+        e->len = f.len;
+    }
+    return r;
+}
+
+static void run_map(void *opaque)
+{
+    Map *m = opaque;
+
+    while (m->at < m->end && !m->error) {
+        BlkExtent e;
+
+        m->error = node_status_chain(blk_node(m->b), NULL, m->at, m->end - m->at, &e);
+        if (m->error < 0 || !e.len) {
+            return;
+        }
+        m->error = refine(&e);
+        if (m->last.len && same(&m->last, &e)) {
+            m->last.len += e.len;
+        } else {
+            if (m->last.len && print_one(m)) {
+                m->error = 1;
+                return;
+            }
+            m->last = e;
+            m->last_off = m->at;
+        }
+        m->at += e.len;
+    }
+    if (m->last.len && m->error == 0 && print_one(m)) {
+        m->error = 1;
+    }
+}
+
+static const struct option options[] = {
+    { "output", required_argument, NULL, OPT_OUTPUT }, { "start-offset", required_argument, NULL, 's' }, { "max-length", required_argument, NULL, 'l' }, { "format", required_argument, NULL, 'f' }, {}
+};
+
+int img_map(Img *im, int argc, char **argv)
+{
+    const char *format = NULL;
+    uint64_t start = 0, max = UINT64_MAX;
+    Map m = { .im = im, .first = true };
+    int c;
+
+    while ((c = img_getopt(im, argc, argv, "f:s:l:", options)) != -1) {
+        if (c == -2 || (c == OPT_OUTPUT && !img_is_json(im, optarg, &m.json)) || (c == 's' && !img_size(im, optarg, "start offset", 1, &start)) ||
+            (c == 'l' && !img_size(im, optarg, "max length", 1, &max))) {
+            return 1;
+        }
+        format = c == 'f' ? optarg : format;
+    }
+    if (argc - optind != 1) {
+        return img_try_help(im, "Expecting one image file name");
+    }
+    m.b = img_open(im, argv[optind], format, 0);
+    if (!m.b) {
+        return 1;
+    }
+    m.at = MIN(start, blk_size(m.b));
+    m.end = m.at + MIN(max, blk_size(m.b) - m.at);
+    printf("%s", m.json ? "[" : "Offset          Length          Mapped to       File\n");
+    img_run(im, run_map, &m);
+    printf("%s", m.json ? "]\n" : "");
+    if (m.error < 0) {
+        img_error(im, "Failed to read image metadata: %s", g_strerror(-m.error));
+    }
+    blk_free(m.b);
+    return m.error != 0;
+}

@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""rhea-img and qemu-img on each other's images: creation, conversion, checks, maps, messages.
+
+usage: peer.py RHEA-IMG        exit status 77 where qemu-img is not installed
+"""
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+OURS = os.path.abspath(sys.argv[1])
+PEER = shutil.which('qemu-img')
+IO = shutil.which('qemu-io')
+failed = 0
+
+
+def run(*argv, status=0):
+    p = subprocess.run(argv, capture_output=True, text=True)
+    if status is not None and p.returncode != status:
+        fail(f'{" ".join(argv)}: status {p.returncode}, not {status}\n{p.stdout}{p.stderr}')
+    return p
+
+
+def fail(text):
+    global failed
+    failed += 1
+    print('FAIL', text)
+
+
+def ours(*a, status=0):
+    return run('./rhea-img', *a, status=status)
+
+
+def peer(*a, status=0):
+    return run(PEER, *a, status=status)
+
+
+def equal(what, a, b):
+    if a != b:
+        fail(f'{what}:\n  ours {a!r}\n  peer {b!r}')
+
+
+def sparse_file(name, size, seed, unit=4096):
+    rnd = random.Random(seed)
+    with open(name, 'wb') as f:
+        f.truncate(size)
+        for _ in range(40):
+            f.seek(rnd.randrange(size // unit) * unit)
+            f.write(rnd.randbytes(rnd.randrange(1, 40) * unit)[:size - f.tell()])
+            f.seek(rnd.randrange(size // unit) * unit)
+            f.write(bytes([rnd.randrange(256)]) * min(unit * 20, size - f.tell()))
+
+
+SHAPES = [
+    [], ['compat=0.10'], ['cluster_size=512'], ['cluster_size=4k'], ['cluster_size=2M'], ['refcount_bits=1'], ['refcount_bits=64', 'cluster_size=1k'],
+    ['extended_l2=on'], ['extended_l2=on', 'cluster_size=16k'], ['lazy_refcounts=on'], ['compression_type=zstd'], ['preallocation=metadata'], ['preallocation=full'],
+]
+
+
+def option_list(shape):
+    return ['-o', ','.join(shape)] if shape else []
+
+
+def map_of(tool, name):
+    """The map as (start, end, zero, depth, offset), neighbours joined."""
+    out = []
+    for e in json.loads(tool('map', '--output=json', name).stdout):
+        end = e['start'] + e['length']
+        row = [e['start'], end, e['zero'], e['depth'], e.get('offset')]
+        last = out[-1] if out else None
+        if last and last[2:4] == row[2:4] and (last[4] is None) == (row[4] is None) and (row[4] is None or last[4] + last[1] - last[0] == row[4]):
+            last[1] = end
+        else:
+            out.append(row)
+    return out
+
+
+def comparable(info):
+    info = dict(info)
+    for key in ('children', 'actual-size', 'filename'):
+        info.pop(key, None)
+    return info
+
+
+def test_create():
+    for shape in SHAPES:
+        ours('create', '-q', '-f', 'qcow2', *option_list(shape), 'a.q', '20M')
+        peer('create', '-q', '-f', 'qcow2', *option_list(shape), 'b.q', '20M')
+        a, b = (json.loads(peer('info', '--output=json', n).stdout) for n in ('a.q', 'b.q'))
+        equal(f'peer info of created {shape}', comparable(a), comparable(b))
+        c, d = (json.loads(ours('info', '--output=json', n).stdout) for n in ('a.q', 'b.q'))
+        equal(f'our info of created {shape}', comparable(c), comparable(d))
+        equal(f'info of both {shape}', comparable(c), comparable(b))
+        peer('check', '-q', 'a.q')
+        ours('check', '-q', 'b.q')
+        equal(f'measure {shape}', ours('measure', '-O', 'qcow2', '--output=json', '--size', '3G', *option_list(shape)).stdout,
+              peer('measure', '-O', 'qcow2', '--output=json', '--size', '3G', *option_list(shape)).stdout)
+
+
+def test_convert():
+    sparse_file('s.raw', 20 << 20, 1)
+    for shape in SHAPES:
+        for tool, other in ((ours, peer), (peer, ours)):
+            for flags in ([], ['-W', '-m', '16'], ['-c'], ['-S', '0']):
+                if '-c' in flags and any('prealloc' in s for s in shape):
+                    continue
+                tool('convert', *flags, '-f', 'raw', '-O', 'qcow2', *option_list(shape), 's.raw', 't.q')
+                other('check', '-q', 't.q')
+                tool('check', '-q', 't.q')
+                other('compare', '-q', '-f', 'raw', '-F', 'qcow2', 's.raw', 't.q')
+            other('convert', '-O', 'raw', 't.q', 't.raw')
+            ours('compare', '-q', '-f', 'raw', '-F', 'raw', 's.raw', 't.raw')
+        equal(f'map {shape}', map_of(ours, 't.q'), map_of(peer, 't.q'))
+        a, b = (json.loads(t('check', '--output=json', 't.q').stdout) for t in (ours, peer))
+        equal(f'check {shape}', a, b)
+
+
+def test_chain():
+    sparse_file('base.raw', 8 << 20, 2)
+    ours('convert', '-f', 'raw', '-O', 'qcow2', 'base.raw', 'base.q')
+    ours('create', '-q', '-f', 'qcow2', '-b', 'base.q', '-F', 'qcow2', '-o', 'cluster_size=4k', 'mid.q')
+    peer('create', '-q', '-f', 'qcow2', '-b', 'mid.q', '-F', 'qcow2', 'top.q', '12M')
+    if IO:
+        run(IO, '-c', 'write -P 5 100k 300k', '-c', 'write -z 1M 64k', 'mid.q')
+        run(IO, '-c', 'write -P 6 150k 10k', '-c', 'write -P 7 9M 1M', 'top.q')
+    equal('map of a chain', map_of(ours, 'top.q'), map_of(peer, 'top.q'))
+    peer('convert', '-O', 'raw', 'top.q', 'want.raw')
+    ours('convert', '-O', 'raw', 'top.q', 'got.raw')
+    peer('compare', '-q', '-f', 'raw', '-F', 'raw', 'want.raw', 'got.raw')
+    ours('rebase', '-b', 'base.q', '-F', 'qcow2', 'top.q')
+    peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 'want.raw', 'top.q')
+    peer('check', '-q', 'top.q')
+    ours('commit', '-q', 'top.q')
+    peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 'want.raw', 'base.q')
+    peer('check', '-q', 'base.q')
+    peer('check', '-q', 'top.q')
+
+
+def test_snapshots():
+    sparse_file('s.raw', 8 << 20, 3)
+    for shape in ([], ['cluster_size=1k'], ['extended_l2=on'], ['compat=0.10']):
+        ours('convert', '-f', 'raw', '-O', 'qcow2', *option_list(shape), 's.raw', 's.q')
+        for tool in (ours, peer):
+            tool('snapshot', '-c', 'one', 's.q')
+            if IO:
+                run(IO, '-c', 'write -P 3 1M 2M', '-c', 'discard 4M 1M', 's.q')
+            tool('snapshot', '-c', 'two', 's.q')
+            for check in (ours, peer):
+                check('check', '-q', 's.q')
+            equal('snapshot -l', [ln.split()[:4] for ln in ours('snapshot', '-l', 's.q').stdout.split('\n')[2:]], [ln.split()[:4] for ln in peer('snapshot', '-l', 's.q').stdout.split('\n')[2:]])
+            tool('convert', '-l', 'snapshot.name=one', '-O', 'raw', 's.q', 'one.raw')
+            peer('compare', '-q', '-f', 'raw', '-F', 'raw', 's.raw', 'one.raw')
+            tool('snapshot', '-a', 'one', 's.q')
+            peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 's.raw', 's.q')
+            for name in ('one', 'two'):
+                for check in (ours, peer):
+                    check('check', '-q', 's.q')
+                tool('snapshot', '-d', name, 's.q')
+            for check in (ours, peer):
+                check('check', '-q', 's.q')
+
+
+def test_resize():
+    sparse_file('s.raw', 8 << 20, 4)
+    for shape in ([], ['cluster_size=512'], ['extended_l2=on']):
+        ours('convert', '-f', 'raw', '-O', 'qcow2', *option_list(shape), 's.raw', 's.q')
+        for args in (['s.q', '+90M'], ['--preallocation=metadata', 's.q', '+1M'], ['--preallocation=full', 's.q', '+1M'], ['--shrink', 's.q', '8M']):
+            ours('resize', '-q', *args)
+            peer('check', '-q', 's.q')
+        peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 's.raw', 's.q')
+
+
+def test_messages():
+    """Words and exit status as the peer's."""
+    ours('create', '-q', '-f', 'qcow2', 'x.q', '1M')
+    open('junk', 'wb').write(b'nothing' * 100)
+    rows = [
+        ['info', 'gone'], ['info', '-f', 'qcow2', 'junk'], ['info', '-f', 'nosuch', 'junk'], ['info', '.'], ['info', 'nosuch://x'], ['info', 'junk', 'junk'],
+        ['create'], ['create', '-f', 'nosuch', 'z', '1M'], ['create', '-f', 'qcow2', 'z'], ['create', '-f', 'qcow2', 'z', 'foo'], ['create', '-f', 'qcow2', 'z', '1M', '2M'],
+        ['create', '-f', 'qcow2', '-o', 'foo=1', 'z', '1M'], ['create', '-f', 'qcow2', '-o', 'cluster_size=3', 'z', '1M'], ['create', '-f', 'qcow2', '/gone/z', '1M'],
+        ['create', '-f', 'qcow2', '-b', 'x.q', 'z'], ['create', '-f', 'qcow2', '-b', 'gone', '-F', 'qcow2', 'z'], ['create', '-f', 'raw', '-b', 'x.q', '-F', 'raw', 'z', '1M'],
+        ['convert', 'x.q'], ['convert', '-O', 'nosuch', 'x.q', 'o'], ['convert', 'gone', 'o'], ['convert', '-O', 'raw', 'x.q', '/gone/o'], ['convert', '-c', '-O', 'raw', 'x.q', 'o'],
+        ['convert', '-l', 'nosuch', '-O', 'raw', 'x.q', 'o'], ['convert', '-t', 'bad', 'x.q', 'o'], ['convert', '-m', '99', 'x.q', 'o'], ['check', 'junk'], ['check', 'gone'],
+        ['check', '-r', 'foo', 'x.q'], ['compare', 'x.q', 'gone'], ['compare', 'x.q'], ['measure'], ['measure', '--size', '1G', 'x.q'], ['resize', 'x.q', '512k'], ['resize', 'x.q', '-20M'],
+        ['resize', 'x.q'], ['snapshot', '-a', 'nosuch', 'x.q'], ['snapshot', '-d', 'nosuch', 'x.q'], ['snapshot', '-c', 's', '-l', 'x.q'], ['commit', 'x.q'], ['rebase', 'x.q'],
+        ['rebase', '-u', '-b', 'y', 'x.q'], ['rebase', '-b', 'gone', '-F', 'qcow2', 'x.q'], ['dd', 'if=x.q'], ['dd', 'foo=1'], ['dd', 'if=x.q', 'of=o', 'bs=0'], ['nosuch'],
+    ]
+    for row in rows:
+        a, b = run('./qemu-img', *row, status=None), run(PEER, *row, status=None)
+        if row[0] == 'create' and len(row) > 1:
+            equal(f'{row} stdout', a.stdout, b.stdout)
+        ours_lines, peer_lines = a.stderr.split('\n'), b.stderr.split('\n')
+        if a.returncode != b.returncode or not ours_lines[0].startswith(peer_lines[0]):
+            fail(f'{row}: {a.returncode} {a.stderr!r}\n  peer {b.returncode} {b.stderr!r}')
+
+
+def main():
+    if not PEER:
+        return 77
+    top = tempfile.mkdtemp(prefix='rhea-peer-')
+    os.chdir(top)
+    for name in ('rhea-img', 'qemu-img'):
+        os.symlink(OURS, name)
+    tests = [v for k, v in globals().items() if k.startswith('test_')]
+    if len(sys.argv) > 2:
+        tests = [t for t in tests if t.__name__[5:] in sys.argv[2:]]
+    for t in tests:
+        before = failed
+        t()
+        print(t.__name__, 'ok' if failed == before else 'FAILED')
+    shutil.rmtree(top)
+    return failed != 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
