@@ -1,5 +1,366 @@
 /* SPDX-License-Identifier: MIT */
-/* Scalar floating point. */
-#include "tcg/x86_64/emit.h"
+/*
+ * Scalar floating point.  As with vectors (vec-fp.c) the host computes under the guest's MXCSR, and where a NaN turns up
+ * cold code computes again by the evaluator; so results never take the register of an input.
+ * An input may be a whole vector whose low element is meant (vlow is a renaming).  e->zext of a result
+ * says that what is above it in its register is zero: then extending it to a vector is free.
+ */
+#include "tcg/x86_64/vec.h"
 
-EmitTable x86_fp_ops = { [OP_COUNT - 1] = 0 };
+static bool is_d(unsigned type) { return type == IR_F64; }
+/* ss and sd, ps and pd forms */
+static uint32_t ss(unsigned type, uint8_t code) { return M0F | (is_d(type) ? PF2 : PF3) | code; }
+static uint32_t ps(unsigned type, uint8_t code) { return M0F | (is_d(type) ? P66 : 0) | code; }
+
+typedef struct Src { int r; bool alone; } Src;
+
+/* Input k in a register.  A value that is in memory and needed here only: just its element. */
+static Src input(Emit *e, unsigned k, unsigned type)
+{
+    uint16_t v = e->op->in[k];
+    Mem m;
+
+    if (ra_dies(e, v) && ra_in_memory(e, v, &m)) {
+        int t = ra_alloc(e, XMM_MASK);
+
+        load_reg(e, t, m, type);
+        return (Src){ t, true };
+    }
+    return (Src){ ra_use(e, v), v_alone(e, v, type) };
+}
+
+static uint32_t bit(int r) { return 1u << r; }
+
+static int result(Emit *e, bool alone, uint32_t avoid)
+{
+    uint16_t v = e->op->out[0];
+    int d = ra_def(e, v, NOREG, avoid);
+
+    if (v) {
+        e->zext[v] = alone;
+    }
+    return d;
+}
+
+static void compare(Emit *e, unsigned type, bool signal, int x, int y)
+{
+    sse2(e, ps(type, signal ? 0x2f : 0x2e), x, y);
+}
+
+/* d is a NaN: to cold code. */
+static void check(Emit *e, int d)
+{
+    compare(e, e->op->type, false, d, d);
+    v_cold(e, CC_P, d);
+}
+
+static bool no_avx(Emit *e)
+{
+    if (!e->has.avx) {
+        emit_eval(e);
+    }
+    return !e->has.avx;
+}
+
+static void arith2(Emit *e, const IrOp *op, uint8_t code)
+{
+    uint16_t v = op->in[1];
+    Src x, y;
+    Mem m;
+    int d;
+
+    if (no_avx(e)) {
+        return;
+    }
+    x = input(e, 0, op->type);
+    if (v != op->in[0] && ra_dies(e, v) && ra_in_memory(e, v, &m)) {
+        d = result(e, x.alone, bit(x.r));
+        vex_rm(&e->a, ss(op->type, code), false, d, x.r, m);
+    } else {
+        y = input(e, 1, op->type);
+        d = result(e, x.alone, bit(x.r) | bit(y.r));
+        sse3(e, ss(op->type, code), d, x.r, y.r);
+    }
+    if (e->b->nan_mode != IR_NAN_X86) {
+        check(e, d);
+    }
+}
+static void fadd(Emit *e, const IrOp *op) { arith2(e, op, 0x58); }
+static void fsub(Emit *e, const IrOp *op) { arith2(e, op, 0x5c); }
+static void fmul(Emit *e, const IrOp *op) { arith2(e, op, 0x59); }
+static void fdiv_(Emit *e, const IrOp *op) { arith2(e, op, 0x5e); }
+
+static void fsqrt_(Emit *e, const IrOp *op)
+{
+    Src x;
+    int d;
+
+    if (no_avx(e)) {
+        return;
+    }
+    x = input(e, 0, op->type);
+    d = result(e, x.alone, bit(x.r));
+    sse3(e, ss(op->type, 0x51), d, x.r, x.r);
+    check(e, d);
+}
+
+static void fma_(Emit *e, const IrOp *op)
+{
+    static const uint8_t code[4] = { 0xb9, [IR_FMA_NEG_PROD] = 0xbd, [IR_FMA_NEG_ADD] = 0xbb, [IR_FMA_NEG_PROD | IR_FMA_NEG_ADD] = 0xbf };
+    Src x, y, z;
+    int d;
+
+    if (!e->has.fma) {
+        emit_eval(e);
+        return;
+    }
+    x = input(e, 0, op->type);
+    y = input(e, 1, op->type);
+    z = input(e, 2, op->type);
+    d = result(e, z.alone, bit(x.r) | bit(y.r) | bit(z.r));
+    sse2(e, V_MOVAPS, d, z.r);
+    vex_rr(&e->a, M38 | P66 | code[op->sub & 3], is_d(op->type), d, x.r, y.r);
+    check(e, d);
+}
+
+/* Only the element changes its sign. */
+static void fneg(Emit *e, const IrOp *op)
+{
+    Src x;
+
+    if (!no_avx(e)) {
+        x = input(e, 0, op->type);
+        v_mem(e, V_PXOR, result(e, x.alone, 0), x.r, v_bytes(e, is_d(op->type) ? 1ull << 63 : 0x80000000, 0));
+    }
+}
+
+static void fabs_(Emit *e, const IrOp *op)
+{
+    Src x;
+
+    if (!no_avx(e)) {
+        x = input(e, 0, op->type);
+        v_mem(e, V_PAND, result(e, x.alone, 0), x.r, v_const(e, is_d(op->type) ? C_ABS64 : C_ABS32));
+    }
+}
+
+/* Both orders joined, because of zeros of two signs; NaNs are told apart first, quietly. */
+static void extreme(Emit *e, const IrOp *op, uint8_t code, uint32_t join)
+{
+    uint8_t *skip, *back;
+    Src x, y;
+    int d;
+
+    if (no_avx(e)) {
+        return;
+    }
+    x = input(e, 0, op->type);
+    y = op->in[1] == op->in[0] ? x : input(e, 1, op->type);
+    d = result(e, x.alone && y.alone, bit(x.r) | bit(y.r));
+    compare(e, op->type, false, x.r, y.r);
+    jcc_to(&e->a, CC_P, e->a.p);
+    skip = e->a.p;
+    sse3(e, ss(op->type, code), SCRATCH_X, x.r, y.r);
+    sse3(e, ss(op->type, code), d, y.r, x.r);
+    sse3(e, join, d, d, SCRATCH_X);
+    back = e->a.p;
+    go_cold(e);
+    land_near(skip, e->a.p);
+    emit_eval_cold(e, d, back);
+    go_hot(e);
+}
+static void fmin_(Emit *e, const IrOp *op) { extreme(e, op, 0x5d, V_POR); }
+static void fmax_(Emit *e, const IrOp *op) { extreme(e, op, 0x5f, V_PAND); }
+
+/* ---- conversion and rounding ---- */
+static void fcvt_(Emit *e, const IrOp *op)
+{
+    unsigned from = e->in_type[e->i];
+    Src x;
+    int d;
+
+    if (no_avx(e)) {
+        return;
+    }
+    x = input(e, 0, from);
+    d = result(e, true, bit(x.r));
+    v_zero(e, SCRATCH_Y);
+    sse3(e, ss(from, 0x5a), d, SCRATCH_Y, x.r);
+    check(e, d);
+}
+
+/* imm of ROUNDSS: 8 suppresses inexact */
+static int round_imm(unsigned sub)
+{
+    static const int8_t imm[] = { [IR_RN] = 0, [IR_RP] = 2, [IR_RM] = 1, [IR_RZ] = 3, [IR_RA] = -1, [IR_RCUR] = 4 };
+
+    return imm[sub & 7];
+}
+
+static void fround_(Emit *e, const IrOp *op)
+{
+    int imm = round_imm(op->sub), d;
+    Src x;
+
+    if (imm < 0) {
+        emit_eval(e);
+        return;
+    }
+    if (no_avx(e)) {
+        return;
+    }
+    x = input(e, 0, op->type);
+    d = result(e, x.alone, bit(x.r));
+    v_imm(e, M3A | P66 | (is_d(op->type) ? 0x0b : 0x0a), d, x.r, x.r, (unsigned)imm | (op->sub & IR_ROUND_EXACT ? 0 : 8));
+    check(e, d);
+}
+
+static void cvtt(Emit *e, unsigned type, bool w, int d, int x)
+{
+    vex_rr(&e->a, ss(type, 0x2c), w, d, 0, x);
+}
+
+/* Signed, towards zero: the host's answer to what does not fit is the smallest number. */
+static void f2i_truncate(Emit *e, unsigned from, bool w)
+{
+    Src x = input(e, 0, from);
+    int d = ra_def(e, e->op->out[0], NOREG, 0);
+
+    cvtt(e, from, w, d, x.r);
+    alu_ri(&e->a, ALU_CMP, w, d, 1);
+    v_cold(e, CC_O, d);
+}
+
+/* Otherwise: rounded quietly, converted exactly, its range checked; inexact is raised when all is well. */
+static void f2i_round(Emit *e, unsigned from, bool w, bool is_unsigned, unsigned imm)
+{
+    uint32_t round = M3A | P66 | (is_d(from) ? 0x0b : 0x0a);
+    Src x = input(e, 0, from);
+    int d = ra_def(e, e->op->out[0], NOREG, 0), t;
+    uint8_t *back;
+
+    v_imm(e, round, SCRATCH_X, x.r, x.r, imm | 8);
+    cvtt(e, from, w || is_unsigned, d, SCRATCH_X);
+    if (!is_unsigned) {
+        alu_ri(&e->a, ALU_CMP, w, d, 1);
+        jcc_to(&e->a, CC_O, e->a.p);
+    } else if (w) {
+        test_rr(&e->a, true, d, d);
+        jcc_to(&e->a, CC_S, e->a.p);
+    } else {
+        t = ra_temp(e);
+        mov_rr(&e->a, true, t, d);
+        shift_ri(&e->a, SH_SHR, true, t, 32);
+        ra_unlock(e, t);
+        jcc_to(&e->a, CC_NE, e->a.p);
+    }
+    back = e->a.p;
+    v_imm(e, round, SCRATCH_X, x.r, x.r, imm);
+    {
+        uint8_t *end = e->a.p;
+
+        go_cold(e);
+        land_near(back, e->a.p);
+        emit_eval_cold(e, d, end);
+        go_hot(e);
+    }
+}
+
+static void f2i(Emit *e, const IrOp *op)
+{
+    unsigned from = e->in_type[e->i];
+    bool w = op->type == IR_I64, is_unsigned = op->sub & IR_CVT_UNSIGNED;
+    int imm = round_imm(op->sub);
+
+    if (op->imm || imm < 0 || imm == 4 || !op->out[0] || !e->last_use[op->out[0]]) {
+        emit_eval(e);
+    } else if (!no_avx(e)) {
+        if (imm == 3 && !is_unsigned) {
+            f2i_truncate(e, from, w);
+        } else {
+            f2i_round(e, from, w, is_unsigned, (unsigned)imm);
+        }
+    }
+}
+
+static void i2f(Emit *e, const IrOp *op)
+{
+    bool w = e->in_type[e->i] == IR_I64, is_unsigned = op->sub & IR_CVT_UNSIGNED;
+    int x, d, t;
+
+    if (op->imm) {
+        emit_eval(e);
+        return;
+    }
+    if (no_avx(e)) {
+        return;
+    }
+    x = ra_use(e, op->in[0]);
+    d = result(e, true, 0);
+    v_zero(e, SCRATCH_Y);
+    if (is_unsigned && !w) {
+        t = ra_temp(e);
+        mov_rr(&e->a, false, t, x);
+        vex_rr(&e->a, ss(op->type, 0x2a), true, d, SCRATCH_Y, t);
+        ra_unlock(e, t);
+        return;
+    }
+    vex_rr(&e->a, ss(op->type, 0x2a), w, d, SCRATCH_Y, x);
+    if (is_unsigned) {                          /* half of them are beyond the host's signed numbers; inexact is raised again at worst */
+        test_rr(&e->a, true, x, x);
+        v_cold(e, CC_S, d);
+    }
+}
+
+/* ---- comparison ---- */
+static int bool_of(Emit *e, uint16_t v, unsigned cc)
+{
+    int d = v && e->last_use[v] ? ra_def(e, v, NOREG, 0) : ra_temp(e);
+
+    setcc_r(&e->a, cc, d);
+    movzx8_rr(&e->a, d, d);                     /* neither changes the flags */
+    return d;
+}
+
+static bool used(const Emit *e, uint16_t v) { return v && e->last_use[v]; }
+
+/* Unordered sets the host's carry, zero and parity; Arm wants C and V then. */
+static void flags_fcmp(Emit *e, const IrOp *op)
+{
+    unsigned from = e->in_type[e->i];
+    int n = NOREG, z = NOREG, c = NOREG, v;
+    Src x, y;
+
+    if (no_avx(e)) {
+        return;
+    }
+    x = input(e, 0, from);
+    y = op->in[1] == op->in[0] ? x : input(e, 1, from);
+    compare(e, from, op->sub & IR_FCMP_SIGNAL, x.r, y.r);
+    e->locked = 0;
+    v = bool_of(e, op->out[3], CC_P);
+    if (used(e, op->out[0])) {
+        n = bool_of(e, op->out[0], CC_B);
+    }
+    if (used(e, op->out[1])) {
+        z = bool_of(e, op->out[1], CC_E);
+    }
+    if (used(e, op->out[2])) {
+        c = bool_of(e, op->out[2], CC_AE);
+    }
+    if (n != NOREG) {
+        alu_rr(&e->a, ALU_XOR, false, n, v);
+    }
+    if (z != NOREG) {
+        alu_rr(&e->a, ALU_XOR, false, z, v);
+    }
+    if (c != NOREG) {
+        alu_rr(&e->a, ALU_OR, false, c, v);
+    }
+}
+
+EmitTable x86_fp_ops = {
+    [OP_fadd] = fadd, [OP_fsub] = fsub, [OP_fmul] = fmul, [OP_fdiv] = fdiv_, [OP_fsqrt] = fsqrt_, [OP_fma] = fma_, [OP_fabs] = fabs_, [OP_fneg] = fneg,
+    [OP_fmin] = fmin_, [OP_fmax] = fmax_, [OP_fminnm] = fmin_, [OP_fmaxnm] = fmax_,
+    [OP_fcvt] = fcvt_, [OP_f2i] = f2i, [OP_i2f] = i2f, [OP_fround] = fround_, [OP_flags_fcmp] = flags_fcmp,
+};

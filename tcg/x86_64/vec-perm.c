@@ -312,17 +312,27 @@ void vec_setlane(Emit *e, const IrOp *op)
     }
 }
 
-/* Was the value made by a load?  Then what is above its element is zero in the register. */
-static bool loaded(const Emit *e, uint16_t v)
+bool v_alone(const Emit *e, uint16_t v, unsigned type)
 {
     const IrValue *k = &e->b->values[v];
+    unsigned from;
 
-    return !k->is_const && (e->b->ops[k->def].opc == OP_ld || e->b->ops[k->def].opc == OP_ld2);
+    if (k->is_const || (e->zext[v] && k->type == type)) {
+        return true;
+    }
+    if (k->type == type) {
+        return e->b->ops[k->def].opc == OP_ld || e->b->ops[k->def].opc == OP_ld2;
+    }
+    if (k->type != IR_V128 || e->b->ops[k->def].opc != OP_vzext) {
+        return false;
+    }
+    from = e->in_type[k->def];
+    return from == IR_F32 || from == IR_I32 || type == IR_F64;
 }
 
 void vec_zext(Emit *e, const IrOp *op)
 {
-    unsigned from = e->in_type[e->i];
+    unsigned from = e->in_type[e->i];                           /* the value itself may be the vector whose low element is meant */
     int x, d;
 
     if (v_eval(e, true)) {
@@ -332,7 +342,7 @@ void vec_zext(Emit *e, const IrOp *op)
     d = v_out(e, x, 0);
     if (x < 16) {
         vex_rr(&e->a, M0F | P66 | 0x6e, from == IR_I64, d, 0, x);
-    } else if ((from == IR_F32 || from == IR_F64) && loaded(e, op->in[0])) {
+    } else if (v_alone(e, op->in[0], from == IR_F32 ? IR_F32 : IR_F64)) {
         if (d != x) {
             sse2(e, V_MOVAPS, d, x);
         }

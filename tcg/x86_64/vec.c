@@ -2,13 +2,16 @@
 /* Vectors of integers. */
 #include "tcg/x86_64/vec.h"
 
-const uint8_t *v_rep(Emit *e, uint64_t v)
+const uint8_t *v_bytes(Emit *e, uint64_t lo, uint64_t hi)
 {
     uint64_t *p = (uint64_t *)(((uintptr_t)tcg_area_take(e->x, 24) + 15) & ~(uintptr_t)15);
 
-    p[0] = p[1] = v;
+    p[0] = lo;
+    p[1] = hi;
     return (const uint8_t *)p;
 }
+
+const uint8_t *v_rep(Emit *e, uint64_t v) { return v_bytes(e, v, v); }
 
 void v_two(Emit *e, uint32_t op)
 {

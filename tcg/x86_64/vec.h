@@ -61,8 +61,12 @@ static inline void v_mem(Emit *e, uint32_t op, int d, int x, const uint8_t *y)
 
 static inline const uint8_t *v_const(const Emit *e, unsigned c) { return e->xc->consts + c; }
 
+/* Is what lies above the low element, of type F32 or F64, zero in the value's register?  (e->zext of a float says so as well.) */
+bool v_alone(const Emit *e, uint16_t v, unsigned type);
+
 /* 16 bytes, 64 bits twice, for this block. */
 const uint8_t *v_rep(Emit *e, uint64_t v);
+const uint8_t *v_bytes(Emit *e, uint64_t lo, uint64_t hi);
 
 static inline void v_zero(Emit *e, int d) { sse3(e, V_PXOR, d, d, d); }
 
