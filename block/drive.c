@@ -35,6 +35,7 @@ static const OptKey drive_keys[] = {
     {}
 };
 static const OptGroup drive_group = { .name = "drive", .help = "a disk with its place", .implied = "file", .keys = drive_keys, .open = true };
+OPT_GROUP(drive_group);
 
 static const OptKey blockdev_keys[] = {
     { "driver", OPT_STRING, "driver of the node", .must = true },
@@ -42,6 +43,7 @@ static const OptKey blockdev_keys[] = {
     {}
 };
 static const OptGroup blockdev_group = { .name = "blockdev", .help = "a block node", .implied = "driver", .keys = blockdev_keys, .open = true };
+OPT_GROUP(blockdev_group);
 
 /* ---- in the session ---- */
 

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * -blockdev and -drive (with -hda, -cdrom, -pflash): nodes in the session, and
- * the devices that -drive brings along, by its interface:
- *
- *   none     the user names it in -device X,drive=ID
- *   pflash   the board's flash, in order
- *   virtio   a virtio-blk-pci device
- *
- * Without if= the machine type says which.
+ * -blockdev and -drive (with -hda, -cdrom, -pflash): the block layer opens them
+ * (block/drive.h); here the flashes are handed to the board, and a drive with
+ * if=virtio, or without if= on a board that means that, gets its device.
  */
 #ifndef SYSTEM_DRIVES_H
 #define SYSTEM_DRIVES_H
 
 #include "system/system.h"
 
+/* The machine type is known. */
 bool drives_open(System *s, Error **errp);
-/* Interfaces are known now: flashes into the config (valid until drives_close). */
-bool drives_plan(System *s, const MachineType *type, MachineConfig *config, Error **errp);
+/* Flashes into the config; valid until drives_close. */
+void drives_plan(System *s, MachineConfig *config);
 bool drives_devices(System *s, Error **errp);
 void drives_close(System *s);
 

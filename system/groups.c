@@ -106,16 +106,3 @@ GROUP(fw_cfg_group, .name = "fw_cfg", .implied = "name", .keys = fw_cfg_keys);
 /* Properties are checked by the device type. */
 static const OptKey device_keys[] = { { "driver", OPT_STRING, .must = true }, { "id", OPT_ID }, { "bus", OPT_STRING }, {} };
 GROUP(device_group, .name = "device", .implied = "driver", .keys = device_keys, .open = true);
-
-/* What -drive itself knows; the other keys are the block node's. */
-static const OptKey drive_keys[] = {
-    { "file", OPT_STRING, .help = "image" }, { "id", OPT_ID }, { "if", OPT_STRING, .help = "what it is connected to" },
-    { "bus", OPT_NUMBER }, { "unit", OPT_NUMBER }, { "index", OPT_NUMBER }, { "media", OPT_STRING, .help = "disk or cdrom" },
-    { "format", OPT_STRING, .help = "image format; guessed when absent" },
-    { "cache", OPT_STRING, .def = "writeback" }, { "aio", OPT_STRING, .def = "threads" },
-    { "snapshot", OPT_BOOL, .def = "off", .help = "write to a temporary file" },
-    { "read-only", OPT_BOOL, .alias = "readonly", .def = "off" }, { "copy-on-read", OPT_BOOL, .def = "off" },
-    { "discard", OPT_STRING, .help = "ignore, unmap" }, { "detect-zeroes", OPT_STRING, .help = "on, off, unmap" },
-    { "werror", OPT_STRING }, { "rerror", OPT_STRING }, { "serial", OPT_STRING }, { "node-name", OPT_ID }, {}
-};
-GROUP(drive_group, .name = "drive", .implied = "file", .keys = drive_keys, .open = true);

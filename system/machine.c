@@ -14,7 +14,6 @@
 /* Everything that the config borrows until the machine is open. */
 typedef struct Plan {
     System *s;
-    const MachineType *type;
     MachineConfig config;
     RamSpec ram_spec;
     Json *machine, *memory, *smp, *rtc, *icount, *name;
@@ -55,16 +54,17 @@ static void note_default(const MachineType *t, void *data)
     }
 }
 
-static bool plan_type(Plan *p, Error **errp)
+bool system_machine_type(System *s, Error **errp)
 {
-    const char *name = json_get_string(p->machine, "type");
+    g_autoptr(Json) machine = cmdline_merged(s->cl, "machine");
+    const char *name = json_get_string(machine, "type");
 
     if (name) {
-        p->type = machine_type_find(p->s->name->arch, name, errp);
-        return p->type;
+        s->type = machine_type_find(s->name->arch, name, errp);
+        return s->type;
     }
-    machine_types_foreach(p->s->name->arch, note_default, &p->type);
-    if (!p->type) {
+    machine_types_foreach(s->name->arch, note_default, &s->type);
+    if (!s->type) {
         error_set(errp, "No machine specified, and there is no default");
         return error_hint(errp, "Use -machine help to list supported machines");
     }
@@ -156,7 +156,7 @@ static void plan_smp(Plan *p)
 static bool plan_memory(Plan *p, Error **errp)
 {
     uint64_t size = json_get_u64(p->memory, "size", 0), max = json_get_u64(p->memory, "maxmem", 0), slots = json_get_u64(p->memory, "slots", 0);
-    uint64_t real = size ? size : p->type->default_ram;
+    uint64_t real = size ? size : p->s->type->default_ram;
 
     if (slots && !max) {
         return error_set(errp, "slots specified but no max-size");
@@ -196,7 +196,7 @@ static bool plan_boot(Plan *p, Error **errp)
         c->firmware = p->firmware = firmware_find(p->s->cl, firmware);
     }
     if (cmdline_has(p->s->cl, "boot")) {
-        return error_set(errp, "-boot: machine '%s' has no boot order of its own; give devices a bootindex=", p->type->name);
+        return error_set(errp, "-boot: machine '%s' has no boot order of its own; give devices a bootindex=", p->s->type->name);
     }
     return true;
 }
@@ -301,7 +301,7 @@ static bool plan_make(Plan *p, char **serials, Error **errp)
         .id = s->guest_name, .cpu = cmdline_text(s->cl, "cpu"), .uuid = s->uuid, .serials = (const char *const *)serials,
         .wake = wake, .wake_opaque = s,
     };
-    if (!plan_type(p, errp) || !plan_accel(p, errp) || !plan_memory(p, errp) || !plan_boot(p, errp) || !plan_time(p, errp) ||
+    if (!plan_accel(p, errp) || !plan_memory(p, errp) || !plan_boot(p, errp) || !plan_time(p, errp) ||
         !cmdline_each(s->cl, "global", note_global, p, errp)) {
         return false;
     }
@@ -370,10 +370,11 @@ static bool add_fw_cfg(const CmdArg *a, void *data, Error **errp)
 bool system_machine_open(System *s, char **serials, Error **errp)
 {
     Plan p = { .s = s };
-    bool ok = plan_make(&p, serials, errp) && drives_plan(s, p.type, &p.config, errp) && netcards_plan(s, p.type, &p.config, errp);
+    bool ok = plan_make(&p, serials, errp) && netcards_plan(s, s->type, &p.config, errp);
 
-    s->machine = ok ? machine_open(s->session, p.type, &p.config, errp) : NULL;
-    ok = s->machine && drives_devices(s, errp) && cmdline_each(s->cl, "device", add_device, s, errp) &&
+    drives_plan(s, &p.config);
+    s->machine = ok ? machine_open(s->session, s->type, &p.config, errp) : NULL;
+    ok = s->machine && cmdline_each(s->cl, "device", add_device, s, errp) && drives_devices(s, errp) &&
          cmdline_each(s->cl, "fw_cfg", add_fw_cfg, s, errp) && machine_ready(s->machine, errp);
     if (ok) {
         netcards_warn(s);

@@ -262,7 +262,7 @@ static bool start(System *s, Error **errp)
 {
     g_autoptr(GPtrArray) serials = g_ptr_array_new_with_free_func(g_free);
 
-    if (!process_settings(s, errp) || !logs_open(s, errp) || !daemon_begin(s, errp) || !open_session(s, serials, errp)) {
+    if (!process_settings(s, errp) || !logs_open(s, errp) || !system_machine_type(s, errp) || !daemon_begin(s, errp) || !open_session(s, serials, errp)) {
         return false;
     }
     if (!signals_init(s, errp) || !system_machine_open(s, (char **)serials->pdata, errp)) {

@@ -29,6 +29,7 @@ struct System {
     CmdLine *cl;
     Session *session;
     Loop *loop;
+    const MachineType *type;
     Machine *machine;
     MachineListener listener;
     SystemActions actions;
@@ -37,8 +38,8 @@ struct System {
     GPtrArray *monitors;            /* Monitor * */
     GPtrArray *monitors_wanted;     /* ids of their character devices */
     struct GdbServer *gdb;          /* or NULL */
-    struct Drives *drives;
-    struct NetCards *cards;
+    struct Drives *drives;          /* drives.c */
+    struct NetCards *cards;         /* net/net.h */
     struct Daemon *daemon;
     char *pidfile;
     int exit_code;
@@ -66,7 +67,8 @@ void system_print_info(System *s, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 bool lists_answer(const ProgramName *name, const CmdLine *cl, int *code);
 /* backends.c: character devices, serial lines, monitors' devices. */
 bool backends_open(System *s, GPtrArray *serials, Error **errp);
-/* machine.c: the machine with its devices. */
+/* machine.c: the board that is asked for, then the machine with its devices. */
+bool system_machine_type(System *s, Error **errp);
 bool system_machine_open(System *s, char **serials, Error **errp);
 /* signals.c */
 bool signals_init(System *s, Error **errp);

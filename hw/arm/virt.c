@@ -650,6 +650,7 @@ static const char *const virt_aliases[] = { "virt", NULL };
 static const MachineType virt_type = {
     .name = "virt-8.2", .aliases = virt_aliases, .desc = "Arm virtual machine", .arch = "aarch64", .size = sizeof(VirtMachine),
     .default_cpu = "cortex-a57", .max_cpus = 512, .default_ram = 128 * MiB, .ram_id = "mach-virt.ram", .props = virt_props,
+    .default_nic = "virtio-net-pci", .block_default = "virtio",
     .smp_check = smp_check, .build = build, .finish = finish, .powerdown = powerdown, .destroy = destroy,
 };
 MACHINE_TYPE(virt_type);

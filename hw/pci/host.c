@@ -39,6 +39,11 @@ void pci_host_init(PciHost *h, const char *bus_name, bool express)
 
 void pci_host_fini(PciHost *h)
 {
+    for (GSList *l = h->windows; l; l = l->next) {
+        mem_region_del(l->data);
+    }
+    mem_synchronize();
+    g_slist_free_full(g_steal_pointer(&h->windows), g_free);
     bus_fini(&h->root.bus);
     pthread_mutex_destroy(&h->intx_lock);
 }

@@ -223,6 +223,8 @@ def case_pidfile_daemon():
 
 def case_refused():
     """One clear line, status 1, nothing left behind."""
+    with open('small.img', 'wb') as f:
+        f.truncate(1 << 20)
     here = os.listdir('.')
     rows = [
         (['-bogus'], '-bogus: invalid option\n'),
@@ -235,6 +237,10 @@ def case_refused():
         (['-M', 'virt', '-device', 'virtio-rng-pci,nosuch=1'], "-device virtio-rng-pci,nosuch=1: Property 'virtio-rng-pci.nosuch' not found\n"),
         (['-M', 'virt,nosuch=1'], "Property 'virt-8.2-machine.nosuch' not found\n"),
         (['-M', 'virt', '-drive', 'file=gone'], "-drive file=gone: Could not open 'gone': No such file or directory\n"),
+        (['-M', 'virt', '-pflash', 'small.img'], 'device requires 67108864 bytes, block backend provides 1048576 bytes\n'),
+        (['-M', 'virt', '-drive', 'file=small.img,format=raw,if=ide'],
+         '-drive file=small.img,format=raw,if=ide: machine type does not support if=ide,bus=0,unit=0\n'),
+        (['-M', 'virt', '-nic', 'usr'], "-nic usr: "),
         (['-M', 'virt', '-serial', 'nosuch'], "-serial nosuch: 'nosuch' is not a valid char driver\n"),
         (['-M', 'virt', '-monitor', 'unix:m.sock,server,nowait', '-kernel', 'gone'], "could not load kernel 'gone'"),
         (['-M', 'virt', '-accel', 'nosuch'], 'invalid accelerator nosuch\n'),
@@ -248,10 +254,28 @@ def case_refused():
         extra = [] if '-serial' in args or '-monitor' in args else QUIET
         r = run([RHEA, *args, *extra, '-pidfile', 'p.pid'])
         check(f'{args} status', r.returncode, 1)
-        if want and not r.stderr.decode().startswith('rhea-system-aarch64: ' + want):
+        err = re.sub(r'WARNING: (.*\n)(         .*\n)*', '', r.stderr.decode())
+        if want and not err.startswith('rhea-system-aarch64: ' + want):
             raise AssertionError(f'{args}: {r.stderr.decode()!r} does not begin with {want!r}')
         check(f'{args} stdout', r.stdout, b'')
         check(f'{args} left behind', sorted(set(os.listdir('.')) - set(here)), [])
+
+
+def case_disks_and_cards():
+    """What -drive, -hda, -nic and the default bring along, as the device tree of the monitor shows it."""
+    with open('d.img', 'wb') as f:
+        f.truncate(1 << 20)
+    for args, want, unwanted in ((['-hda', 'd.img'], ('virtio-blk-pci', 'virtio-net-pci'), ()),
+                                 (['-drive', 'file=d.img,format=raw', '-nodefaults'], ('virtio-blk-pci',), ('virtio-net-pci',)),
+                                 (['-drive', 'file=d.img,format=raw,if=none,id=x', '-nic', 'none'], (), ('virtio-blk-pci', 'virtio-net-pci')),
+                                 (['-drive', 'file=d.img,format=raw,if=none,id=x', '-device', 'virtio-blk-device,drive=x'], ('virtio-blk-device',), ()),
+                                 (['-nic', 'user,model=virtio'], ('virtio-net-pci',), ())):
+        r = run(machine(SPIN, *args, '-display', 'none', '-monitor', 'stdio', '-S'), b'info qtree\nquit\n')
+        check(f'{args} status', r.returncode, 0)
+        for name in want:
+            check(f'{args}', r.stdout, re.compile(rb'dev: ' + name.encode() + rb', id'))
+        for name in unwanted:
+            check(f'{args} has no {name}', b'dev: ' + name.encode() in r.stdout, False)
 
 
 def case_help():
