@@ -70,6 +70,16 @@ typedef struct VLoc {
     int16_t slot;                   /* slot memory that holds it, or -1 */
 } VLoc;
 
+/* Accesses that share one check (group.c). */
+typedef struct Group {
+    uint16_t val;                   /* made-up value: the addend, or 0 after a miss */
+    uint16_t base, first, last;     /* operations */
+    int32_t lo, hi;                 /* bytes [base + lo, base + hi) */
+    bool store;                     /* checked against the store table */
+    bool exit_seen;
+    uint16_t members;
+} Group;
+
 enum { OPF_DEAD = 1, OPF_LAZY = 2 };    /* of an operation */
 
 typedef struct Emit {
@@ -90,6 +100,9 @@ typedef struct Emit {
     unsigned insns_begun;
     bool set_in_insn;
     TcgLink *next_link;
+    Group groups[IR_MAX_OPS / 2];
+    unsigned ngroups;
+    uint16_t group_of[IR_MAX_OPS];      /* index + 1, or 0 */
     /* allocator */
     uint32_t locked;
     uint16_t reg_val[NREGS];
@@ -113,6 +126,7 @@ typedef struct Emit {
 
 /* ---- backward pass (live.c) ---- */
 void x86_liveness(Emit *e);
+void x86_groups(Emit *e);           /* group.c; after names are resolved */
 
 /* ---- allocator (ra.c) ---- */
 void ra_begin(Emit *e);
@@ -125,6 +139,7 @@ void ra_load_to(Emit *e, int r, uint16_t v, bool w);    /* copy of a value in a 
 int ra_def(Emit *e, uint16_t v, int prefer, uint32_t avoid);    /* register for the result, which is then its place */
 void ra_bind(Emit *e, uint16_t v, int r);       /* r (taken) is now the place of v */
 void ra_unlock(Emit *e, int r);
+void ra_drop(Emit *e, uint16_t v);              /* v is dead */
 void ra_evict(Emit *e, int r);                  /* give the value in r another place */
 void ra_evict_xmm(Emit *e);                     /* all vector registers, before C code */
 void ra_store_dirty(Emit *e, bool keep);        /* dirty slots to memory; keep: in a stub, the state stays as it is */

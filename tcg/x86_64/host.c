@@ -227,9 +227,9 @@ static uint64_t side_get(const uint8_t **p)
 /*
  * A record: (offset of the return address << 1 | cold) + 1, offset of the instruction, its word, instructions
  * begun before it, (slots << 1 | in memory), then per slot its number, and place: register, 32 + spill word, PLACE_SLOT + another
- * slot whose memory has the value, or 31 and the constant.
+ * slot whose memory has the value (PLACE_SLOT32: zero-extended), or 31 and the constant.
  */
-enum { PLACE_CONST = 31, PLACE_SPILL = 32, PLACE_SLOT = PLACE_SPILL + ENV_SPILLS };
+enum { PLACE_CONST = 31, PLACE_SPILL = 32, PLACE_SLOT = PLACE_SPILL + ENV_SPILLS, PLACE_SLOT32 = PLACE_SLOT + IR_MAX_SLOTS };
 
 void side_record(Emit *e, bool in_memory)
 {
@@ -255,7 +255,7 @@ void side_record(Emit *e, bool in_memory)
             side_put(e, PLACE_SPILL + (unsigned)l->spill);
         } else {
             assert(l->slot >= 0);
-            side_put(e, PLACE_SLOT + (unsigned)l->slot);
+            side_put(e, (e->b->values[e->dirty[s]].type == IR_I32 ? PLACE_SLOT32 : PLACE_SLOT) + (unsigned)l->slot);
         }
     }
 }
@@ -279,6 +279,10 @@ static void restore_slots(TcgEnv *env, const TcgCode *c, const uint8_t *p, unsig
 
         if (place == PLACE_CONST) {
             uint64_t k = side_get(&p);
+
+            restore_slot(env, c->target, s, &k);
+        } else if (place >= PLACE_SLOT32) {
+            uint64_t k = *(uint32_t *)((char *)env + c->target->slots[place - PLACE_SLOT32].offset);
 
             restore_slot(env, c->target, s, &k);
         } else if (place >= PLACE_SLOT) {

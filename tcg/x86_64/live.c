@@ -204,6 +204,7 @@ void x86_liveness(Emit *e)
     Back *k = &back;
 
     names(e);
+    x86_groups(e);
     memset(k->next_set, 0, sizeof(k->next_set));
     memset(k->next_get, 0, sizeof(k->next_get));
     memset(k->hint_set, 0, b->nvalues * sizeof(k->hint_set[0]));

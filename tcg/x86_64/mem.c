@@ -18,6 +18,8 @@ typedef struct Access {
     int addend;                 /* register, once checked */
     uint8_t *miss[2];           /* forward jumps to the cold path */
     unsigned nmiss;
+    const Group *group;         /* NULL: alone */
+    bool keep;                  /* the addend is needed by later members */
 } Access;
 
 static void miss_if(Emit *e, Access *a, unsigned cc)
@@ -43,14 +45,35 @@ static void address_to(Emit *e, const Access *a, int r, int32_t more)
     }
 }
 
+/* A later member of a group: is the addend there? */
+static void group_check(Emit *e, Access *a)
+{
+    a->addend = ra_use(e, a->group->val);
+    test_rr(&e->a, true, a->addend, a->addend);
+    miss_if(e, a, CC_E);
+}
+
 /* Check `write` access; a->addend is locked afterwards, the other scratch is free again. */
 static void tlb_check(Emit *e, Access *a, bool write)
 {
     unsigned align = IR_MEM_ALIGN_OF(a->m), idx = IR_MEM_IDX_OF(a->m);
     bool by_mask = align && (1u << align) >= a->bytes;      /* then no access crosses a page */
-    int tag = ra_temp(e), t = ra_temp(e), table = R15;
-    int32_t side = write ? (int32_t)offsetof(TlbFast, store) : 0;
+    int32_t lo = 0, last = (int32_t)a->bytes - 1, side;
+    int tag, t, table = R15;
 
+    if (a->group && a->group->first != e->i) {
+        group_check(e, a);
+        return;
+    }
+    tag = ra_temp(e);
+    t = ra_temp(e);
+    if (a->group) {
+        lo = a->group->lo - a->disp;
+        last = a->group->hi - a->disp - 1;
+        write = a->group->store;
+        ra_bind(e, a->group->val, t);
+    }
+    side = write ? (int32_t)offsetof(TlbFast, store) : 0;
     if (a->m & IR_MEM_SLOW) {
         jmp_to(&e->a, e->a.p);
         a->miss[a->nmiss++] = e->a.p;
@@ -60,8 +83,8 @@ static void tlb_check(Emit *e, Access *a, bool write)
         test_ri(&e->a, false, tag, (1 << align) - 1);
         miss_if(e, a, CC_NE);
     }
-    address_to(e, a, t, 0);
-    address_to(e, a, tag, by_mask ? 0 : (int32_t)a->bytes - 1);
+    address_to(e, a, t, lo);
+    address_to(e, a, tag, by_mask ? 0 : last);
     shift_ri(&e->a, SH_SHR, false, t, 8);
     alu_ri(&e->a, ALU_AND, true, tag, by_mask ? -4096 | ((1 << align) - 1) : -4096);
     alu_ri(&e->a, ALU_AND, false, t, (TLB_SIZE - 1) * (int)sizeof(TlbEntry));
@@ -83,6 +106,10 @@ static Access access_of(Emit *e, const IrOp *op, unsigned n)
 {
     Access a = { .m = (IrMem)op->imm, .bytes = n << IR_MEM_SIZE(op->imm), .disp = e->disp[e->i] };
 
+    if (e->group_of[e->i]) {
+        a.group = &e->groups[e->group_of[e->i] - 1];
+        a.keep = a.group->last > e->i;
+    }
     a.base = ra_use(e, op->in[0]);
     return a;
 }
@@ -109,6 +136,23 @@ static void cold_call(Emit *e, unsigned which)
 {
     call_to(&e->a, e->xc->mem[ra_live_xmm(e)][which]);
     side_record(e, false);
+}
+
+/* Back to hot code; the group's later members must know that this one missed. */
+static void cold_back(Emit *e, const Access *a, const uint8_t *back)
+{
+    if (a->keep) {
+        mov_ri(&e->a, a->addend, 0);
+    }
+    jmp_to(&e->a, back);
+}
+
+static void end_access(Emit *e, const Access *a)
+{
+    go_hot(e);
+    if (a->group && !a->keep) {
+        ra_drop(e, a->group->val);
+    }
 }
 
 static void cold_value(Emit *e, unsigned k, uint16_t v, unsigned type)
@@ -200,11 +244,11 @@ static void emit_ld(Emit *e, const IrOp *op)
         a.m |= IR_MEM_SLOW;
     }
     /* nothing may be evicted between the check and the way back from the cold path */
-    if (xmm) {
+    if (xmm || a.group) {
         d = ra_def(e, op->out[0], NOREG, 0);
     }
     tlb_check(e, &a, false);
-    if (!xmm) {
+    if (d == NOREG) {
         d = ra_def(e, op->out[0], a.addend, 0);
     }
     load_elem(e, op->type, a.m, d, at(&a, 0));
@@ -214,8 +258,8 @@ static void emit_ld(Emit *e, const IrOp *op)
     cold_address(e, &a);
     cold_call(e, X86_LOAD1);
     load_ret(e, op->type, a.m, d, 0);
-    jmp_to(&e->a, back);
-    go_hot(e);
+    cold_back(e, &a, back);
+    end_access(e, &a);
 }
 
 static void emit_ld2(Emit *e, const IrOp *op)
@@ -240,8 +284,8 @@ static void emit_ld2(Emit *e, const IrOp *op)
     cold_call(e, X86_LOAD2);
     load_ret(e, op->type, a.m, d0, 0);
     load_ret(e, op->type, a.m, d1, size > 8 ? size / 8 : 1);
-    jmp_to(&e->a, back);
-    go_hot(e);
+    cold_back(e, &a, back);
+    end_access(e, &a);
 }
 
 /* A constant that a store instruction can carry. */
@@ -293,8 +337,8 @@ static void emit_store(Emit *e, const IrOp *op, unsigned n)
     }
     cold_address(e, &a);
     cold_call(e, n == 2 ? X86_STORE2 : X86_STORE1);
-    jmp_to(&e->a, back);
-    go_hot(e);
+    cold_back(e, &a, back);
+    end_access(e, &a);
 }
 
 static void emit_st(Emit *e, const IrOp *op) { emit_store(e, op, 1); }

@@ -495,23 +495,27 @@ void ra_evict_xmm(Emit *e)
     }
 }
 
+void ra_drop(Emit *e, uint16_t v)
+{
+    int r = e->loc[v].reg;
+
+    if (r != NOREG && !is_pin(e, r)) {
+        if (e->reg_val[r] == v) {
+            e->reg_val[r] = 0;
+        }
+        e->loc[v].reg = NOREG;
+    }
+    spill_free(e, v);
+}
+
 void ra_op_end(Emit *e)
 {
     e->locked = 0;
     for (unsigned k = 0; k < ir_op_info[e->op->opc].nin; k++) {
         uint16_t v = e->op->in[k];
-        int r;
 
-        if (!v || (v & IR_IN_SLOT) || e->last_use[v] > e->i) {
-            continue;
+        if (v && !(v & IR_IN_SLOT) && e->last_use[v] <= e->i) {
+            ra_drop(e, v);
         }
-        r = e->loc[v].reg;
-        if (r != NOREG && e->reg_val[r] == v && !is_pin(e, r)) {
-            e->reg_val[r] = 0;
-        }
-        if (r != NOREG && !is_pin(e, r)) {
-            e->loc[v].reg = NOREG;
-        }
-        spill_free(e, v);
     }
 }

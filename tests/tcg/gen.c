@@ -11,6 +11,7 @@ typedef struct Gen {
     unsigned groups;
     IrVal pool[IR_NTYPES][POOL];
     unsigned n[IR_NTYPES];
+    IrVal base;                 /* of recent accesses: groups form */
 } Gen;
 
 static unsigned below(Gen *g, unsigned n)
@@ -133,16 +134,22 @@ static void gen_int(Gen *g)
 static IrVal address(Gen *g, unsigned align)
 {
     IrBlock *b = g->b;
-    IrVal off = ir_andi(b, pick(g, IR_I64), below(g, 12) ? 0x2fff & ~(align - 1) : 0x3fff);
+    IrVal off;
 
-    return ir_addi(b, ir_add(b, off, ir_i64(b, 0x10000)), below(g, 2) ? (int64_t)(below(g, 8) * align) - 16 : 0);
+    if (g->base.id && below(g, 3)) {
+        return ir_addi(b, g->base, (int64_t)below(g, 12) * 8 - 32);
+    }
+    off = ir_andi(b, pick(g, IR_I64), below(g, 12) ? 0x2fff & ~(align - 1) : 0x3fff);
+
+    g->base = ir_add(b, off, ir_i64(b, 0x10000));
+    return ir_addi(b, g->base, below(g, 2) ? (int64_t)(below(g, 8) * align) - 16 : 0);
 }
 
 static void gen_mem(Gen *g)
 {
     unsigned size = below(g, 4);
     IrType t = size == 3 ? IR_I64 : int_type(g);
-    IrMem m = size | (below(g, 2) && size < 3 ? IR_MEM_SIGN : 0) | (below(g, 12) ? 0 : IR_MEM_ALIGN(size));
+    IrMem m = size | (below(g, 2) && size < 3 ? IR_MEM_SIGN : 0) | (below(g, 12) ? 0 : IR_MEM_ALIGN(size)) | (below(g, 10) ? 0 : IR_MEM_IDX(1));
     IrBlock *b = g->b;
     IrVal lo, hi;
 
