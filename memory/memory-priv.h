@@ -29,7 +29,7 @@ struct Memory {
     pthread_mutex_t topology;   /* recursive */
     int depth;
     bool changed;
-    GPtrArray *spaces;
+    GPtrArray *spaces, *retired;
     MemListener *listeners;
     RamBlock *blocks;           /* by ram_addr; changed under topology, read under RCU */
     uint64_t *dirty[DIRTY_CLIENTS];
@@ -43,8 +43,9 @@ void flat_view_free(FlatView *v);
 bool flat_view_equal(const FlatView *a, const FlatView *b);
 /* The range at addr or NULL; *next: where the following range begins (UINT64_MAX: none). */
 const FlatRange *flat_view_find(const FlatView *v, paddr addr, uint64_t *next);
-/* Frees after a grace period. */
-void flat_view_retire(FlatView *v);
+/* Frees after a grace period; topology lock held. */
+void flat_view_retire(Memory *mem, FlatView *v);
+void flat_views_free_retired(Memory *mem);
 FlatView *flat_view_get(AddressSpace *as);      /* in a read section */
 void flat_view_set(AddressSpace *as, FlatView *v);
 

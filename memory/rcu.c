@@ -4,10 +4,7 @@
 
 #include <urcu-bp.h>
 
-typedef struct Retired {
-    struct rcu_head rcu;
-    FlatView *view;
-} Retired;
+enum { RETIRED_MAX = 32 };
 
 void mem_read_begin(void)
 {
@@ -24,23 +21,29 @@ void mem_synchronize(void)
     synchronize_rcu();
 }
 
-static void retired_free(struct rcu_head *head)
+/*
+ * Old views wait here for a grace period.  No call_rcu(): its thread would still
+ * be at work while the process ends.  Within a read section (a store that
+ * moves a window) they wait for the next change.
+ */
+void flat_view_retire(Memory *mem, FlatView *v)
 {
-    Retired *r = caa_container_of(head, Retired, rcu);
-
-    flat_view_free(r->view);
-    g_free(r);
+    g_ptr_array_add(mem->retired, v);
+    if (mem->retired->len >= RETIRED_MAX && !rcu_read_ongoing()) {
+        flat_views_free_retired(mem);
+    }
 }
 
-void flat_view_retire(FlatView *v)
+void flat_views_free_retired(Memory *mem)
 {
-    Retired *r;
-
-    if (v) {
-        r = g_new0(Retired, 1);
-        r->view = v;
-        call_rcu(&r->rcu, retired_free);
+    if (!mem->retired->len) {
+        return;
     }
+    synchronize_rcu();
+    for (guint i = 0; i < mem->retired->len; i++) {
+        flat_view_free(g_ptr_array_index(mem->retired, i));
+    }
+    g_ptr_array_set_size(mem->retired, 0);
 }
 
 FlatView *flat_view_get(AddressSpace *as)

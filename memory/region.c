@@ -66,7 +66,7 @@ static void space_update(AddressSpace *as)
             l->topology(l, as);
         }
     }
-    flat_view_retire(old);
+    flat_view_retire(as->mem, old);
 }
 
 void mem_topology_begin(Memory *mem)
@@ -274,6 +274,7 @@ Memory *memory_new(void)
     pthread_mutex_init(&mem->topology, &attr);
     pthread_mutexattr_destroy(&attr);
     mem->spaces = g_ptr_array_new();
+    mem->retired = g_ptr_array_new();
     mem_region_init(&mem->hole, mem, "hole", UINT64_MAX);
     mem->hole.kind = MEM_IO;
     dirty_init(mem);
@@ -289,6 +290,8 @@ void memory_free(Memory *mem)
     while (mem->blocks) {
         ram_block_free(mem->blocks);
     }
+    flat_views_free_retired(mem);
+    g_ptr_array_free(mem->retired, TRUE);
     g_ptr_array_free(mem->spaces, TRUE);
     dirty_fini(mem);
     pthread_mutex_destroy(&mem->topology);

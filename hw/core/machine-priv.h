@@ -33,6 +33,7 @@ typedef struct MachinePriv {
     void (*wake)(void *opaque);
     void *wake_opaque;
     bool icount_sleep;
+    Timer stop_at;              /* the host's wish, no state of the machine */
 } MachinePriv;
 
 struct VcpuThread {
@@ -51,6 +52,7 @@ bool vcpu_can_run(Cpu *cpu);
 void vcpu_set_current(Cpu *cpu);
 void machine_reset_now(Machine *m);         /* vCPUs parked */
 void machine_load_roms(Machine *m);
+void machine_stop_due(void *machine);
 
 
 #endif

@@ -203,6 +203,7 @@ static Machine *machine_new(Session *session, const MachineType *type, const Mac
     m->as_io = address_space_new(m->mem, "I/O", &m->system_io);
     m->clock = clock_new(config->clock, "vm/clock");
     clock_icount_set_shift(m->clock, config->icount_shift);
+    timer_init(&m->priv->stop_at, m->clock, machine_stop_due, m, NULL);
     m->inputs = inputs_new(m->clock);
     if (config->have_seed) {
         inputs_seed(m->inputs, config->seed);
@@ -288,6 +289,7 @@ void machine_close(Machine *m)
     if (machine_is_running(m)) {
         machine_pause(m, RUN_SHUTDOWN);
     }
+    timer_fini(&m->priv->stop_at);
     clock_stop(m->clock);
     vcpu_stop_all(m);
     free_all_devices(m);

@@ -197,6 +197,9 @@ void machine_request_exit(Machine *m, int code);        /* shutdown with an exit
 void machine_request_debug(Machine *m, Cpu *cpu);
 /* Main thread: carries out what was requested. True when something was. */
 bool machine_poll(Machine *m);
+/* Ask for REQUEST_STOP when the guest's clock reads `when` (once; TIMER_NEVER takes it back).  Under instruction-driven time it
+ * stops exactly there: no instruction later. */
+void machine_stop_at(Machine *m, int64_t when);
 void machine_event(Machine *m, const MachineEvent *ev); /* to all listeners */
 void machine_listener_add(Machine *m, MachineListener *l);
 void machine_listener_del(Machine *m, MachineListener *l);

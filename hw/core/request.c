@@ -41,7 +41,7 @@ static void post(Machine *m, RequestKind kind, RequestCause cause, Cpu *cpu, int
         p->cause = cause;
         p->request_cpu = cpu;
         p->exit_code = code;
-        if (vcpu_current() || kind == REQUEST_DEBUG) {
+        if (vcpu_current() || kind == REQUEST_DEBUG || kind == REQUEST_STOP) {
             pause_for_request(m);
         }
     }
@@ -69,6 +69,16 @@ void machine_request_debug(Machine *m, Cpu *cpu)
     pthread_mutex_unlock(&p->vcpu_lock);
     post(m, REQUEST_DEBUG, CAUSE_NONE, cpu, 0);
     pthread_mutex_lock(&p->vcpu_lock);
+}
+
+void machine_stop_due(void *opaque)
+{
+    machine_request(opaque, REQUEST_STOP, CAUSE_NONE);
+}
+
+void machine_stop_at(Machine *m, int64_t when)
+{
+    timer_mod(&m->priv->stop_at, when);
 }
 
 void machine_event(Machine *m, const MachineEvent *ev)

@@ -104,13 +104,25 @@ static void sleep_idle(Machine *m)
     pthread_mutex_unlock(&p->vcpu_lock);
 }
 
+static bool stop_wanted(Machine *m)
+{
+    bool stop;
+
+    pthread_mutex_lock(&m->priv->vcpu_lock);
+    stop = !machine_may_run(machine_cpu(m, 0)) || m->priv->quit;
+    pthread_mutex_unlock(&m->priv->vcpu_lock);
+    return stop;
+}
+
 static void one_round(Machine *m)
 {
     uint64_t budget, ran;
 
     vcpu_set_current(NULL);
     inputs_run(m->inputs);
-    clock_run(m->clock);
+    if (clock_run(m->clock) && stop_wanted(m)) {
+        return;                                 /* machine_stop_at: exactly here */
+    }
     budget = clock_icount_budget(m->clock, QUANTUM);
     ran = budget ? run_round(m, budget) : 0;
     if (ran) {
