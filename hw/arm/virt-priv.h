@@ -35,7 +35,7 @@ typedef struct VirtMachine {
     /* built */
     VirtMap map[VIRT_AREAS];
     MemRegion ram, redist_low, redist_high;
-    Device *gic, *its_dev, *gpio, *fw_cfg, *flash[2];
+    Device *gic, *its_dev, *gpio, *key, *fw_cfg, *flash[2];
     Device *host;               /* PCI */
     Device *window[VIRT_VIRTIO_SLOTS];
     Psci psci;

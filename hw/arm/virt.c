@@ -303,6 +303,17 @@ static bool make_simple(VirtMachine *v, const char *type, VirtArea area, unsigne
     return true;
 }
 
+/* The power key on line 3 of the GPIO. */
+static bool make_key(VirtMachine *v, Error **errp)
+{
+    v->key = make(v, "gpio-key", errp);
+    if (!v->key || !device_realize(v->key, NULL, NULL, errp)) {
+        return false;
+    }
+    device_connect(v->key, 0, v->gpio, 3);
+    return true;
+}
+
 static bool make_flash(VirtMachine *v, Error **errp)
 {
     uint64_t size = v->map[VIRT_FLASH].size / 2;
@@ -419,7 +430,7 @@ static bool build(Machine *m, Error **errp)
         return false;
     }
     if (!make_flash(v, errp) || !make_uart(v, errp) || !make_simple(v, "pl031", VIRT_RTC, VIRT_SPI_RTC, NULL, errp)
-        || !make_simple(v, "pl061", VIRT_GPIO, VIRT_SPI_GPIO, &v->gpio, errp)) {
+        || !make_simple(v, "pl061", VIRT_GPIO, VIRT_SPI_GPIO, &v->gpio, errp) || !make_key(v, errp)) {
         return false;
     }
     v->fw_cfg = make(v, "fw_cfg_mem", errp);
@@ -606,13 +617,9 @@ static bool finish(Machine *m, Error **errp)
     return ok;
 }
 
-/* The key is pressed and let go: the guest's driver looks at the edge. */
 static void powerdown(Machine *m)
 {
-    Device *gpio = virt(m)->gpio;
-
-    device_irq_in(gpio)(gpio, 3, 1);
-    device_irq_in(gpio)(gpio, 3, 0);
+    device_irq_in(virt(m)->key)(virt(m)->key, 0, 1);
 }
 
 static void destroy(Machine *m)
