@@ -77,7 +77,7 @@ static void arith2(Emit *e, const IrOp *op, uint8_t code)
         d = result(e, x.alone, bit(x.r));
         vex_rm(&e->a, ss(op->type, code), false, d, x.r, m);
     } else {
-        y = input(e, 1, op->type);
+        y = v == op->in[0] ? x : input(e, 1, op->type);
         d = result(e, x.alone, bit(x.r) | bit(y.r));
         sse3(e, ss(op->type, code), d, x.r, y.r);
     }
