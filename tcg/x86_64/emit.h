@@ -182,6 +182,9 @@ extern EmitTable x86_int_ops, x86_mem_ops, x86_flow_ops, x86_fp_ops, x86_vec_ops
 /* int.c, for flow.c: compare, and the condition code that answers. */
 unsigned emit_compare(Emit *e, IrCond c, uint16_t x, uint16_t y);
 
+/* int.c: where a flag is set right behind its computation, the slot that setcc may store to at once; or -1. */
+int x86_flag_slot(const Emit *e, uint16_t v);
+
 /* thunk.c */
 void x86_make_thunks(TcgCode *c, X86Code *xc);
 

@@ -313,22 +313,51 @@ static void i2f(Emit *e, const IrOp *op)
 }
 
 /* ---- comparison ---- */
-static int bool_of(Emit *e, uint16_t v, unsigned cc)
-{
-    int d = v && e->last_use[v] ? ra_def(e, v, NOREG, 0) : ra_temp(e);
+/* Where a flag goes: its slot, a register, or nowhere. */
+typedef struct Dest { int slot, reg; } Dest;
 
-    setcc_r(&e->a, cc, d);
-    movzx8_rr(&e->a, d, d);                     /* neither changes the flags */
+static Dest dest_of(Emit *e, uint16_t v)
+{
+    Dest d = { -1, NOREG };
+
+    if (v && e->last_use[v]) {
+        d.slot = x86_flag_slot(e, v);
+        if (d.slot >= 0) {
+            ra_slot_clobbered(e, (unsigned)d.slot);
+            e->opf[e->last_use[v]] |= OPF_DEAD;
+            e->last_use[v] = 0;
+        } else {
+            d.reg = ra_def(e, v, NOREG, 0);
+        }
+    }
     return d;
 }
 
-static bool used(const Emit *e, uint16_t v) { return v && e->last_use[v]; }
+static void flag_is(Emit *e, Dest d, unsigned cc)
+{
+    if (d.slot >= 0) {
+        setcc_m(&e->a, cc, slot_mem(e, (unsigned)d.slot));
+    } else if (d.reg != NOREG) {
+        setcc_r(&e->a, cc, d.reg);
+        movzx8_rr(&e->a, d.reg, d.reg);             /* does not change the flags */
+    }
+}
 
-/* Unordered sets the host's carry, zero and parity; Arm wants C and V then. */
+static void flag_const(Emit *e, Dest d, unsigned v)
+{
+    if (d.slot >= 0) {
+        mov_mi8(&e->a, slot_mem(e, (unsigned)d.slot), v);
+    } else if (d.reg != NOREG) {
+        mov_ri_keep(&e->a, d.reg, v);
+    }
+}
+
+/* Ordered: N, Z, C are the host's below, equal, not below, and V is clear.  Unordered is cold: C and V. */
 static void flags_fcmp(Emit *e, const IrOp *op)
 {
     unsigned from = e->in_type[e->i];
-    int n = NOREG, z = NOREG, c = NOREG, v;
+    uint8_t *unordered, *back;
+    Dest d[4];
     Src x, y;
 
     if (no_avx(e)) {
@@ -336,27 +365,24 @@ static void flags_fcmp(Emit *e, const IrOp *op)
     }
     x = input(e, 0, from);
     y = op->in[1] == op->in[0] ? x : input(e, 1, from);
+    for (unsigned k = 0; k < 4; k++) {
+        d[k] = dest_of(e, op->out[k]);
+    }
     compare(e, from, op->sub & IR_FCMP_SIGNAL, x.r, y.r);
-    e->locked = 0;
-    v = bool_of(e, op->out[3], CC_P);
-    if (used(e, op->out[0])) {
-        n = bool_of(e, op->out[0], CC_B);
+    jcc_to(&e->a, CC_P, e->a.p);
+    unordered = e->a.p;
+    flag_is(e, d[0], CC_B);
+    flag_is(e, d[1], CC_E);
+    flag_is(e, d[2], CC_AE);
+    flag_const(e, d[3], 0);
+    back = e->a.p;
+    go_cold(e);
+    land_near(unordered, e->a.p);
+    for (unsigned k = 0; k < 4; k++) {
+        flag_const(e, d[k], k >= 2);
     }
-    if (used(e, op->out[1])) {
-        z = bool_of(e, op->out[1], CC_E);
-    }
-    if (used(e, op->out[2])) {
-        c = bool_of(e, op->out[2], CC_AE);
-    }
-    if (n != NOREG) {
-        alu_rr(&e->a, ALU_XOR, false, n, v);
-    }
-    if (z != NOREG) {
-        alu_rr(&e->a, ALU_XOR, false, z, v);
-    }
-    if (c != NOREG) {
-        alu_rr(&e->a, ALU_OR, false, c, v);
-    }
+    jmp_to(&e->a, back);
+    go_hot(e);
 }
 
 EmitTable x86_fp_ops = {

@@ -577,8 +577,7 @@ static void emit_movcond(Emit *e, const IrOp *op)
 
 /* ---- flags ---- */
 
-/* The set of a flag right behind its computation: the slot that setcc may store to at once, or -1. */
-static int flag_slot(Emit *e, uint16_t v)
+int x86_flag_slot(const Emit *e, uint16_t v)
 {
     unsigned last = e->last_use[v];
 
@@ -604,7 +603,7 @@ static void put_flag(Emit *e, uint16_t v, unsigned cc)
     if (!v || !e->last_use[v]) {
         return;
     }
-    s = flag_slot(e, v);
+    s = x86_flag_slot(e, v);
     if (s >= 0) {
         ra_slot_clobbered(e, (unsigned)s);
         setcc_m(&e->a, cc, slot_mem(e, (unsigned)s));

@@ -137,34 +137,124 @@ void vec_fcmp(Emit *e, const IrOp *op)
     }
 }
 
-/* ---- conversion: towards zero, signed; the host's answer to what does not fit is the smallest number ---- */
+/* ---- conversion ---- */
+/* Any lane of x with its top bit set: to cold code; gives the place behind the jump. */
+static uint8_t *any_negative(Emit *e, const IrOp *op, int x)
+{
+    v_mem(e, V_PAND, SCRATCH_X, x, v_const(e, op->sub == IR_E64 ? C_NEG64 : C_NEG32));
+    sse2(e, V_PTEST, SCRATCH_X, SCRATCH_X);
+    jcc_to(&e->a, CC_NE, e->a.p);
+    return e->a.p;
+}
+
+/* The cold code of several jumps. */
+static void cold_all(Emit *e, int d, uint8_t *const *from, unsigned n)
+{
+    uint8_t *back = e->a.p;
+
+    go_cold(e);
+    for (unsigned i = 0; i < n; i++) {
+        land_near(from[i], e->a.p);
+    }
+    emit_eval_cold(e, d, back);
+    go_hot(e);
+}
+
+/* Towards zero.  The host's answer to what does not fit is the smallest number; for unsigned results numbers from 2^31 on, negative
+ * ones and NaNs are told apart first: as integers they are all above the encoding of 2^31. */
 static void f2i_words(Emit *e, const IrOp *op)
 {
     int x = v_in(e, 0), d = v_out(e, NOREG, 1u << x);
+    bool is_unsigned = op->imm & IR_CVT_UNSIGNED;
+    uint8_t *cold;
 
-    sse2(e, M0F | PF3 | 0x5b, d, x);
-    v_mem(e, V_PCMPEQD, SCRATCH_X, d, v_const(e, C_NEG32));
+    if (is_unsigned) {
+        v_mem(e, M38 | P66 | 0x3f, SCRATCH_X, x, v_rep(e, 0x4f0000004f000000));
+        sse3(e, V_PCMPEQD, SCRATCH_X, SCRATCH_X, x);
+    } else {
+        sse2(e, M0F | PF3 | 0x5b, d, x);
+        v_mem(e, V_PCMPEQD, SCRATCH_X, d, v_const(e, C_NEG32));
+    }
     sse2(e, V_PTEST, SCRATCH_X, SCRATCH_X);
-    v_cold(e, CC_NE, d);
+    jcc_to(&e->a, CC_NE, e->a.p);
+    cold = e->a.p;
+    if (is_unsigned) {
+        sse2(e, M0F | PF3 | 0x5b, d, x);
+    }
+    cold_all(e, d, &cold, 1);
+}
+
+/* One doubleword: in x's low element. */
+static uint8_t *truncate_one(Emit *e, int r, int x)
+{
+    vex_rr(&e->a, M0F | PF2 | 0x2c, true, r, 0, x);
+    alu_ri(&e->a, ALU_CMP, true, r, 1);
+    jcc_to(&e->a, CC_O, e->a.p);
+    return e->a.p;
+}
+
+static void f2i_doublewords(Emit *e, const IrOp *op)
+{
+    int x = v_in(e, 0), r = ra_temp(e), d = v_out(e, NOREG, 1u << x);
+    uint8_t *cold[2];
+
+    cold[0] = truncate_one(e, r, x);
+    vex_rr(&e->a, M0F | P66 | 0x6e, true, SCRATCH_Y, 0, r);
+    v_imm2(e, V_PSHUFD, SCRATCH_X, x, 0xee);
+    cold[1] = truncate_one(e, r, SCRATCH_X);
+    vex_rr(&e->a, M3A | P66 | 0x22, true, d, SCRATCH_Y, r);
+    put8(&e->a, 1);
+    ra_unlock(e, r);
+    cold_all(e, d, cold, 2);
 }
 
 void vec_f2i(Emit *e, const IrOp *op)
 {
-    if (op->sub != IR_E32 || op->imm != IR_RZ) {
+    if (op->sub < IR_E32 || (op->imm & 7) != IR_RZ || (op->sub == IR_E64 && op->imm & IR_CVT_UNSIGNED)) {
         emit_eval(e);
     } else if (!v_eval(e, true)) {
-        f2i_words(e, op);
+        (op->sub == IR_E32 ? f2i_words : f2i_doublewords)(e, op);
     }
 }
 
+static void i2f_doublewords(Emit *e, int x, int d)
+{
+    int r = ra_temp(e);
+
+    vex_rr(&e->a, M0F | P66 | 0x7e, true, x, 0, r);
+    v_zero(e, SCRATCH_Y);
+    vex_rr(&e->a, M0F | PF2 | 0x2a, true, SCRATCH_X, SCRATCH_Y, r);
+    vex_rr(&e->a, M3A | P66 | 0x16, true, x, 0, r);
+    put8(&e->a, 1);
+    vex_rr(&e->a, M0F | PF2 | 0x2a, true, SCRATCH_Y, SCRATCH_Y, r);
+    sse3(e, V_PUNPCKLQDQ, d, SCRATCH_X, SCRATCH_Y);
+    ra_unlock(e, r);
+}
+
+/* Unsigned numbers with their top bit clear are signed ones. */
 void vec_i2f(Emit *e, const IrOp *op)
 {
-    int x;
+    uint8_t *cold = NULL;
+    int x, d;
 
-    if (op->sub != IR_E32 || op->imm & IR_CVT_UNSIGNED) {
+    if (op->sub < IR_E32) {
         emit_eval(e);
-    } else if (!v_eval(e, true)) {
-        x = v_in(e, 0);
-        sse2(e, M0F | 0x5b, v_out(e, x, 0), x);
+        return;
+    }
+    if (v_eval(e, true)) {
+        return;
+    }
+    x = v_in(e, 0);
+    d = v_out(e, NOREG, 1u << x);
+    if (op->imm & IR_CVT_UNSIGNED) {
+        cold = any_negative(e, op, x);
+    }
+    if (op->sub == IR_E32) {
+        sse2(e, M0F | 0x5b, d, x);
+    } else {
+        i2f_doublewords(e, x, d);
+    }
+    if (cold) {
+        cold_all(e, d, &cold, 1);
     }
 }
