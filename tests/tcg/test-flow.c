@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/* From block to block: links, killed blocks, dispatch, returns, the pending word, budgets; on every back end. */
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/tcg/fake.h"
+
+enum { PAGE = 0x40000 };
+
+typedef struct Fix {
+    FakeCpu *cpu;
+    TcgCode *code;
+    TcgCtx *ctx;
+} Fix;
+
+static void open_fix(Fix *f, gconstpointer host)
+{
+    f->cpu = aligned_alloc(64, (sizeof(FakeCpu) + 63) & ~63ul);
+    memset(f->cpu, 0, sizeof(*f->cpu));
+    f->cpu->mem = mmap(NULL, FAKE_MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    f->code = f->cpu->code = tcg_code_new(tcg_host_find(host), &fake_target, 4 << 20);
+    f->ctx = tcg_ctx_new(f->code);
+    tcg_code_set_mem_ops(f->code, &fake_mem_ops);
+    memset(&f->cpu->tlb, 0xff, sizeof(f->cpu->tlb));
+    jump_clear(f->cpu->jump);
+    f->cpu->env.jump = f->cpu->jump;
+    f->cpu->env.generation = 1;
+    for (unsigned i = 0; i < ENV_MMU_IDX; i++) {
+        f->cpu->env.tlb[i] = &f->cpu->tlb;
+    }
+    tcg_env_init(&f->cpu->env, f->code);
+}
+
+static void close_fix(Fix *f, gconstpointer host)
+{
+    for (unsigned i = 0; i < f->cpu->nblocks; i++) {
+        g_free(f->cpu->blocks[i]);
+    }
+    munmap(f->cpu->mem, FAKE_MEM_SIZE);
+    tcg_ctx_free(f->ctx);
+    tcg_code_free(f->code);
+    free(f->cpu);
+}
+
+static IrBlock *begin(Fix *f, uint32_t off)
+{
+    IrBlock *b = tcg_ctx_ir(f->ctx);
+
+    ir_begin(b, &fake_target, off);
+    ir_insn(b, off, 0);
+    return b;
+}
+
+static void bump(IrBlock *b, unsigned slot, int64_t by)
+{
+    ir_set(b, slot, ir_addi(b, ir_get(b, slot), by));
+}
+
+static TcgBlock *compile(Fix *f)
+{
+    TcgBlock *tb = g_new0(TcgBlock, 1);
+
+    ir_verify(tcg_ctx_ir(f->ctx));
+    g_assert_true(tcg_compile(f->ctx, tb));
+    f->cpu->blocks[f->cpu->nblocks++] = tb;
+    return tb;
+}
+
+static TcgExit enter(Fix *f, TcgBlock *tb)
+{
+    f->cpu->env.page_base = PAGE;
+    return tcg_enter(&f->cpu->env, f->code, tb);
+}
+
+/* x0 += by, then leave */
+static TcgBlock *leaf(Fix *f, uint32_t off, int64_t by)
+{
+    IrBlock *b = begin(f, off);
+
+    bump(b, FAKE_X0, by);
+    ir_leave(b, IR_LEAVE_YIELD, off + 4);
+    return compile(f);
+}
+
+static TcgBlock *goes_to(Fix *f, uint32_t off, int64_t disp)
+{
+    IrBlock *b = begin(f, off);
+
+    bump(b, FAKE_X0, 1);
+    ir_goto(b, disp);
+    return compile(f);
+}
+
+static void test_link(Fix *f, gconstpointer host)
+{
+    TcgBlock *a = goes_to(f, 0x100, 0x200), *b = leaf(f, 0x200, 10);
+    TcgLink *l;
+
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x200);
+    l = f->cpu->env.exit_link;
+    g_assert_true(l == a->links && l->from == a && !l->cross_page);
+    tcg_link_set(f->code, l, b, 1);
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LEAVE);
+    g_assert_cmpint(f->cpu->env.exit_arg, ==, IR_LEAVE_YIELD);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x204);
+    g_assert_cmpint(f->cpu->x[0], ==, 12);
+    tcg_block_kill(f->code, b);
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_STALE);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x200);
+    g_assert_cmpint(f->cpu->x[0], ==, 13);
+    tcg_link_clear(f->code, l);
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
+}
+
+static void test_cross_page(Fix *f, gconstpointer host)
+{
+    TcgBlock *a = goes_to(f, 0xff0, 0x1008), *b = leaf(f, 0x8, 10), *c = leaf(f, 0x8, 100);
+    TcgLink *l;
+
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x1008);
+    l = f->cpu->env.exit_link;
+    g_assert_true(l->cross_page);
+    tcg_link_set(f->code, l, b, 1);
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LEAVE);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x100c);
+    /* another address space has another page there */
+    f->cpu->env.generation = 2;
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
+    tcg_link_set(f->code, l, c, 2);
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LEAVE);
+    f->cpu->env.generation = 1;
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LEAVE);
+    g_assert_cmpint(f->cpu->x[0], ==, 1 + 11 + 1 + 101 + 11);
+    f->cpu->env.generation = 3;
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
+}
+
+static TcgBlock *loop(Fix *f)
+{
+    IrBlock *b = begin(f, 0x100);
+
+    bump(b, FAKE_X0, -1);
+    bump(b, FAKE_X9, 1);
+    ir_insn(b, 0x104, 0);
+    ir_exit_if(b, IR_NE, ir_get(b, FAKE_X0), ir_i64(b, 0), 0x100);
+    ir_leave(b, IR_LEAVE_HALT, 0x108);
+    return compile(f);
+}
+
+static TcgExit run_linked(Fix *f, TcgBlock *tb)
+{
+    TcgExit why = enter(f, tb);
+
+    if (why == TCG_EXIT_LINK) {
+        tcg_link_set(f->code, f->cpu->env.exit_link, tb, 1);
+        why = enter(f, tb);
+    }
+    return why;
+}
+
+static void test_loop(Fix *f, gconstpointer host)
+{
+    TcgBlock *tb = loop(f);
+
+    f->cpu->x[0] = 1000;
+    g_assert_cmpint(run_linked(f, tb), ==, TCG_EXIT_LEAVE);
+    g_assert_cmpint(f->cpu->x[9], ==, 1000);
+    g_assert_cmpint(f->cpu->x[0], ==, 0);
+    f->cpu->x[0] = 1000;
+    f->cpu->pending = 1;
+    g_assert_cmpint(enter(f, tb), ==, TCG_EXIT_PENDING);
+    /* wherever it left, going on from there gives the same sum */
+    g_assert_true(f->cpu->env.pc == PAGE + 0x100 || f->cpu->env.pc == PAGE + 0x104);
+    g_assert_cmpint(f->cpu->x[0], ==, 999);
+}
+
+static void test_dispatch(Fix *f, gconstpointer host)
+{
+    IrBlock *b = begin(f, 0x100);
+    TcgBlock *a, *to;
+    uint64_t pc = 0x77000;
+
+    ir_jump(b, ir_get(b, FAKE_X3), IR_JUMP);
+    a = compile(f);
+    to = leaf(f, 0, 5);
+    f->cpu->x[3] = pc;
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LOOKUP);
+    g_assert_cmphex(f->cpu->env.pc, ==, pc);
+    f->cpu->jump[jump_index(pc)] = (JumpEntry){ pc, to->entry };
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LEAVE);
+    g_assert_cmphex(f->cpu->env.pc, ==, pc + 4);
+    /* the address that marks empty entries is an address like others */
+    f->cpu->x[3] = UINT64_MAX;
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LOOKUP);
+    f->cpu->x[3] = pc;
+    f->cpu->pending = 1;
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_PENDING);
+    g_assert_cmphex(f->cpu->env.pc, ==, pc);
+}
+
+static void test_return(Fix *f, gconstpointer host)
+{
+    IrBlock *b = begin(f, 0x100);
+    TcgBlock *call, *callee, *after;
+    TcgExit why;
+
+    ir_set(b, FAKE_X5, ir_pc(b, 0x104));
+    ir_push_ret(b, 0x104);
+    ir_goto(b, 0x400);
+    call = compile(f);
+    b = begin(f, 0x400);
+    bump(b, FAKE_X0, 1);
+    ir_jump(b, ir_get(b, FAKE_X5), IR_RET);
+    callee = compile(f);
+    after = leaf(f, 0x104, 100);
+    g_assert_cmpint(enter(f, call), ==, TCG_EXIT_LINK);
+    tcg_link_set(f->code, f->cpu->env.exit_link, callee, 1);
+    why = enter(f, call);
+    g_assert_true(why == TCG_EXIT_LINK || why == TCG_EXIT_LOOKUP);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x104);
+    if (why == TCG_EXIT_LINK) {
+        tcg_link_set(f->code, f->cpu->env.exit_link, after, 1);
+    } else {
+        f->cpu->jump[jump_index(PAGE + 0x104)] = (JumpEntry){ PAGE + 0x104, after->entry };
+    }
+    g_assert_cmpint(enter(f, call), ==, TCG_EXIT_LEAVE);
+    g_assert_cmpint(f->cpu->x[0], ==, 1 + 1 + 100);
+    /* a return to somewhere else does not follow the prediction */
+    f->cpu->x[5] = 0x99000;
+    g_assert_cmpint(enter(f, callee), ==, TCG_EXIT_LOOKUP);
+    g_assert_cmphex(f->cpu->env.pc, ==, 0x99000);
+    tcg_env_flush_ring(&f->cpu->env);
+    f->cpu->x[5] = UINT64_MAX;
+    g_assert_cmpint(enter(f, callee), ==, TCG_EXIT_LOOKUP);
+}
+
+static void test_budget(Fix *f, gconstpointer host)
+{
+    IrBlock *b = begin(f, 0x100);
+    TcgBlock *tb;
+
+    b->icount = true;
+    bump(b, FAKE_X0, 1);
+    ir_insn(b, 0x104, 0);
+    ir_exit_if(b, IR_EQ, ir_get(b, FAKE_X1), ir_i64(b, 7), 0x300);
+    ir_insn(b, 0x108, 0);
+    ir_insn(b, 0x10c, 0);
+    ir_leave(b, IR_LEAVE_YIELD, 0x110);
+    tb = compile(f);
+    f->cpu->env.budget = 10;
+    g_assert_cmpint(enter(f, tb), ==, TCG_EXIT_LEAVE);
+    g_assert_cmpint(f->cpu->env.budget, ==, 6);
+    f->cpu->x[1] = 7;
+    g_assert_cmpint(enter(f, tb), ==, TCG_EXIT_LINK);
+    g_assert_cmpint(f->cpu->env.budget, ==, 4);
+    f->cpu->x[1] = 0;
+    g_assert_cmpint(enter(f, tb), ==, TCG_EXIT_LEAVE);
+    g_assert_cmpint(f->cpu->env.budget, ==, 0);
+    f->cpu->env.budget = 3;
+    g_assert_cmpint(enter(f, tb), ==, TCG_EXIT_BUDGET);
+    g_assert_cmpint(f->cpu->env.budget, ==, 3);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x100);
+    g_assert_cmpint(f->cpu->x[0], ==, 3);
+}
+
+/* A fault in the middle of a group of accesses: what was before is done, what is after is not. */
+static void test_group_fault(Fix *f, gconstpointer host)
+{
+    uint64_t end = FAKE_MEM_BASE + FAKE_MEM_SIZE - 4096;
+    IrBlock *b = begin(f, 0x100);
+    IrVal base = ir_get(b, FAKE_X1);
+    TcgBlock *tb;
+
+    for (unsigned i = 0; i < 4; i++) {
+        ir_insn(b, 0x104 + 4 * i, 100 + i);
+        ir_st(b, ir_addi(b, base, 8 * i), ir_i64(b, 40 + i), 3);
+        bump(b, FAKE_X0, 1);
+    }
+    ir_leave(b, IR_LEAVE_YIELD, 0x200);
+    tb = compile(f);
+    for (unsigned ok = 0; ok <= 4; ok++) {
+        f->cpu->env.exc = 0;
+        f->cpu->x[0] = 0;
+        memset(f->cpu->mem, 0, FAKE_MEM_SIZE);
+        f->cpu->x[1] = end - 8 * ok;
+        g_assert_cmpint(enter(f, tb), ==, ok == 4 ? TCG_EXIT_LEAVE : TCG_EXIT_EXC);
+        g_assert_cmpint(f->cpu->x[0], ==, ok);
+        if (ok < 4) {
+            g_assert_cmpint(f->cpu->fault_word, ==, 100 + ok);
+            g_assert_cmphex(f->cpu->fault_addr, ==, end);
+            g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x104 + 4 * ok);
+        }
+        for (unsigned i = 0; i < ok; i++) {
+            g_assert_cmpint(f->cpu->mem[f->cpu->x[1] - FAKE_MEM_BASE + 8 * i], ==, 40 + i);
+        }
+    }
+}
+
+static void add(const char *name, const char *host, void (*fn)(Fix *, gconstpointer))
+{
+    g_autofree char *path = g_strdup_printf("/flow/%s/%s", host, name);
+
+    g_test_add(path, Fix, host, open_fix, fn, close_fix);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const hosts[] = { "interp", "x86_64" };
+
+    g_test_init(&argc, &argv, NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        if (!tcg_host_find(hosts[i])) {
+            continue;
+        }
+        add("link", hosts[i], test_link);
+        add("cross-page", hosts[i], test_cross_page);
+        add("loop", hosts[i], test_loop);
+        add("dispatch", hosts[i], test_dispatch);
+        add("return", hosts[i], test_return);
+        add("budget", hosts[i], test_budget);
+        add("group-fault", hosts[i], test_group_fault);
+    }
+    return g_test_run();
+}
