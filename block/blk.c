@@ -37,6 +37,20 @@ Blk *blk_new(Session *s, const char *name, unsigned perm, unsigned shared, Error
     return b;
 }
 
+typedef struct { void (*fn)(Blk *b, void *data); void *data; } EachBlk;
+
+static void each_blk(const char *id, void *object, void *opaque)
+{
+    EachBlk *e = opaque;
+
+    e->fn(object, e->data);
+}
+
+void blks_foreach(Session *s, void (*fn)(Blk *b, void *data), void *data)
+{
+    session_foreach(s, &blk_kind, each_blk, &(EachBlk){ fn, data });
+}
+
 Blk *blk_find(Session *s, const char *name)
 {
     return session_get(s, &blk_kind, name);

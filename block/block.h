@@ -93,6 +93,7 @@ bool blk_node_read_only(const BlkNode *n);
 /* `name` is the user's id ("disk0", as in -drive id=); NULL or "" for none.  Empty: no medium until blk_insert(). */
 Blk *blk_new(Session *s, const char *name, unsigned perm, unsigned shared, Error **errp);
 Blk *blk_find(Session *s, const char *name);
+void blks_foreach(Session *s, void (*fn)(Blk *b, void *data), void *data);     /* in the order of making */
 /* blk_node_open(), blk_new() and blk_insert() in one go, for tools and tests. */
 Blk *blk_open(Session *s, const char *filename, Json *options, unsigned flags, unsigned perm, unsigned shared, Error **errp);
 void blk_free(Blk *b);                                  /* drains, lets the node go; NULL is fine */

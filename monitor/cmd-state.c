@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "system/gdb/gdb.h"
+
 #define COMMAND(row, ...) static const MonCommand row = { __VA_ARGS__ }; MON_COMMAND(row)
 
 static bool migrate_run(MonCall *call, Error **errp)
@@ -79,3 +81,35 @@ static bool chardev_remove_run(MonCall *call, Error **errp)
 }
 static const OptKey chardev_remove_keys[] = { { "id", OPT_STRING, .must = true }, {} };
 COMMAND(chardev_remove_command, .name = "chardev-remove", .params = "id", .help = "remove chardev", .keys = chardev_remove_keys, .run = chardev_remove_run);
+
+/* ---- devices ---- */
+
+static bool device_add_run(MonCall *call, Error **errp)
+{
+    g_autoptr(Json) opts = options_parse(options_group("device"), json_get_string(call->args, "device"), errp);
+
+    bool ok;
+
+    vcpu_pause_all(call->machine);
+    ok = opts && system_device_add(call->system, opts, errp);
+    vcpu_resume_all(call->machine);
+    return ok;
+}
+static const OptKey device_add_keys[] = { { "device", OPT_STRING, .must = true }, {} };
+COMMAND(device_add_command, .name = "device_add", .params = "driver[,prop=value][,...]", .help = "add device, like -device on the command line",
+        .keys = device_add_keys, .rest = true, .run = device_add_run);
+
+static bool gdbserver_run(MonCall *call, Error **errp)
+{
+    const char *device = json_get_string(call->args, "device");
+
+    if (!gdb_listen(call->system, device ? device : "tcp::1234", errp)) {
+        return false;
+    }
+    g_string_append_printf(call->out, !g_strcmp0(device, "none") ? "Disabled gdbserver\n" : "Waiting for gdb connection on device '%s'\n",
+                           device ? device : "tcp::1234");
+    return true;
+}
+static const OptKey gdbserver_keys[] = { { "device", OPT_STRING }, {} };
+COMMAND(gdbserver_command, .name = "gdbserver", .params = "[device]", .help = "start gdbserver on given device (default 'tcp::1234'), stop with 'none'",
+        .keys = gdbserver_keys, .run = gdbserver_run);

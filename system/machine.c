@@ -330,22 +330,26 @@ static void wake(void *opaque)
     loop_post(s->loop, poll_machine, s);
 }
 
-static bool add_device(const CmdArg *a, void *data, Error **errp)
+bool system_device_add(System *s, const Json *opts, Error **errp)
 {
-    System *s = data;
     g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(g_free);
 
-    for (unsigned i = 0; i < json_size(a->value); i++) {
-        char *value = json_scalar_text(json_at(a->value, i));
+    for (unsigned i = 0; i < json_size(opts); i++) {
+        char *value = json_scalar_text(json_at(opts, i));
 
         if (!value) {
-            return error_set(errp, "Parameter '%s' is a list or an object, which no property is", json_key_at(a->value, i));
+            return error_set(errp, "Parameter '%s' is a list or an object, which no property is", json_key_at(opts, i));
         }
-        g_ptr_array_add(pairs, g_strdup(json_key_at(a->value, i)));
+        g_ptr_array_add(pairs, g_strdup(json_key_at(opts, i)));
         g_ptr_array_add(pairs, value);
     }
     g_ptr_array_add(pairs, NULL);
     return machine_add_device(s->machine, (const char *const *)pairs->pdata, errp);
+}
+
+static bool add_device(const CmdArg *a, void *data, Error **errp)
+{
+    return system_device_add(data, a->value, errp);
 }
 
 static bool add_fw_cfg(const CmdArg *a, void *data, Error **errp)

@@ -70,6 +70,8 @@ bool backends_open(System *s, GPtrArray *serials, Error **errp);
 /* machine.c: the board that is asked for, then the machine with its devices. */
 bool system_machine_type(System *s, Error **errp);
 bool system_machine_open(System *s, char **serials, Error **errp);
+/* An object of group "device": -device and device_add. */
+bool system_device_add(System *s, const Json *opts, Error **errp);
 /* signals.c */
 bool signals_init(System *s, Error **errp);
 void signals_exit(System *s);
