@@ -15,6 +15,12 @@
 
 enum { CHUNK = 64 << 10, MAX_INSNS = 64, MAX_INSNS_HOT = 16, RANGE_BITS = 14 };
 
+/* A link from another page whose cells name this block. */
+typedef struct CrossIn {
+    TcgLink *link;
+    struct CrossIn *next;
+} CrossIn;
+
 /* Host addresses of a block that lie in one 4 KiB page. */
 typedef struct HostRange {
     const uint8_t *from, *to;   /* return addresses: from < ra <= to */
@@ -99,6 +105,43 @@ void block_kill(Block *b)
         tcg_link_clear(b->unit->code, l);
     }
     b->in = NULL;
+    for (const CrossIn *c = b->cross; c; c = c->next) {
+        tcg_link_clear(b->unit->code, c->link);         /* both ways: the other one is found again */
+    }
+    b->cross = NULL;
+}
+
+/* Two pages in the order of their addresses. */
+static void lock_both(PageCode *a, PageCode *b)
+{
+    pthread_mutex_lock(a < b ? &a->lock : &b->lock);
+    if (a != b) {
+        pthread_mutex_lock(a < b ? &b->lock : &a->lock);
+    }
+}
+
+static void unlock_both(PageCode *a, PageCode *b)
+{
+    pthread_mutex_unlock(&a->lock);
+    if (a != b) {
+        pthread_mutex_unlock(&b->lock);
+    }
+}
+
+static void link_cross(TcgVcpu *v, TcgLink *l, Block *to)
+{
+    const CrossIn *c = to->cross;
+
+    while (c && c->link != l) {
+        c = c->next;
+    }
+    if (!c) {
+        CrossIn *in = arena_take(v, sizeof(*in));
+
+        *in = (CrossIn){ l, to->cross };
+        to->cross = in;
+    }
+    tcg_link_set(v->unit->code, l, &to->tb, v->env->generation);
 }
 
 void block_link(TcgVcpu *v, TcgLink *l, Block *to)
@@ -111,10 +154,10 @@ void block_link(TcgVcpu *v, TcgLink *l, Block *to)
     if (!l->cross_page && from->page != to->page) {
         return;                                         /* the mapping has changed under the running block */
     }
-    pthread_mutex_lock(&from->page->lock);
+    lock_both(from->page, to->page);
     if (!from->tb.dead && !__atomic_load_n(&to->tb.dead, __ATOMIC_ACQUIRE)) {
         if (l->cross_page) {
-            tcg_link_set(v->unit->code, l, &to->tb, v->env->generation);
+            link_cross(v, l, to);
         } else if (!l->to) {
             l->next_in = to->in;
             to->in = l;
@@ -122,7 +165,7 @@ void block_link(TcgVcpu *v, TcgLink *l, Block *to)
         }
         v->count.links++;
     }
-    pthread_mutex_unlock(&from->page->lock);
+    unlock_both(from->page, to->page);
 }
 
 /* ---- translate ---- */

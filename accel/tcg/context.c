@@ -46,6 +46,7 @@ void ctx_code_changed(TcgVcpu *v, Ctx *c, uint64_t generation)
 {
     c->generation = generation ? generation : new_generation(v);
     memset(c->exec_bloom, 0, sizeof(c->exec_bloom));
+    c->exec_any = false;
     memset(c->exec, 0xff, sizeof(c->exec));             /* page ~0 matches nothing: low bits are set */
     for (unsigned i = 0; i < CTX_JUMPS; i++) {
         jump_forget(c->jump[i]);
@@ -70,20 +71,10 @@ static void clear_data(Ctx *c)
     c->nfilled = 0;
 }
 
-static bool exec_used(const Ctx *c)
-{
-    uint64_t any = 0;
-
-    for (unsigned i = 0; i < BLOOM_WORDS; i++) {
-        any |= c->exec_bloom[i];
-    }
-    return any != 0;
-}
-
 static void clear_all(TcgVcpu *v, Ctx *c, uint64_t generation)
 {
     clear_data(c);
-    if (exec_used(c)) {
+    if (c->exec_any) {
         ctx_code_changed(v, c, generation);
     }
 }
@@ -117,10 +108,9 @@ static void clear_range(TcgVcpu *v, Ctx *c, const FlushRec *r)
     }
     for (uint64_t i = 0; i < pages; i++) {
         vaddr page = r->va + (i << 12);
-        unsigned b = bloom_bit(page & 0x00fffffffffff000ull);
 
         clear_page(c, page);
-        code |= c->exec_bloom[b / 64] >> (b % 64) & 1;
+        code |= bloom_has(c, page);
     }
     if (code) {
         ctx_code_changed(v, c, r->generation);

@@ -83,7 +83,8 @@ typedef struct TcgCpuOps {
     void (*raise_debug)(Cpu *cpu, vaddr va, AccType acc);       /* architectural watchpoint, breakpoint */
     /* Take the exception in env->exc: change state to the handler. Clears env->exc. */
     void (*deliver)(Cpu *cpu);
-    /* pending has bits: take an interrupt if one is due; true when state changed. */
+    /* pending has bits: take an interrupt if one is due (cpu_lines()); true when state changed.  After false the bits of lines are out
+     * of `pending` until the next IR_LEAVE_MODE: what unmasks must leave so. */
     bool (*take_irq)(Cpu *cpu);
     /* WFI and friends: may the CPU sleep now? (hw: work that wakes it even when masked) */
     bool (*has_work)(Cpu *cpu);

@@ -138,10 +138,26 @@ static void cut_slice(TcgVcpu *v)
     }
 }
 
+/* Masks may have changed: what attend() dropped counts again. */
+static void lines_back(Cpu *cpu)
+{
+    uint32_t lines = cpu_lines(cpu), gone;
+
+    if (lines) {
+        __atomic_fetch_or(&cpu->pending, lines, __ATOMIC_SEQ_CST);
+        gone = lines & ~cpu_lines(cpu);
+        if (gone) {
+            cpu_pending_clear(cpu, gone);
+        }
+    }
+}
+
 /* True: go on. */
 static bool leave(TcgVcpu *v)
 {
     Cpu *cpu = v->cpu;
+
+    lines_back(cpu);
 
     mxcsr_out(v);
     mxcsr_in(v);
@@ -281,10 +297,14 @@ static bool attend(TcgVcpu *v, uint32_t pending, uint32_t stops)
     if (pending & stops) {
         return false;
     }
-    if (pending & CPU_LINES && !(cpu->single_step & CPU_STEP_NO_IRQ) && v->ops->take_irq(cpu)) {
+    if (!(pending & CPU_LINES)) {
+        return true;
+    }
+    if (!(cpu->single_step & CPU_STEP_NO_IRQ) && v->ops->take_irq(cpu)) {
         v->count.irq++;
         mode_update(v);
     }
+    cpu_pending_clear(cpu, pending & CPU_LINES);        /* masked now */
     return true;
 }
 
@@ -294,6 +314,7 @@ static void begin(TcgVcpu *v)
     v->env->exc = 0;
     v->env->fault_ra = NULL;
     v->left_ninsns = 0;
+    lines_back(v->cpu);
     mxcsr_in(v);
     mode_update(v);
 }

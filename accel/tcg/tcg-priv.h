@@ -54,6 +54,7 @@ struct Block {
     uint32_t variant;
     bool checked;               /* of a page that is rewritten all the time: bytes are compared at each entry, nothing links here */
     TcgLink *in;                /* same-page links into this block; page lock */
+    struct CrossIn *cross;      /* cross-page ones; page lock */
     uint8_t *copy;              /* source bytes of a checked block */
 };
 
@@ -130,7 +131,7 @@ typedef struct JumpTable {
 } JumpTable;
 
 enum { CTX_MAX = 16, CTX_JUMPS = 4, EXEC_SIZE = 128, CTX_FILLED = 64, JOURNAL = 64, MAILBOX = 32 };
-enum { BLOOM_WORDS = 32 };
+enum { BLOOM_WORDS = 1024 };
 
 struct Ctx {
     TlbFast fast;
@@ -140,7 +141,7 @@ struct Ctx {
     uint64_t key;
     uint16_t regime;            /* number of key >> 16 */
     uint16_t asid;
-    bool no_fills;              /* first-level TLBs are empty */
+    bool exec_any;              /* exec_bloom is not empty */
     uint64_t generation;
     uint64_t seq;               /* journal records applied */
     uint64_t last_used;
@@ -281,11 +282,31 @@ void ctx_free_all(TcgVcpu *v);
 bool ctx_in_use(const TcgVcpu *v, const Ctx *c);
 void jump_forget(JumpTable *j);
 
-static inline unsigned bloom_bit(vaddr page)
+/* Two bits for each virtual page (tag byte left out): a kernel runs code on thousands, and a false hit costs all links. */
+static inline void bloom_bits(vaddr page, unsigned bit[2])
 {
-    uint64_t n = page >> 12;
+    uint64_t n = page << 8 >> 20;
 
-    return (unsigned)((n ^ n >> 11) & (BLOOM_WORDS * 64 - 1));
+    bit[0] = (unsigned)(n & (BLOOM_WORDS * 64 - 1));
+    bit[1] = (unsigned)((n * 0x9e3779b97f4a7c15ull) >> 48);
+}
+
+static inline void bloom_add(Ctx *c, vaddr page)
+{
+    unsigned bit[2];
+
+    bloom_bits(page, bit);
+    c->exec_bloom[bit[0] / 64] |= 1ull << (bit[0] % 64);
+    c->exec_bloom[bit[1] / 64] |= 1ull << (bit[1] % 64);
+    c->exec_any = true;
+}
+
+static inline bool bloom_has(const Ctx *c, vaddr page)
+{
+    unsigned bit[2];
+
+    bloom_bits(page, bit);
+    return c->exec_bloom[bit[0] / 64] >> (bit[0] % 64) & c->exec_bloom[bit[1] / 64] >> (bit[1] % 64) & 1;
 }
 
 /* ---- mode.c ---- */

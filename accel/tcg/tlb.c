@@ -389,7 +389,6 @@ PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s)
     Ctx *c = v->ctx[0];
     vaddr page = pc & ~0xfffull;
     ExecEntry *x = &c->exec[(pc >> 12) & (EXEC_SIZE - 1)];
-    unsigned b = bloom_bit(page & 0x00fffffffffff000ull);
 
     if (x->page == page) {
         return x->code;
@@ -398,7 +397,7 @@ PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s)
     if (!exec_fill(v, c, pc, s) || s->region) {
         return NULL;
     }
-    c->exec_bloom[b / 64] |= 1ull << (b % 64);
+    bloom_add(c, page);
     x->page = page;
     x->code = page_get(v->st, s->at >> 12, s->host);
     return x->code;

@@ -228,8 +228,10 @@ void cpu_line(void *opaque, int n, int level)
     if (cpu->ops->line) {
         cpu->ops->line(cpu, (unsigned)n, level);
     } else if (level) {
+        __atomic_fetch_or(&cpu->lines, 1u << n, __ATOMIC_SEQ_CST);
         cpu_pending_set(cpu, 1u << n);
     } else {
+        __atomic_fetch_and(&cpu->lines, ~(1u << n), __ATOMIC_SEQ_CST);
         cpu_pending_clear(cpu, 1u << n);
     }
 }

@@ -93,6 +93,9 @@ struct Cpu {
     bool start_off;             /* power state that reset gives */
     bool stopped_debug;         /* the debugger holds this one */
     uint32_t single_step;       /* CpuStep flags */
+    uint32_t lines;             /* levels of the wires (CPU_LINES); atomic.  Their bits in `pending` follow, but the accelerator
+                                 * drops them while the target has them masked, so that code does not leave at each back-edge:
+                                 * take_irq() and has_work() ask cpu_lines() */
     /* Last, so that it lies next to the TcgEnv that follows: generated code tests it. Atomic. */
     uint32_t pending __attribute__((aligned(16)));
 };
@@ -156,6 +159,11 @@ void cpu_free(Cpu *cpu);
 static inline uint32_t cpu_pending(const Cpu *cpu)
 {
     return __atomic_load_n(&cpu->pending, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t cpu_lines(const Cpu *cpu)
+{
+    return __atomic_load_n(&cpu->lines, __ATOMIC_ACQUIRE);
 }
 
 void cpu_pending_set(Cpu *cpu, uint32_t bits);          /* any thread; wakes a sleeper */

@@ -35,7 +35,7 @@ static Head head_of(Machine *m)
     for (unsigned i = 0; i < MIN(machine_ncpus(m), 512); i++) {
         h.power[i] = machine_cpu(m, i)->power_off;
         h.halted[i] = machine_cpu(m, i)->halted;
-        h.lines[i] = cpu_pending(machine_cpu(m, i)) & CPU_LINES;
+        h.lines[i] = cpu_lines(machine_cpu(m, i));
     }
     if (machine_ncpus(m)) {
         g_strlcpy(h.model, machine_cpu(m, 0)->type->name, sizeof(h.model));
@@ -201,6 +201,7 @@ static bool do_head(Pass *p)
         for (unsigned i = 0; i < MIN(h.cpus, 512); i++) {
             machine_cpu(m, i)->power_off = h.power[i] != 0;
             machine_cpu(m, i)->halted = h.halted[i] != 0;
+            __atomic_store_n(&machine_cpu(m, i)->lines, CPU_LINES & h.lines[i], __ATOMIC_SEQ_CST);
             cpu_pending_clear(machine_cpu(m, i), CPU_LINES & ~h.lines[i]);
             cpu_pending_set(machine_cpu(m, i), CPU_LINES & h.lines[i]);
         }
@@ -324,7 +325,7 @@ uint64_t machine_digest(Machine *m, bool with_ram)
         Cpu *cpu = machine_cpu(m, i);
 
         h = mix(h, state_digest(cpu->ops->state, cpu));
-        h = mix(h, (uint64_t)(cpu_pending(cpu) & CPU_LINES) << 2 | (uint64_t)cpu->power_off << 1 | cpu->halted);
+        h = mix(h, (uint64_t)cpu_lines(cpu) << 2 | (uint64_t)cpu->power_off << 1 | cpu->halted);
     }
     for (guint i = 0; i < m->devices->len; i++) {
         h = mix(h, device_digest(g_ptr_array_index(m->devices, i)));

@@ -158,7 +158,7 @@ void a64_deliver(Cpu *cpu)
 bool a64_take_irq(Cpu *cpu)
 {
     A64Cpu *c = a64_cpu(cpu);
-    uint32_t p = cpu_pending(cpu);
+    uint32_t p = cpu_lines(cpu);
 
     if (p & CPU_FIQ && !(c->daif & 1)) {
         enter(c, 2, c->env.pc);
@@ -173,5 +173,5 @@ bool a64_take_irq(Cpu *cpu)
 /* WFI ends for an interrupt even when it is masked. */
 bool a64_has_work(Cpu *cpu)
 {
-    return cpu_pending(cpu) & (CPU_IRQ | CPU_FIQ | CPU_SERROR);
+    return cpu_lines(cpu) & (CPU_IRQ | CPU_FIQ | CPU_SERROR);
 }

@@ -167,7 +167,7 @@ static void tcr_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
 
 static uint64_t isr_read(A64Cpu *c, const A64SysReg *r)
 {
-    uint32_t p = cpu_pending(&c->cpu);
+    uint32_t p = cpu_lines(&c->cpu);
 
     (void)r;
     return (p & CPU_IRQ ? 1 << 7 : 0) | (p & CPU_FIQ ? 1 << 6 : 0) | (p & CPU_SERROR ? 1 << 8 : 0);

@@ -249,7 +249,7 @@ static bool toy_take_irq(Cpu *cpu)
 {
     ToyCpu *t = toy(cpu);
 
-    if (!t->irq_on || !(cpu_pending(cpu) & CPU_IRQ)) {
+    if (!t->irq_on || !(cpu_lines(cpu) & CPU_IRQ)) {
         return false;
     }
     t->cause = CAUSE_IRQ;
@@ -259,7 +259,7 @@ static bool toy_take_irq(Cpu *cpu)
     return true;
 }
 
-static bool toy_has_work(Cpu *cpu) { return cpu_pending(cpu) & CPU_IRQ; }
+static bool toy_has_work(Cpu *cpu) { return cpu_lines(cpu) & CPU_IRQ; }
 static uint32_t toy_mxcsr(Cpu *cpu) { return 0x1f80; }
 static void toy_mxcsr_back(Cpu *cpu, uint32_t mxcsr) { }
 
