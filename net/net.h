@@ -79,6 +79,9 @@ NetPort *netdev_for_card(Session *s, const char *owner, const char *id, Error **
 bool net_user_hostfwd(NetPort *p, const char *rule, Error **errp);
 bool net_user_hostfwd_remove(NetPort *p, const char *rule, Error **errp);
 
+/* What `info usernet` shows; NULL when p is no user network.  Caller frees. */
+char *net_user_connections(NetPort *p);
+
 /* ---- cards by option (-nic, -net) ---- */
 typedef struct NetCards NetCards;
 NetCards *net_cards_new(Session *s);

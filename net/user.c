@@ -120,3 +120,10 @@ bool net_user_hostfwd_remove(NetPort *p, const char *rule, Error **errp)
     user_refill(u);
     return true;
 }
+
+char *net_user_connections(NetPort *p)
+{
+    NetUser *u = p->ops == &user_ops ? p->opaque : NULL;
+
+    return u ? slirp_connection_info(u->slirp) : NULL;
+}

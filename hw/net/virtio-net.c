@@ -253,7 +253,15 @@ static void nic_link(NetPort *p, bool up)
     device_unlock(&s->vd.dev);
 }
 
-static const NetOps nic_ops = { .type = "nic", .receive = nic_receive, .resume = nic_resume, .link = nic_link };
+static void nic_info(NetPort *p, GString *out)
+{
+    VirtioNet *s = net_port_opaque(p);
+    const uint8_t *m = s->filter.mac;
+
+    g_string_append_printf(out, "model=%s,macaddr=%02x:%02x:%02x:%02x:%02x:%02x", s->vd.dev.type->name, m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+static const NetOps nic_ops = { .type = "nic", .receive = nic_receive, .resume = nic_resume, .link = nic_link, .info = nic_info };
 
 static uint64_t net_features(VirtioDevice *vd)
 {
@@ -340,11 +348,23 @@ static unsigned net_vectors(VirtioDevice *vd)
 
 /* ---- life ---- */
 
+typedef struct Same { const char *model; unsigned count; } Same;
+
+static void count_same(Device *dev, void *data)
+{
+    Same *same = data;
+
+    same->count += !dev->id && !strcmp(dev->type->name, same->model);
+}
+
+/* The user's id, or "virtio-net-pci.0" and up. */
 static char *nic_name(VirtioNet *s)
 {
     Device *dev = &s->vd.dev;
+    Same same = { dev->type->name, 0 };
 
-    return dev->id ? g_strdup(dev->id) : g_strdup_printf("%s.%u", dev->type->name, dev->nr);
+    devices_foreach(dev->machine, count_same, &same);
+    return dev->id ? g_strdup(dev->id) : g_strdup_printf("%s.%u", dev->type->name, same.count);
 }
 
 static bool plug_cable(VirtioNet *s, Error **errp)
