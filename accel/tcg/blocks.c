@@ -344,11 +344,7 @@ Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant)
 static void forget_vcpu(TcgVcpu *v)
 {
     tcg_ctx_reset(v->compiler);
-    for (unsigned i = 0; i < v->nctx; i++) {
-        for (unsigned k = 0; k < CTX_JUMPS; k++) {
-            jump_forget(v->all[i]->jump[k]);
-        }
-    }
+    ctx_forget_jumps(v);
     tcg_env_flush_ring(v->env);
     v->chunk_at = 0;
     v->arena = v->arena_end = NULL;

@@ -42,17 +42,17 @@ bool ctx_in_use(const TcgVcpu *v, const Ctx *c)
     return false;
 }
 
-void ctx_code_changed(TcgVcpu *v, Ctx *c, uint64_t generation)
+void exec_changed(TcgVcpu *v, Exec *x)
 {
-    c->generation = generation ? generation : new_generation(v);
-    memset(c->exec_bloom, 0, sizeof(c->exec_bloom));
-    c->exec_any = false;
-    memset(c->exec, 0xff, sizeof(c->exec));             /* page ~0 matches nothing: low bits are set */
+    x->generation = new_generation(v);
+    memset(x->bloom, 0, sizeof(x->bloom));
+    x->any = false;
+    memset(x->entry, 0xff, sizeof(x->entry));           /* page ~0 matches nothing: low bits are set */
     for (unsigned i = 0; i < CTX_JUMPS; i++) {
-        jump_forget(c->jump[i]);
+        jump_forget(x->jump[i]);
     }
-    if (v->ctx[0] == c) {
-        v->env->generation = c->generation;
+    if (v->ctx[0] && v->ctx[0]->x == x) {
+        v->env->generation = x->generation;
         tcg_env_flush_ring(v->env);
     }
 }
@@ -69,14 +69,6 @@ static void clear_data(Ctx *c)
         }
     }
     c->nfilled = 0;
-}
-
-static void clear_all(TcgVcpu *v, Ctx *c, uint64_t generation)
-{
-    clear_data(c);
-    if (c->exec_any) {
-        ctx_code_changed(v, c, generation);
-    }
 }
 
 /* The tag byte of an address is not compared: entries keep it as accessed. */
@@ -97,24 +89,32 @@ static void clear_page(Ctx *c, vaddr page)
     }
 }
 
-static void clear_range(TcgVcpu *v, Ctx *c, const FlushRec *r)
+static void clear_range(Ctx *c, const FlushRec *r)
 {
     uint64_t pages = r->len >> 12;
-    bool code = false;
 
     if (pages > 64) {
-        clear_all(v, c, r->generation);
+        clear_data(c);
         return;
     }
     for (uint64_t i = 0; i < pages; i++) {
-        vaddr page = r->va + (i << 12);
+        clear_page(c, r->va + (i << 12));
+    }
+}
 
-        clear_page(c, page);
-        code |= bloom_has(c, page);
+static bool range_has_code(const Exec *x, const FlushRec *r)
+{
+    uint64_t pages = r->len >> 12;
+
+    if (pages > 64) {
+        return x->any;
     }
-    if (code) {
-        ctx_code_changed(v, c, r->generation);
+    for (uint64_t i = 0; i < pages; i++) {
+        if (bloom_has(x, r->va + (i << 12))) {
+            return true;
+        }
     }
+    return false;
 }
 
 /* Stores to this host page go the slow way from now on. */
@@ -136,19 +136,19 @@ static void clear_stores(Ctx *c)
     }
 }
 
-static void apply(TcgVcpu *v, Ctx *c, const FlushRec *r)
+static void apply_data(Ctx *c, const FlushRec *r)
 {
     switch (r->kind) {
     case REC_ALL:
-        clear_all(v, c, r->generation);
+        clear_data(c);
         break;
     case REC_ASID:
         if (c->asid == (uint16_t)r->asid) {
-            clear_all(v, c, r->generation);
+            clear_data(c);
         }
         break;
     case REC_RANGE:
-        clear_range(v, c, r);
+        clear_range(c, r);
         break;
     case REC_CODE:
         mark_code(c, r->host);
@@ -159,16 +159,44 @@ static void apply(TcgVcpu *v, Ctx *c, const FlushRec *r)
     }
 }
 
+static bool changes_code(const Exec *x, const FlushRec *r)
+{
+    switch (r->kind) {
+    case REC_ALL:
+        return x->any;
+    case REC_ASID:
+        return x->any && !x->shared && x->asid == (uint16_t)r->asid;
+    case REC_RANGE:
+        return range_has_code(x, r);
+    default:
+        return false;
+    }
+}
+
+void exec_catch_up(TcgVcpu *v, Exec *x)
+{
+    bool changed = v->seq - x->seq > JOURNAL && x->any;
+
+    for (uint64_t s = x->seq; !changed && s < v->seq; s++) {
+        changed = changes_code(x, &v->journal[s % JOURNAL]);
+    }
+    x->seq = v->seq;
+    if (changed) {
+        exec_changed(v, x);
+    }
+}
+
 void ctx_catch_up(TcgVcpu *v, Ctx *c)
 {
     if (v->seq - c->seq > JOURNAL) {
-        clear_all(v, c, 0);
+        clear_data(c);
     } else {
         for (uint64_t s = c->seq; s < v->seq; s++) {
-            apply(v, c, &v->journal[s % JOURNAL]);
+            apply_data(c, &v->journal[s % JOURNAL]);
         }
     }
     c->seq = v->seq;
+    exec_catch_up(v, c->x);
 }
 
 void ctx_record(TcgVcpu *v, const FlushRec *r)
@@ -195,6 +223,38 @@ static Ctx *ctx_victim(TcgVcpu *v)
     return old;
 }
 
+static Exec *exec_new(TcgVcpu *v, bool shared)
+{
+    Exec *x = g_new0(Exec, 1);
+
+    x->shared = shared;
+    x->seq = v->seq;
+    exec_changed(v, x);
+    return x;
+}
+
+void ctx_go_private(TcgVcpu *v, Ctx *c)
+{
+    if (!c->own) {
+        c->own = exec_new(v, false);
+    }
+    if (c->x != c->own) {
+        c->own->asid = c->asid;
+        c->own->seq = v->seq;
+        exec_changed(v, c->own);
+        c->x = c->own;
+    }
+    v->has_private[c->regime] = true;
+}
+
+static Exec *regime_exec(TcgVcpu *v, unsigned regime)
+{
+    if (!v->shared[regime]) {
+        v->shared[regime] = exec_new(v, true);
+    }
+    return v->shared[regime];
+}
+
 static Ctx *ctx_make(TcgVcpu *v, uint64_t key)
 {
     Ctx *c;
@@ -216,7 +276,12 @@ static Ctx *ctx_make(TcgVcpu *v, uint64_t key)
     c->regime = l2_regime(v, key >> 16);
     c->seq = v->seq;
     clear_data(c);
-    ctx_code_changed(v, c, 0);
+    c->x = NULL;
+    if (v->has_private[c->regime]) {
+        ctx_go_private(v, c);
+    } else {
+        c->x = regime_exec(v, c->regime);
+    }
     return c;
 }
 
@@ -234,19 +299,40 @@ Ctx *ctx_get(TcgVcpu *v, uint64_t key)
         c = ctx_make(v, key);
     }
     c->last_used = ++v->tick;
-    if (c->seq != v->seq) {
+    if (c->seq != v->seq || c->x->seq != v->seq) {
         ctx_catch_up(v, c);
     }
     return c;
 }
 
+static void exec_free(Exec *x)
+{
+    for (unsigned k = 0; x && k < CTX_JUMPS; k++) {
+        g_free(x->jump[k]);
+    }
+    g_free(x);
+}
+
 void ctx_free_all(TcgVcpu *v)
 {
     for (unsigned i = 0; i < v->nctx; i++) {
-        for (unsigned k = 0; k < CTX_JUMPS; k++) {
-            g_free(v->all[i]->jump[k]);
-        }
+        exec_free(v->all[i]->own);
         g_free(v->all[i]);
     }
+    for (unsigned i = 0; i < REGIMES; i++) {
+        exec_free(v->shared[i]);
+    }
     v->nctx = 0;
+}
+
+/* Host code is gone: nothing may be dispatched any more. */
+void ctx_forget_jumps(TcgVcpu *v)
+{
+    for (unsigned i = 0; i < v->nctx + REGIMES; i++) {
+        Exec *x = i < v->nctx ? v->all[i]->own : v->shared[i - v->nctx];
+
+        for (unsigned k = 0; x && k < CTX_JUMPS; k++) {
+            jump_forget(x->jump[k]);
+        }
+    }
 }

@@ -14,7 +14,7 @@ static JumpTable *jump_table_new(uint64_t key)
     return j;
 }
 
-JumpTable *mode_jump_table(Ctx *c, uint64_t key)
+JumpTable *mode_jump_table(Exec *c, uint64_t key)
 {
     JumpTable *j;
     unsigned i;
@@ -44,16 +44,16 @@ void mode_update(TcgVcpu *v)
     for (unsigned i = 0; i < v->ops->nmmu; i++) {
         uint64_t key = v->ops->context_key(cpu, i);
 
-        if (!v->ctx[i] || v->ctx[i]->key != key || v->ctx[i]->seq != v->seq) {
+        if (!v->ctx[i] || v->ctx[i]->key != key || v->ctx[i]->seq != v->seq || v->ctx[i]->x->seq != v->seq) {
             v->ctx[i] = ctx_get(v, key);
             env->tlb[i] = &v->ctx[i]->fast;
         }
     }
-    j = mode_jump_table(v->ctx[0], v->key);
+    j = mode_jump_table(v->ctx[0]->x, v->key);
     if (j != v->jump) {
         v->jump = j;
         tcg_env_flush_ring(env);
     }
     env->jump = j->entry;
-    env->generation = v->ctx[0]->generation;
+    env->generation = v->ctx[0]->x->generation;
 }

@@ -106,7 +106,6 @@ typedef struct FlushRec {
     vaddr va;
     uint64_t len;
     uint8_t *host;              /* CODE: host page that must not be stored to inline any more */
-    uint64_t generation;        /* number for contexts whose code mappings it changes, 0: take a new one each */
 } FlushRec;
 
 /* Beside a TlbEntry: what the slow path needs. */
@@ -133,22 +132,34 @@ typedef struct JumpTable {
 enum { CTX_MAX = 16, CTX_JUMPS = 4, EXEC_SIZE = 128, CTX_FILLED = 64, JOURNAL = 64, MAILBOX = 32 };
 enum { BLOOM_WORDS = 1024 };
 
+/*
+ * The executable side of an address space: where code is, what was linked and dispatched under it.  Contexts of one regime
+ * that have run global pages only (a kernel) share one; the first private page gives a context its own.
+ */
+typedef struct Exec {
+    ExecEntry entry[EXEC_SIZE];
+    uint64_t bloom[BLOOM_WORDS];        /* virtual pages that code was fetched from since the last generation */
+    bool any;                           /* bloom is not empty */
+    bool shared;
+    uint16_t asid;                      /* of one that is not shared */
+    uint64_t generation;
+    uint64_t seq;                       /* journal records applied */
+    JumpTable *jump[CTX_JUMPS];
+    uint32_t jump_next;
+} Exec;
+
 struct Ctx {
     TlbFast fast;
     TlbSide load_side[TLB_SIZE], store_side[TLB_SIZE];
-    ExecEntry exec[EXEC_SIZE];
-    uint64_t exec_bloom[BLOOM_WORDS];   /* virtual pages that code was fetched from since the last generation */
+    Exec *x;                            /* own, or the regime's */
+    Exec *own;
     uint64_t key;
     uint16_t regime;            /* number of key >> 16 */
     uint16_t asid;
-    bool exec_any;              /* exec_bloom is not empty */
-    uint64_t generation;
-    uint64_t seq;               /* journal records applied */
+    uint64_t seq;               /* journal records applied to the first-level TLBs */
     uint64_t last_used;
     uint32_t nfilled;           /* > CTX_FILLED: unknown */
     uint16_t filled[CTX_FILLED];        /* index, store side: | 0x8000 */
-    JumpTable *jump[CTX_JUMPS];
-    uint32_t jump_next;
 };
 
 /* Second-level TLB: memory only, 4 ways. */
@@ -196,6 +207,8 @@ struct TcgVcpu {
     uint32_t stamp, floor;
     uint32_t *asid_stamp;       /* 65536 */
     uint64_t regimes[REGIMES];
+    Exec *shared[REGIMES];
+    bool has_private[REGIMES];  /* contexts of this regime run code of their own */
     unsigned nregimes;
     uint64_t large[64];         /* 2 MiB regions (hashed) in which a mapping of up to that size was seen */
     uint64_t mid_size;          /* largest mapping below 2 MiB, 0: all were pages */
@@ -277,10 +290,13 @@ void tcg_deadline_in(struct timespec *ts, uint64_t ns);     /* for pthread's tim
 Ctx *ctx_get(TcgVcpu *v, uint64_t key);
 void ctx_catch_up(TcgVcpu *v, Ctx *c);          /* apply the journal */
 void ctx_record(TcgVcpu *v, const FlushRec *r); /* something happened: now for those in use, later for the others */
-void ctx_code_changed(TcgVcpu *v, Ctx *c, uint64_t generation);
+void exec_changed(TcgVcpu *v, Exec *x);         /* a new generation; what was linked and dispatched is forgotten */
+void exec_catch_up(TcgVcpu *v, Exec *x);
+void ctx_go_private(TcgVcpu *v, Ctx *c);        /* it runs code of its own from now on */
 void ctx_free_all(TcgVcpu *v);
 bool ctx_in_use(const TcgVcpu *v, const Ctx *c);
 void jump_forget(JumpTable *j);
+void ctx_forget_jumps(TcgVcpu *v);
 
 /* Two bits for each virtual page (tag byte left out): a kernel runs code on thousands, and a false hit costs all links. */
 static inline void bloom_bits(vaddr page, unsigned bit[2])
@@ -291,27 +307,27 @@ static inline void bloom_bits(vaddr page, unsigned bit[2])
     bit[1] = (unsigned)((n * 0x9e3779b97f4a7c15ull) >> 48);
 }
 
-static inline void bloom_add(Ctx *c, vaddr page)
+static inline void bloom_add(Exec *c, vaddr page)
 {
     unsigned bit[2];
 
     bloom_bits(page, bit);
-    c->exec_bloom[bit[0] / 64] |= 1ull << (bit[0] % 64);
-    c->exec_bloom[bit[1] / 64] |= 1ull << (bit[1] % 64);
-    c->exec_any = true;
+    c->bloom[bit[0] / 64] |= 1ull << (bit[0] % 64);
+    c->bloom[bit[1] / 64] |= 1ull << (bit[1] % 64);
+    c->any = true;
 }
 
-static inline bool bloom_has(const Ctx *c, vaddr page)
+static inline bool bloom_has(const Exec *c, vaddr page)
 {
     unsigned bit[2];
 
     bloom_bits(page, bit);
-    return c->exec_bloom[bit[0] / 64] >> (bit[0] % 64) & c->exec_bloom[bit[1] / 64] >> (bit[1] % 64) & 1;
+    return c->bloom[bit[0] / 64] >> (bit[0] % 64) & c->bloom[bit[1] / 64] >> (bit[1] % 64) & 1;
 }
 
 /* ---- mode.c ---- */
 void mode_update(TcgVcpu *v);
-JumpTable *mode_jump_table(Ctx *c, uint64_t key);
+JumpTable *mode_jump_table(Exec *x, uint64_t key);
 
 /* ---- tlb.c ---- */
 /* What a page is, for one access. */

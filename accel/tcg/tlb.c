@@ -54,6 +54,7 @@ uint16_t l2_regime(TcgVcpu *v, uint64_t word)
         v->nregimes = 0;
         for (unsigned i = 0; i < v->nctx; i++) {        /* at most CTX_MAX of them */
             v->all[i]->regime = l2_regime(v, v->keys[i] >> 16);
+            ctx_go_private(v, v->all[i]);               /* the numbers of shared ones mean other regimes now */
         }
     }
     v->regimes[v->nregimes] = word;
@@ -350,7 +351,7 @@ bool tlb_span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, bool probe, Span 
 
 /* ---- fetch ---- */
 
-static bool exec_fill(TcgVcpu *v, Ctx *c, vaddr pc, Span *s)
+static bool exec_fill(TcgVcpu *v, Ctx *c, vaddr pc, Span *s, bool *global)
 {
     vaddr page = pc & ~0xfffull;
     L2Entry *e = l2_find(v, c, page);
@@ -359,6 +360,7 @@ static bool exec_fill(TcgVcpu *v, Ctx *c, vaddr pc, Span *s)
 
     if (e && e->tag & PROT_FETCH) {
         *s = (Span){ .host = e->host, .at = e->ram_addr };
+        *global = e->tag & L2_GLOBAL;
         return true;
     }
     v->count.walks++;
@@ -366,6 +368,7 @@ static bool exec_fill(TcgVcpu *v, Ctx *c, vaddr pc, Span *s)
         v->count.walk_faults++;
         return false;
     }
+    *global = w.global;
     if (w.size > 4096) {
         note_size(v, pc, w.size);
     }
@@ -388,16 +391,22 @@ PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s)
 {
     Ctx *c = v->ctx[0];
     vaddr page = pc & ~0xfffull;
-    ExecEntry *x = &c->exec[(pc >> 12) & (EXEC_SIZE - 1)];
+    ExecEntry *x = &c->x->entry[(pc >> 12) & (EXEC_SIZE - 1)];
+    bool global;
 
     if (x->page == page) {
         return x->code;
     }
     s->region = NULL;
-    if (!exec_fill(v, c, pc, s) || s->region) {
+    if (!exec_fill(v, c, pc, s, &global) || s->region) {
         return NULL;
     }
-    bloom_add(c, page);
+    if (!global && c->x->shared) {
+        ctx_go_private(v, c);
+        mode_update(v);
+        x = &c->x->entry[(pc >> 12) & (EXEC_SIZE - 1)];
+    }
+    bloom_add(c->x, page);
     x->page = page;
     x->code = page_get(v->st, s->at >> 12, s->host);
     return x->code;
