@@ -28,7 +28,7 @@ enum {
     TLB_SLOW    = 1 << 5,   /* anything else that needs the slow path (alignment by attribute ...) */
 };
 
-enum { TLB_BITS = 8, TLB_SIZE = 1 << TLB_BITS };    /* entries per direction */
+enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS };    /* entries per direction */
 
 /* First-level TLBs of one address context; the context register (r15 on x86_64) points here. */
 typedef struct TlbFast {
