@@ -71,6 +71,23 @@ bool system_machine_type(System *s, Error **errp)
     return true;
 }
 
+/* What was chosen for the user, in one line; clients of the peer's names expect its silence. */
+static void say_choice(System *s, const char *text)
+{
+    if (!s->name->peer) {
+        system_print_info(s, "info: %s", text);
+    }
+}
+
+static void say_cpu(Plan *p)
+{
+    if (!p->config.cpu && p->s->type->default_cpu) {
+        g_autofree char *text = g_strdup_printf("processor %s (the board's default; -cpu chooses another)", p->s->type->default_cpu);
+
+        say_choice(p->s, text);
+    }
+}
+
 /* ---- accelerator: the first of the list that can run here ---- */
 
 static bool accel_usable(const char *text, Error **errp)
@@ -120,6 +137,7 @@ static bool plan_accel(Plan *p, Error **errp)
     }
     if (!list->len) {
         p->config.accel = "tcg";
+        say_choice(p->s, "accelerator tcg (none was asked for; it runs on every host)");
         return true;
     }
     for (unsigned i = 0; i < list->len; i++) {
@@ -305,6 +323,7 @@ static bool plan_make(Plan *p, char **serials, Error **errp)
         !cmdline_each(s->cl, "global", note_global, p, errp)) {
         return false;
     }
+    say_cpu(p);
     plan_smp(p);
     plan_props(p);
     p->config.globals = (const PropDefault *)p->globals->data;

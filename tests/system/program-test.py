@@ -42,7 +42,7 @@ def elf(words, path):
 
 
 def machine(words, *args, prog=RHEA):
-    return [prog, '-M', 'virt', '-cpu', 'max', '-kernel', elf(words, 'guest.elf'), *args]
+    return [prog, '-M', 'virt', '-accel', 'tcg', '-cpu', 'max', '-kernel', elf(words, 'guest.elf'), *args]
 
 
 def run(argv, stdin=b'', timeout=20):
@@ -254,7 +254,7 @@ def case_refused():
         extra = [] if '-serial' in args or '-monitor' in args else QUIET
         r = run([RHEA, *args, *extra, '-pidfile', 'p.pid'])
         check(f'{args} status', r.returncode, 1)
-        err = re.sub(r'WARNING: (.*\n)(         .*\n)*', '', r.stderr.decode())
+        err = re.sub(r'(WARNING: (.*\n)(         .*\n)*)|(rhea-system-aarch64: info: .*\n)', '', r.stderr.decode())
         if want and not err.startswith('rhea-system-aarch64: ' + want):
             raise AssertionError(f'{args}: {r.stderr.decode()!r} does not begin with {want!r}')
         check(f'{args} stdout', r.stdout, b'')
@@ -291,6 +291,15 @@ def case_help():
         check(f'{args} status', (r.returncode, r.stderr), (0, b''))
     r = run([PEER, '-version', '-bogus'])
     check('version with a wrong option', (r.returncode, r.stdout), (1, b''))
+
+
+def case_choices():
+    """What is chosen for the user is said, in one line each; not under the peer's name."""
+    guest = elf(OFF, 'guest.elf')
+    r = run([RHEA, '-M', 'virt', '-kernel', guest, *QUIET])
+    check('ours', r.stderr.decode(), re.compile(r'^rhea-system-aarch64: info: accelerator tcg .*\nrhea-system-aarch64: info: processor cortex-\w+ .*\n$'))
+    r = run([PEER, '-M', 'virt', '-kernel', guest, *QUIET])
+    check("peer's", (r.returncode, r.stderr), (0, b''))
 
 
 def case_pty():
