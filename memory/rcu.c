@@ -6,6 +6,17 @@
 
 enum { RETIRED_MAX = 32 };
 
+/* liburcu is not built with the sanitizer: say what a grace period orders. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+static char grace;
+#define READER_DONE() __tsan_release(&grace)
+#define GRACE_OVER() __tsan_acquire(&grace)
+#else
+#define READER_DONE() ((void)0)
+#define GRACE_OVER() ((void)0)
+#endif
+
 void mem_read_begin(void)
 {
     rcu_read_lock();
@@ -13,12 +24,14 @@ void mem_read_begin(void)
 
 void mem_read_end(void)
 {
+    READER_DONE();
     rcu_read_unlock();
 }
 
 void mem_synchronize(void)
 {
     synchronize_rcu();
+    GRACE_OVER();
 }
 
 /*
@@ -40,6 +53,7 @@ void flat_views_free_retired(Memory *mem)
         return;
     }
     synchronize_rcu();
+    GRACE_OVER();
     for (guint i = 0; i < mem->retired->len; i++) {
         flat_view_free(g_ptr_array_index(mem->retired, i));
     }
@@ -48,10 +62,10 @@ void flat_views_free_retired(Memory *mem)
 
 FlatView *flat_view_get(AddressSpace *as)
 {
-    return rcu_dereference(as->view);
+    return __atomic_load_n(&as->view, __ATOMIC_ACQUIRE);
 }
 
 void flat_view_set(AddressSpace *as, FlatView *v)
 {
-    rcu_assign_pointer(as->view, v);
+    __atomic_store_n(&as->view, v, __ATOMIC_RELEASE);
 }

@@ -291,7 +291,7 @@ static void check_reset(Device *dev, void *data)
     device_reset(dev);
     first = device_digest(dev);
     if (dev->nmmio) {
-        traffic(dev, 300);
+        traffic(dev, g_test_slow() ? 10000000 : 300);
     }
     device_reset(dev);
     clock_step(dev->machine->clock, NS_PER_MS);
