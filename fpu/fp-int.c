@@ -7,8 +7,9 @@
 FpBits fp_convert(FpFormat to, FpFormat from, FpBits a, FpStatus *s)
 {
     Fp x = fp_unpack(from, a, s);
+    bool keep = fp_fmt[to].no_inf;              /* what a NaN becomes has its own sign, whatever the default NaN is */
 
-    return fp_pack(to, fp_nan(x) ? fp_nan1(x, s) : x, s);
+    return fp_pack(to, fp_nan(x) && !keep ? fp_nan1(x, s) : x, s);
 }
 
 /* Does the rounding go away from zero?  `frac` is the part cut off, left-aligned and not zero, `odd` the last bit kept. */

@@ -231,39 +231,52 @@ static void f2i_truncate(Emit *e, unsigned from, bool w)
     v_cold(e, CC_O, d);
 }
 
+/* Numbers from 2^63 on, negative ones and NaNs: as integers they are all above the encoding of 2^63. */
+static void compare_2_63(Emit *e, unsigned from, int x)
+{
+    int t = ra_temp(e);
+
+    vex_rr(&e->a, M0F | P66 | 0x7e, is_d(from), x, 0, t);
+    if (is_d(from)) {
+        shift_ri(&e->a, SH_SHR, true, t, 32);
+    }
+    alu_ri(&e->a, ALU_CMP, false, t, is_d(from) ? 0x43e00000 : 0x5f000000);
+    ra_unlock(e, t);
+}
+
 /* Otherwise: rounded quietly, converted exactly, its range checked; inexact is raised when all is well. */
 static void f2i_round(Emit *e, unsigned from, bool w, bool is_unsigned, unsigned imm)
 {
     uint32_t round = M3A | P66 | (is_d(from) ? 0x0b : 0x0a);
     Src x = input(e, 0, from);
     int d = ra_def(e, e->op->out[0], NOREG, 0), t;
-    uint8_t *back;
+    uint8_t *misfit, *back;
 
     v_imm(e, round, SCRATCH_X, x.r, x.r, imm | 8);
-    cvtt(e, from, w || is_unsigned, d, SCRATCH_X);
-    if (!is_unsigned) {
-        alu_ri(&e->a, ALU_CMP, w, d, 1);
-        jcc_to(&e->a, CC_O, e->a.p);
-    } else if (w) {
-        test_rr(&e->a, true, d, d);
-        jcc_to(&e->a, CC_S, e->a.p);
+    if (is_unsigned && w) {
+        compare_2_63(e, from, SCRATCH_X);
+        jcc_to(&e->a, CC_AE, e->a.p);
+        misfit = e->a.p;
+        cvtt(e, from, true, d, SCRATCH_X);
     } else {
-        t = ra_temp(e);
-        mov_rr(&e->a, true, t, d);
-        shift_ri(&e->a, SH_SHR, true, t, 32);
-        ra_unlock(e, t);
-        jcc_to(&e->a, CC_NE, e->a.p);
+        cvtt(e, from, w || is_unsigned, d, SCRATCH_X);
+        if (is_unsigned) {
+            t = ra_temp(e);
+            mov_rr(&e->a, true, t, d);
+            shift_ri(&e->a, SH_SHR, true, t, 32);
+            ra_unlock(e, t);
+        } else {
+            alu_ri(&e->a, ALU_CMP, w, d, 1);
+        }
+        jcc_to(&e->a, is_unsigned ? CC_NE : CC_O, e->a.p);
+        misfit = e->a.p;
     }
-    back = e->a.p;
     v_imm(e, round, SCRATCH_X, x.r, x.r, imm);
-    {
-        uint8_t *end = e->a.p;
-
-        go_cold(e);
-        land_near(back, e->a.p);
-        emit_eval_cold(e, d, end);
-        go_hot(e);
-    }
+    back = e->a.p;
+    go_cold(e);
+    land_near(misfit, e->a.p);
+    emit_eval_cold(e, d, back);
+    go_hot(e);
 }
 
 static void f2i(Emit *e, const IrOp *op)

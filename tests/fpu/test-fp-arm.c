@@ -70,6 +70,9 @@ static void test_half(void)
     g_assert_cmphex(s.flags, ==, FP_INVALID);
     s.flags = 0;
     g_assert_cmphex(fp_convert(FP_F16_ALT, FP_F64, 0xfff8000000000000, &s), ==, 0x8000);
+    s.default_nan = true;
+    g_assert_cmphex(fp_convert(FP_F16_ALT, FP_F64, 0xfff8000000000000, &s), ==, 0x8000);
+    s.default_nan = false;
     g_assert_cmphex(s.flags, ==, FP_INVALID);
     s.flags = 0;
     g_assert_cmphex(fp_convert(FP_BF16, FP_F32, 0x3f808000, &s), ==, 0x3f80);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs in the guest (any AArch64 Linux): reads InsnRec records, executes each
- * instruction on its state and writes the record back.  Nothing but system calls.
+ * Runs in the guest (any AArch64 Linux): reads InsnRec records, executes the
+ * instructions of each on its state and writes the record back.  Nothing but system calls.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -51,7 +51,7 @@ __asm__(
     "   ldp x16, x17, [sp, #128]\n  ldp x18, x19, [sp, #144]\n  ldp x20, x21, [sp, #160]\n  ldp x22, x23, [sp, #176]\n"
     "   ldp x24, x25, [sp, #192]\n  ldp x26, x27, [sp, #208]\n  ldp x28, x29, [sp, #224]\n  ldr x30, [sp, #240]\n"
     "slot:\n"
-    "   nop\n"
+    "   .rept 12\n   nop\n   .endr\n"
     "after:\n"
     "   stp x0, x1, [sp]\n  stp x2, x3, [sp, #16]\n  stp x4, x5, [sp, #32]\n  stp x6, x7, [sp, #48]\n"
     "   stp x8, x9, [sp, #64]\n  stp x10, x11, [sp, #80]\n  stp x12, x13, [sp, #96]\n  stp x14, x15, [sp, #112]\n"
@@ -85,7 +85,7 @@ __asm__(
     "saved_sp: .skip 8\n"
     ".text\n");
 
-_Static_assert(offsetof(InsnRec, nzcv) == 248 && offsetof(InsnRec, v) == 272, "layout");
+_Static_assert(INSN_MAX == 12 && offsetof(InsnRec, nzcv) == 248 && offsetof(InsnRec, v) == 272, "layout");
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -131,9 +131,9 @@ int main(void)
     sigaction(SIGTRAP, &sa, 0);
     current = &r;
     while (all(0, &r, sizeof(r), 0)) {
-        if (slot[0] != r.insn) {
-            slot[0] = r.insn;
-            __builtin___clear_cache((char *)slot, (char *)(slot + 1));
+        if (memcmp(slot, r.insn, sizeof(r.insn))) {
+            memcpy(slot, r.insn, sizeof(r.insn));
+            __builtin___clear_cache((char *)slot, (char *)(slot + INSN_MAX));
         }
         memcpy((void *)INSN_MEM_BASE, r.mem, INSN_MEM);
         run(&r);

@@ -8,7 +8,7 @@
  * usage: test-insn BACKEND SEED PER-ROW CLASS COMMAND...
  *   BACKEND  interp or x86_64
  *   CLASS    simd: floating point and Advanced SIMD; simd-mem: their loads and stores; base, base-mem: the same of general registers;
- *            or the trans_ name of rows
+ *            simd-seq: blocks of several SIMD instructions on few registers; or the trans_ name of rows
  */
 #include <glib.h>
 #include <inttypes.h>
@@ -88,7 +88,10 @@ static bool aligned(uint32_t insn)
 static void random_state(InsnRec *r, uint32_t insn, bool memory)
 {
     memset(r, 0, sizeof(*r));
-    r->insn = insn;
+    for (unsigned i = 0; i < INSN_MAX; i++) {
+        r->insn[i] = i ? INSN_NOP : insn;
+    }
+    r->count = 1;
     r->nzcv = (rng() & 15) << 28;
     r->fpcr = rng() & 1 ? 0 : ((rng() & 3) << 22) | (rng() & 1 ? 0 : (rng() & (FPCR_FZ | FPCR_DN | FPCR_AHP | FPCR_FZ16)));
     for (unsigned i = 0; i < 31; i++) {
@@ -279,10 +282,10 @@ static bool compile(const InsnRec *r, TcgBlock *tb)
 {
     A64Cpu *c = ours->cpu;
     IrBlock *b = tcg_ctx_ir(ours->ctx);
-    TransCtx tc = { .cpu = &c->cpu, .ir = b, .key = key_of(r->fpcr), .page = ours->page, .off = 64, .max_insns = 1, .pc = 64 };
+    TransCtx tc = { .cpu = &c->cpu, .ir = b, .key = key_of(r->fpcr), .page = ours->page, .off = 64, .max_insns = r->count, .pc = 64 };
 
     memset(tb, 0, sizeof(*tb));
-    memcpy(ours->page + 64, &r->insn, 4);
+    memcpy(ours->page + 64, r->insn, sizeof(r->insn));
     c->key = tc.key;
     ir_begin(b, &a64_tcg_target, 64);
     b->nan_mode = ops->nan_mode(tc.key);
@@ -326,10 +329,17 @@ static void ours_run(InsnRec *r)
 /* ---- comparing ---- */
 static void differs(const InsnRec *in, const InsnRec *want, const InsnRec *got)
 {
+    uint32_t insn = in->insn[0];
     char text[128];
 
-    a64_disas(in->insn, 0, text, sizeof(text));
-    printf("# %08x %s   fpcr %08" PRIx64 "\n", in->insn, text, in->fpcr);
+    for (unsigned i = 0; i < in->count; i++) {
+        insn = insn == INSN_NOP ? in->insn[i] : insn;
+        if (in->insn[i] == INSN_NOP) {
+            continue;
+        }
+        a64_disas(in->insn[i], 0, text, sizeof(text));
+        printf("# %08x %s   fpcr %08" PRIx64 "\n", in->insn[i], text, in->fpcr);
+    }
     if (want->fault != got->fault) {
         printf("#   fault: want %u got %u\n", want->fault, got->fault);
     }
@@ -351,7 +361,7 @@ static void differs(const InsnRec *in, const InsnRec *want, const InsnRec *got)
     }
     for (unsigned i = 0; i < 3; i++) {
         static const char *const name[] = { "rd", "rn", "rm" };
-        unsigned n = i == 0 ? in->insn & 31 : i == 1 ? in->insn >> 5 & 31 : in->insn >> 16 & 31;
+        unsigned n = i == 0 ? insn & 31 : i == 1 ? insn >> 5 & 31 : insn >> 16 & 31;
 
         printf("#   %s v%u: %016" PRIx64 "%016" PRIx64 "  x: %016" PRIx64 "\n", name[i], n, in->v[n][1], in->v[n][0], n < 31 ? in->x[n] : 0);
     }
@@ -370,14 +380,14 @@ static bool same(const InsnRec *want, const InsnRec *got)
 static bool tininess_only(const InsnRec *want, const InsnRec *got)
 {
     InsnRec fixed = *got;
-    const uint64_t *v = got->v[got->insn & 31];
+    const uint64_t *v = got->v[got->insn[0] & 31];
     bool smallest = false;
 
     for (unsigned i = 0; i < 2; i++) {
         smallest = smallest || (v[i] << 1) == 1ull << 53 || (uint32_t)(v[i] << 1) == 1u << 24 || (uint32_t)(v[i] >> 32 << 1) == 1u << 24;
     }
     fixed.fpsr |= 8;
-    return smallest && got->fpsr & 16 && same(want, &fixed);
+    return (smallest || got->count > 1) && got->fpsr & 16 && same(want, &fixed);
 }
 
 /* ---- the other side ---- */
@@ -408,6 +418,33 @@ static bool peer_run(char **argv, const GArray *in, InsnRec *out)
     close(from[0]);
     waitpid(pid, &status, 0);
     return got == bytes;
+}
+
+static bool differ(char **argv, InsnRec *in, InsnRec *want, InsnRec *got)
+{
+    g_autoptr(GArray) one = g_array_new(false, false, sizeof(InsnRec));
+
+    g_array_append_val(one, *in);
+    if (!peer_run(argv, one, want)) {
+        return false;
+    }
+    *got = *in;
+    ours_run(got);
+    return !same(want, got) && !tininess_only(want, got);
+}
+
+/* Leave out what the difference does not need. */
+static void shrink(char **argv, InsnRec *in, InsnRec *want, InsnRec *got)
+{
+    for (unsigned i = 0; i < in->count; i++) {
+        uint32_t insn = in->insn[i];
+
+        in->insn[i] = INSN_NOP;
+        if (!differ(argv, in, want, got)) {
+            in->insn[i] = insn;
+        }
+    }
+    differ(argv, in, want, got);
 }
 
 /* Random keys, or the pc is an operand. */
@@ -454,6 +491,27 @@ static bool uses_sp(uint32_t insn, bool simd)
     return !simd && ((insn & 31) == 31 || (insn >> 5 & 31) == 31);
 }
 
+/* Blocks of up to INSN_MAX instructions on eight registers, so that values meet. */
+static void sequences(GArray *in, unsigned n)
+{
+    while (n--) {
+        InsnRec r;
+
+        random_state(&r, INSN_NOP, false);
+        for (r.count = 0; r.count < INSN_MAX;) {
+            unsigned i = (unsigned)(rng() % a64_nrows);
+            const A64Row *row = &a64_rows[i];
+            uint32_t insn = ((uint32_t)rng() & ~row->mask) | row->value;
+
+            insn &= ~(0x00180318u & ~row->mask);
+            if (wanted(row, "simd") && a64_row_of(insn) == (int)i && row->dis(NULL, insn)) {
+                r.insn[r.count++] = insn;
+            }
+        }
+        g_array_append_val(in, r);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GArray) in = g_array_new(false, false, sizeof(InsnRec));
@@ -469,6 +527,9 @@ int main(int argc, char **argv)
     rng_state = 0x9e3779b97f4a7c15ull ^ strtoull(argv[2], NULL, 0) * 0x2545f4914f6cdd1dull;
     per_row = (unsigned)atoi(argv[3]);
     memory = g_str_has_suffix(argv[4], "-mem");
+    if (!strcmp(argv[4], "simd-seq")) {
+        sequences(in, per_row);
+    }
     for (unsigned i = 0; i < a64_nrows; i++) {
         if (!wanted(&a64_rows[i], argv[4])) {
             continue;
@@ -498,17 +559,22 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < in->len; i++) {
         const InsnRec *first = &g_array_index(in, InsnRec, i);
         InsnRec got = *first;
-        const char *name = a64_rows[a64_row_of(first->insn)].name;
+        const char *name = a64_rows[a64_row_of(first->insn[0])].name;
 
         ours_run(&got);
         faults += want[i].fault != 0;
         if (!same(&want[i], &got) && !tininess_only(&want[i], &got)) {
             failed++;
             if (g_hash_table_add(bad, (gpointer)name)) {
-                differs(first, &want[i], &got);
+                InsnRec small = *first;
+
+                if (small.count > 1) {
+                    shrink(argv + 5, &small, &want[i], &got);
+                }
+                differs(&small, &want[i], &got);
             }
         }
     }
-    printf("1..1\n%s 1 %u rows, %u instructions, %u faults, %u differences in %u rows\n", failed ? "not ok" : "ok", rows, in->len, faults, failed, g_hash_table_size(bad));
+    printf("1..1\n%s 1 %u rows, %u runs, %u faults, %u differences in %u rows\n", failed ? "not ok" : "ok", rows, in->len, faults, failed, g_hash_table_size(bad));
     return failed != 0;
 }
