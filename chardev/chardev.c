@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chardev/trace.h"
 #include "io/session.h"
 #include "util/suggest.h"
 
@@ -128,7 +129,7 @@ void chardev_set_filename(Chardev *c, const char *fmt, ...)
     va_end(ap);
 }
 
-static bool log_open(Chardev *c, const Json *opts, Error **errp)
+static bool logfile_open(Chardev *c, const Json *opts, Error **errp)
 {
     const char *path = json_get_string(opts, "logfile");
     int flags = json_get_bool(opts, "logappend", false) ? O_APPEND : O_TRUNC;
@@ -163,7 +164,8 @@ Chardev *chardev_make(Chardevs *all, const CharType *type, const char *id, const
     }
     c->id = g_strdup(id);
     g_ptr_array_add(all->list, c);
-    if (!log_open(c, opts, errp) || !type->open(c, opts, errp)) {
+    trace_char_make(id, type->name);
+    if (!logfile_open(c, opts, errp) || !type->open(c, opts, errp)) {
         chardev_free(c);
         return NULL;
     }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chardev/trace.h"
+
 bool char_attach(CharFront *f, Chardev *c, const CharOps *ops, void *opaque, Error **errp)
 {
     g_assert(!f->chr);
@@ -92,6 +94,7 @@ size_t chardev_output(Chardev *c, const void *buf, size_t len, bool all)
     log_output(c, buf, taken);
     queued = c->out->len;
     io_unlock(&c->lock);
+    trace_char_output(c->id, len, taken);
     if (queued) {
         chardev_post_update(c);
     }
@@ -160,6 +163,7 @@ size_t chardev_can_read(Chardev *c)
 
 void chardev_input(Chardev *c, const uint8_t *buf, size_t len)
 {
+    trace_char_input(c->id, len);
     if (c->front && len) {
         c->front->ops->read(c->front->opaque, buf, len);
     }
@@ -184,6 +188,7 @@ void chardev_set_open(Chardev *c, bool open)
     }
     io_unlock(&c->lock);
     if (was != open) {
+        trace_char_open(c->id, open, c->filename);
         chardev_event(c, open ? CHAR_OPENED : CHAR_CLOSED);
         chardev_post_update(c);         /* a front that was told "no room" hears of it now */
     }

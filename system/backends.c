@@ -8,6 +8,7 @@ static bool open_chardev(const CmdArg *a, void *data, Error **errp)
 {
     System *s = data;
 
+    s->working_on = a->typed;
     return chardev_new(s->session, a->value, errp);
 }
 
@@ -23,6 +24,7 @@ static bool open_monitor(const CmdArg *a, void *data, Error **errp)
     g_autofree char *id = g_strdup_printf("compat_monitor%u", s->monitors_wanted->len);
     Chardev *c;
 
+    s->working_on = a->typed;
     if (!strcmp(a->text, "none")) {
         return true;
     }
@@ -76,6 +78,7 @@ static bool open_serial(const CmdArg *a, void *data, Error **errp)
 {
     Serials *x = data;
 
+    x->s->working_on = a->typed;
     return add_serial(x->s, x->list, a->text, errp);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "block/driver.h"
 #include "system/firmware.h"
 #include "system/system.h"
 #include "util/log.h"
@@ -261,6 +262,24 @@ static bool trace_names(const ProgramName *name, const CmdArg *a, int *code)
     return text;
 }
 
+/* -drive format=help */
+static bool format_list(const ProgramName *name, const CmdArg *a, int *code)
+{
+    g_auto(GStrv) words = options_split(a->text);
+    g_autofree const BlkDriver **all = NULL;
+
+    if (!g_strv_contains((const char *const *)words, "format=help") && !g_strv_contains((const char *const *)words, "format=?")) {
+        return false;
+    }
+    all = blk_drivers();
+    printf("Supported formats:");
+    for (unsigned i = 0; all[i]; i++) {
+        printf(" %s", all[i]->name);
+    }
+    puts("\nSupported formats (read-only):");
+    return true;
+}
+
 static bool vga_help(const ProgramName *name, const CmdArg *a, int *code)
 {
     if (strcmp(a->text, "help") && strcmp(a->text, "?")) {
@@ -276,7 +295,7 @@ static const struct {
 } askers[] = {
     { "machine", machine_help }, { "cpu", cpu_help }, { "device", device_help_ }, { "accel", accel_help }, { "chardev", chardev_help },
     { "netdev", netdev_help }, { "display", display_help }, { "object", object_help }, { "d", log_items }, { "trace", trace_names },
-    { "vga", vga_help },
+    { "vga", vga_help }, { "drive", format_list },
 };
 
 /* Any other group prints its keys: the status that scripts know is 0 for -boot and -smp, 1 for the others. */

@@ -44,7 +44,9 @@ static void host_say(void *opaque, const char *line)
 
 static void host_info(void *opaque, const char *line)
 {
-    system_print_info(opaque, "info: %s", line);
+    System *s = opaque;
+
+    system_print_info(s, "%s%sinfo: %s", s->working_on ? s->working_on : "", s->working_on ? ": " : "", line);
 }
 
 static void host_quit(void *opaque)

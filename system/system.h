@@ -33,6 +33,7 @@ struct System {
     Machine *machine;
     MachineListener listener;
     SystemActions actions;
+    const char *working_on;         /* option as typed, for what is said meanwhile; NULL: none */
     char *guest_name;               /* -name, or NULL */
     char *uuid;
     GPtrArray *monitors;            /* Monitor * */

@@ -285,12 +285,36 @@ def case_help():
                        (['--device', 'virtio-rng-pci,help'], r'^virtio-rng-pci options:\n'),
                        (['-accel', 'help'], r'^Accelerators supported in QEMU binary:\ntcg\n'),
                        (['-chardev', 'help'], r'^Available chardev backend types: \n  file\n'),
+                       (['-drive', 'format=?'], r'^Supported formats:.* qcow2 .*raw'),
                        (['-version', '-nographic'], r'^QEMU emulator version 8\.2\.0 \([a-z0-9._-]+\)\n')):
         r = run([PEER, *args])
         check(f'{args}', r.stdout.decode(), re.compile(want))
         check(f'{args} status', (r.returncode, r.stderr), (0, b''))
     r = run([PEER, '-version', '-bogus'])
     check('version with a wrong option', (r.returncode, r.stdout), (1, b''))
+
+
+def case_waits_for_client():
+    """A server without wait=off holds the start until somebody comes, and says so; a signal ends it without a word."""
+    argv = machine(OFF, '-display', 'none', '-monitor', 'none', '-serial', 'unix:w.sock,server')
+    said = b'rhea-system-aarch64: -serial unix:w.sock,server: info: QEMU waiting for connection on: disconnected:unix:w.sock,server=on\n'
+    p = start(argv)
+    until(p.stderr.fileno(), b'server=on\n')
+    s = connect('w.sock')
+    _, err = p.communicate(timeout=10)
+    check('status', (p.returncode, err), (0, b''))
+    s.close()
+    p = start(argv)
+    check('words', until(p.stderr.fileno(), b'server=on\n'), said)
+    p.terminate()
+    _, err = p.communicate(timeout=10)
+    check('signal', (p.returncode, err), (-signal.SIGTERM, b''))
+
+
+def case_trace():
+    r = run(machine(OFF, '-display', 'none', '-monitor', 'none', '-serial', 'null', '-trace', 'char_make', '-D', 'log.txt'))
+    with open('log.txt') as f:
+        check('trace', (r.returncode, r.stderr, f.read()), (0, b'', 'char_make id=serial0 kind=null\n'))
 
 
 def case_choices():
