@@ -153,7 +153,8 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_IL       (1ull << 22)   /* PSTATE.IL: every instruction is illegal */
 #define KEY_BTI      (1ull << 23)   /* SCTLR.BT of this EL */
 #define KEY_AHP      (1ull << 24)
-#define KEY_SS       (1ull << 25)   /* software step active */
+#define KEY_SS       (1ull << 25)   /* software step: one instruction, then ... */
+#define KEY_SS_DUE   (1ull << 28)   /* ... the step exception */
 #define KEY_OPEN_EXCL (1ull << 26)  /* no closed forms of exclusives (trans-atomic.c) */
 #define KEY_TBI      (1ull << 27)   /* some branch targets may have a tag: TCR.TBI0 or TBI1 */
 

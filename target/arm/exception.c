@@ -67,6 +67,14 @@ void a64_pstate_set(A64Cpu *c, uint64_t spsr)
     a64_mode_changed(c);
 }
 
+/* Software step (D2.12): on in MDSCR_EL1, debug exceptions enabled where we are. */
+static bool stepping(const A64Cpu *c)
+{
+    uint64_t mdscr = c->sys[SR_MDSCR_EL1];
+
+    return mdscr & 1 && !(c->sys[SR_OSLSR_EL1] & 2) && (c->el == 0 || (mdscr >> 13 & 1 && !(c->daif & 8)));
+}
+
 void a64_mode_changed(A64Cpu *c)
 {
     uint64_t s = c->sys[SR_SCTLR_EL1], fpen = c->sys[SR_CPACR_EL1] >> 20 & 3, k = 0;
@@ -95,6 +103,9 @@ void a64_mode_changed(A64Cpu *c)
     }
     k |= c->il ? KEY_IL : 0;
     k |= c->excl_misses >= 64 ? KEY_OPEN_EXCL : 0;
+    if (G_UNLIKELY(c->sys[SR_MDSCR_EL1] & 1) && stepping(c)) {
+        k |= c->ss ? KEY_SS : KEY_SS_DUE;
+    }
     c->key = k;
 }
 
@@ -150,6 +161,9 @@ void a64_deliver(Cpu *cpu)
     c->sys[SR_ESR_EL1] = c->exc.esr;
     if (c->exc.set_far) {
         c->sys[SR_FAR_EL1] = c->exc.far;
+    }
+    if (c->exc.after) {
+        c->ss = 0;              /* the instruction is complete */
     }
     enter(c, 0, c->env.pc + (c->exc.after ? 4 : 0));
 }

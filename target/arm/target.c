@@ -22,8 +22,9 @@ static const TcgSlot slots[] = {
     V(16), V(17), V(18), V(19), V(20), V(21), V(22), V(23), V(24), V(25), V(26), V(27), V(28), V(29), V(30), V(31),
     S(SPSR_EL1), S(ELR_EL1), S(ESR_EL1), S(FAR_EL1), S(TPIDR_EL1), S(TPIDR_EL0), S(TPIDRRO_EL0),
     { .name = "daif", .type = IR_I32, .offset = AT(daif) },
+    { .name = "ss", .type = IR_I32, .offset = AT(ss) },
 };
-_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_DAIF + 1, "slots and their numbers");
+_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_SS + 1, "slots and their numbers");
 
 int a64_slot_of_sysreg(unsigned id)
 {
@@ -58,7 +59,12 @@ static TcgEnv *env_of_cpu(Cpu *cpu)
 
 static uint64_t block_key(Cpu *cpu)
 {
-    return a64_cpu(cpu)->key;
+    A64Cpu *c = a64_cpu(cpu);
+
+    if (c->key & (KEY_SS | KEY_SS_DUE)) {
+        a64_mode_changed(c);            /* PSTATE.SS is a slot */
+    }
+    return c->key;
 }
 
 static IrNanMode nan_mode(uint64_t key)

@@ -26,7 +26,7 @@ bool trans_cbz(A64Dis *d, arg_cbz *a)
 {
     IrVal t = gpr_get(d, a->rt, a->sf);
 
-    ir_exit_if(d->ir, IR_EQ, t, ir_const(d->ir, ir_type(d->ir, t), 0), d->off + a->imm);
+    branch_if(d, (A64Cond){ IR_EQ, t, ir_const(d->ir, ir_type(d->ir, t), 0) }, d->off + a->imm);
     return true;
 }
 
@@ -34,7 +34,7 @@ bool trans_cbnz(A64Dis *d, arg_cbz *a)
 {
     IrVal t = gpr_get(d, a->rt, a->sf);
 
-    ir_exit_if(d->ir, IR_NE, t, ir_const(d->ir, ir_type(d->ir, t), 0), d->off + a->imm);
+    branch_if(d, (A64Cond){ IR_NE, t, ir_const(d->ir, ir_type(d->ir, t), 0) }, d->off + a->imm);
     return true;
 }
 
@@ -43,7 +43,7 @@ static bool test_bit(A64Dis *d, const arg_tbz *a, IrCond c)
     bool wide = a->bit >= 32;
     IrVal t = gpr_get(d, a->rt, wide);
 
-    ir_exit_if(d->ir, c, t, wide ? ir_i64(d->ir, (int64_t)(1ull << a->bit)) : ir_i32(d->ir, (int32_t)(1u << a->bit)), d->off + a->imm);
+    branch_if(d, (A64Cond){ c, t, wide ? ir_i64(d->ir, (int64_t)(1ull << a->bit)) : ir_i32(d->ir, (int32_t)(1u << a->bit)) }, d->off + a->imm);
     return true;
 }
 
@@ -59,26 +59,17 @@ bool trans_tbnz(A64Dis *d, arg_tbz *a)
 
 bool trans_b_cond(A64Dis *d, arg_b_cond *a)
 {
-    A64Cond c;
-
     if (a->cond >= 14) {
         end_goto(d, d->off + a->imm);
-        return true;
+    } else {
+        branch_if(d, cond_get(d, a->cond), d->off + a->imm);
     }
-    c = cond_get(d, a->cond);
-    ir_exit_if(d->ir, c.c, c.a, c.b, d->off + a->imm);
     return true;
-}
-
-static void indirect(A64Dis *d, IrVal target, unsigned hint)
-{
-    ir_jump(d->ir, target, hint);
-    d->done = true;
 }
 
 bool trans_br(A64Dis *d, arg_r *a)
 {
-    indirect(d, gpr_get(d, a->rn, true), IR_JUMP);
+    end_jump(d, gpr_get(d, a->rn, true), IR_JUMP);
     return true;
 }
 
@@ -87,13 +78,13 @@ bool trans_blr(A64Dis *d, arg_r *a)
     IrVal target = gpr_get(d, a->rn, true);
 
     set_link(d);
-    indirect(d, target, IR_JUMP);
+    end_jump(d, target, IR_JUMP);
     return true;
 }
 
 bool trans_ret(A64Dis *d, arg_r *a)
 {
-    indirect(d, gpr_get(d, a->rn, true), IR_RET);
+    end_jump(d, gpr_get(d, a->rn, true), IR_RET);
     return true;
 }
 
@@ -116,7 +107,7 @@ bool trans_eret(A64Dis *d, arg_none *a)
 
 bool trans_braz(A64Dis *d, arg_brz *a)
 {
-    indirect(d, pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m), IR_JUMP);
+    end_jump(d, pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m), IR_JUMP);
     return true;
 }
 
@@ -125,13 +116,13 @@ bool trans_blraz(A64Dis *d, arg_brz *a)
     IrVal target = pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m);
 
     set_link(d);
-    indirect(d, target, IR_JUMP);
+    end_jump(d, target, IR_JUMP);
     return true;
 }
 
 bool trans_bra(A64Dis *d, arg_bra *a)
 {
-    indirect(d, pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m), IR_JUMP);
+    end_jump(d, pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m), IR_JUMP);
     return true;
 }
 
@@ -140,13 +131,13 @@ bool trans_blra(A64Dis *d, arg_bra *a)
     IrVal target = pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m);
 
     set_link(d);
-    indirect(d, target, IR_JUMP);
+    end_jump(d, target, IR_JUMP);
     return true;
 }
 
 bool trans_reta(A64Dis *d, arg_reta *a)
 {
-    indirect(d, pauth_aut(d, gpr_get(d, 30, true), gpr_get_sp(d, 31, true), a->m), IR_RET);
+    end_jump(d, pauth_aut(d, gpr_get(d, 30, true), gpr_get_sp(d, 31, true), a->m), IR_RET);
     return true;
 }
 

@@ -56,10 +56,19 @@ bool trans_hint(A64Dis *d, arg_hint *a)
     return true;
 }
 
+static void leave(A64Dis *d, IrLeave why)
+{
+    if (d->key & KEY_SS) {
+        end_mode(d);            /* a stepped hint is a NOP */
+        return;
+    }
+    ir_leave(d->ir, why, d->off + 4);
+    d->done = true;
+}
+
 bool trans_yield(A64Dis *d, arg_none *a)
 {
-    ir_leave(d->ir, IR_LEAVE_YIELD, d->off + 4);
-    d->done = true;
+    leave(d, IR_LEAVE_YIELD);
     return true;
 }
 
@@ -69,8 +78,7 @@ bool trans_wfi(A64Dis *d, arg_none *a)
         raise_esr(d, EC_WFX, 0x1e00000);
         return true;
     }
-    ir_leave(d->ir, IR_LEAVE_HALT, d->off + 4);
-    d->done = true;
+    leave(d, IR_LEAVE_HALT);
     return true;
 }
 
@@ -81,8 +89,7 @@ bool trans_wfe(A64Dis *d, arg_none *a)
         raise_esr(d, EC_WFX, 0x1e00001);
         return true;
     }
-    ir_leave(d->ir, IR_LEAVE_YIELD, d->off + 4);
-    d->done = true;
+    leave(d, IR_LEAVE_YIELD);
     return true;
 }
 

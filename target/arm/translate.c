@@ -224,14 +224,50 @@ IrMem mem_desc(A64Dis *d, unsigned size)
 
 /* ---- leaving ---- */
 
+/* The stepped instruction is done: what comes next is another mode. */
+static bool step_done(A64Dis *d)
+{
+    if (d->key & KEY_SS) {
+        ir_set(d->ir, SLOT_SS, ir_i32(d->ir, 0));
+        return true;
+    }
+    return false;
+}
+
 void end_goto(A64Dis *d, int64_t disp)
 {
-    ir_goto(d->ir, disp);
+    if (step_done(d)) {
+        ir_leave(d->ir, IR_LEAVE_MODE, disp);
+    } else {
+        ir_goto(d->ir, disp);
+    }
     d->done = true;
+}
+
+void end_jump(A64Dis *d, IrVal target, unsigned hint)
+{
+    if (step_done(d)) {
+        ir_leave_to(d->ir, IR_LEAVE_MODE, target);
+    } else {
+        ir_jump(d->ir, target, hint);
+    }
+    d->done = true;
+}
+
+void branch_if(A64Dis *d, A64Cond c, int64_t disp)
+{
+    IrBlock *b = d->ir;
+
+    if (d->key & KEY_SS) {
+        end_jump(d, ir_movcond(b, c.c, c.a, c.b, ir_pc(b, disp), ir_pc(b, d->off + 4)), IR_JUMP);
+    } else {
+        ir_exit_if(b, c.c, c.a, c.b, disp);
+    }
 }
 
 void end_mode(A64Dis *d)
 {
+    step_done(d);
     ir_leave(d->ir, IR_LEAVE_MODE, d->off + 4);
     d->done = true;
 }
@@ -291,6 +327,10 @@ static void translate_one(A64Dis *d)
         raise_esr(d, EC_ILLEGAL, 0);
         return;
     }
+    if (d->key & KEY_SS_DUE) {
+        raise_esr(d, EC_STEP_LOW + el1(d), 0x22);
+        return;
+    }
     row = a64_row_of(d->insn);
     if (row < 0 || !a64_trans[row](d, d->insn)) {
         raise_undef(d);
@@ -320,8 +360,8 @@ void a64_translate(TransCtx *tc)
         if (d.done) {
             break;
         }
-        if (d.ninsns >= MIN(tc->max_insns, IR_MAX_INSNS - 1) || d.off >= 4096 || ir_full(d.ir) || breakpoint_at(tc, (uint32_t)d.off)) {
-            ir_goto(d.ir, d.off);
+        if (d.key & KEY_SS || d.ninsns >= MIN(tc->max_insns, IR_MAX_INSNS - 1) || d.off >= 4096 || ir_full(d.ir) || breakpoint_at(tc, (uint32_t)d.off)) {
+            end_goto(&d, d.off);
             break;
         }
     }

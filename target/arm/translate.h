@@ -26,6 +26,7 @@ enum {
     SLOT_V0 = 36,               /* 32 vectors, V128 */
     SLOT_SYS = SLOT_V0 + 32,    /* some system registers: target.c */
     SLOT_DAIF = SLOT_SYS + 7,
+    SLOT_SS,
 };
 
 /* ---- runtime routines: rt.def, and rt-simd.def for FP and SIMD ---- */
@@ -107,6 +108,8 @@ IrMem mem_desc(A64Dis *d, unsigned size);
 /* Codes of ir_raise beside ESR values (bit 32: the preferred return address is the next instruction). */
 enum { A64_RAISE_PC_ALIGN = -1, A64_RAISE_ODD_PC = -2 };
 void end_goto(A64Dis *d, int64_t disp);             /* to an offset from the page base */
+void end_jump(A64Dis *d, IrVal target, unsigned hint);
+void branch_if(A64Dis *d, A64Cond c, int64_t disp); /* conditional branch; the block goes on behind it */
 void end_mode(A64Dis *d);                           /* state that the key depends on changed: back to the run loop, next instruction */
 void raise_esr(A64Dis *d, uint32_t ec, uint32_t iss);       /* exception at this instruction */
 void raise_after(A64Dis *d, uint32_t ec, uint32_t iss);     /* preferred return is the next one */
