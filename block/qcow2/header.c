@@ -227,7 +227,9 @@ static void put(Out *o, const void *bytes, uint64_t len)
         o->full = true;
         return;
     }
-    memcpy(o->p + o->at, bytes, len);
+    if (len) {
+        memcpy(o->p + o->at, bytes, len);
+    }
     o->at += len;
 }
 

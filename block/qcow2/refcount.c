@@ -121,13 +121,17 @@ static uint64_t end_of_blocks(const Qcow2 *s)
 static int grow_table(BlkNode *n, uint64_t entries)
 {
     Qcow2 *s = q2(n);
-    uint64_t per = 1ull << s->refblock_bits, at = MAX(end_of_blocks(s), s->reftable_size << s->refblock_bits);
+    uint64_t per = 1ull << s->refblock_bits, at = MAX(end_of_blocks(s), (uint64_t)s->reftable_size << s->refblock_bits);
     uint64_t table_clusters, first = at, blocks, size;
     g_autofree uint64_t *table = NULL;
     uint64_t old_offset = s->reftable_offset, old_clusters = q_clusters(s, s->reftable_size * 8ull);
     uint8_t be[12];
     int r = 0;
 
+    while (first << s->cluster_bits < s->fresh_from) {  /* what lies there has no counts: not ours to overwrite */
+        first += per;
+    }
+    entries = MAX(entries, first / per + 1);
     size = MAX(entries, s->reftable_size + s->reftable_size / 2ull + 1);
     size = (size * 8 + s->cluster_size - 1) / s->cluster_size * s->cluster_size / 8;
     for (;;) {                                  /* a table that also covers itself and its own blocks */
@@ -178,7 +182,12 @@ static int grow_table(BlkNode *n, uint64_t entries)
     return 0;
 }
 
-/* A block of counts for a range that has none yet; it is the first cluster of that range, and counts itself. */
+/*
+ * A block of counts for a range that has none yet; it is the first cluster of
+ * that range, and counts itself.  A range that begins within the file is left
+ * alone (-ERANGE): what is there has no count, so it may be anything, from the
+ * rest of a power cut to the live clusters of a damaged image.
+ */
 static int new_block(BlkNode *n, uint64_t t)
 {
     Qcow2 *s = q2(n);
@@ -186,6 +195,9 @@ static int new_block(BlkNode *n, uint64_t t)
     QEntry *e;
     int r;
 
+    if (offset < s->fresh_from) {
+        return -ERANGE;
+    }
     if (t >= s->reftable_size) {
         return grow_table(n, t + 1);
     }
@@ -318,6 +330,11 @@ int64_t qcow2_alloc(BlkNode *n, uint64_t *clusters, bool all)
         r = free_run(n, at, want, &run);
         if (r == -EAGAIN) {
             continue;                           /* there is a block now */
+        }
+        if (r == -ERANGE) {
+            at = ((at >> s->refblock_bits) + 1) << s->refblock_bits;
+            s->free_hint = skipped ? s->free_hint : at;
+            continue;
         }
         if (r < 0) {
             return r;

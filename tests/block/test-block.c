@@ -100,6 +100,8 @@ static void next(Worker *w)
 
     if (--w->left < 0) {
         --*w->running;
+        g_rand_free(w->rnd);
+        g_free(w);
         return;
     }
     w->req.op = g_rand_int_range(w->rnd, 0, 5);
@@ -198,7 +200,9 @@ static void ask_peer(const char *path)
     gsize len;
     int status;
 
-    if (!g_find_program_in_path("qemu-img")) {
+    g_autofree char *program = g_find_program_in_path("qemu-img");
+
+    if (!program) {
         return;
     }
     g_assert_true(g_spawn_sync(NULL, (char **)check, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));

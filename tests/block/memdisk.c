@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/block/memdisk.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { MAX = 64 << 20 };
+
+static GByteArray *disk;
+
+void memdisk_set(const void *bytes, uint64_t len)
+{
+    memdisk_clear();
+    disk = g_byte_array_sized_new(len + 1);
+    g_byte_array_append(disk, bytes, len);
+}
+
+const uint8_t *memdisk_get(uint64_t *len)
+{
+    *len = disk->len;
+    return disk->data;
+}
+
+void memdisk_clear(void)
+{
+    if (disk) {
+        g_byte_array_unref(disk);
+        disk = NULL;
+    }
+}
+
+static bool bytes_open(BlkNode *n, Json *o, Error **errp)
+{
+    n->size = disk->len;
+    return true;
+}
+
+static int bytes_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    blk_vec_write(v, disk->data + off, len);
+    return 0;
+}
+
+static int grow(BlkNode *n, uint64_t end)
+{
+    uint64_t old = disk->len;
+
+    if (end > MAX) {
+        return -ENOSPC;
+    }
+    if (end > old) {
+        g_byte_array_set_size(disk, end);
+        memset(disk->data + old, 0, end - old);
+        n->size = end;
+    }
+    return 0;
+}
+
+static int bytes_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    int r = off > MAX || len > MAX ? -ENOSPC : grow(n, off + len);
+
+    if (r == 0) {
+        blk_vec_read(v, disk->data + off, len);
+    }
+    return r;
+}
+
+static int bytes_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
+{
+    int r = off > MAX || len > MAX ? -ENOSPC : grow(n, off + len);
+
+    if (r == 0) {
+        memset(disk->data + off, 0, len);
+    }
+    return r;
+}
+
+static int bytes_flush(BlkNode *n)
+{
+    return 0;
+}
+
+static bool bytes_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
+{
+    if (grow(n, size) < 0) {
+        return error_set(errp, "no room");
+    }
+    g_byte_array_set_size(disk, size);
+    return true;
+}
+
+static const BlkDriver test_bytes = {
+    .name = "test-bytes", .kind = BLK_DRV_PROTOCOL, .state_size = 1, .open = bytes_open, .read = bytes_read, .write = bytes_write,
+    .flush = bytes_flush, .zeroes = bytes_zeroes, .resize = bytes_resize,
+};
+BLK_DRIVER(test_bytes);
+
+Blk *memdisk_open(Session *s, const char *format, unsigned flags, Error **errp)
+{
+    g_autofree char *text = g_strdup_printf("{\"driver\": \"%s\", \"file\": {\"driver\": \"test-bytes\"}}", format);
+    unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
+
+    return blk_open(s, NULL, json_parse(text, strlen(text), NULL), flags, perm, BLK_PERM_ALL, errp);
+}

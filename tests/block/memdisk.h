@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* A protocol driver over bytes in memory, "test-bytes": for images that are made on the spot. */
+#ifndef TESTS_BLOCK_MEMDISK_H
+#define TESTS_BLOCK_MEMDISK_H
+
+#include "block/driver.h"
+
+/* What nodes opened from now on hold; copied.  One at a time. */
+void memdisk_set(const void *bytes, uint64_t len);
+/* The bytes as they are now; borrowed. */
+const uint8_t *memdisk_get(uint64_t *len);
+void memdisk_clear(void);
+/* A handle on FORMAT over those bytes, or NULL. */
+Blk *memdisk_open(Session *s, const char *format, unsigned flags, Error **errp);
+
+#endif
