@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Virtio under a Debian kernel: every transport and ring, behind root ports, serial ports, and a machine that is saved and goes on."""
+import hashlib
+import http.server
+import os
+import threading
+import time
+
+from machine import Failure, Machine, Monitor, command, linux, main
+
+DISK = 16 << 20
+
+
+def same(what, got, want):
+    if got != want:
+        raise Failure(f'{what}: got {got!r}, want {want!r}')
+
+
+class Serve(http.server.BaseHTTPRequestHandler):
+    payload = os.urandom(1 << 20)
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.payload)
+
+    def log_message(self, *args):
+        pass
+
+
+def serve():
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Serve)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+def rounds(port, n):
+    """Disk and network again and again, each with its checksum."""
+    return ('ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; i=0; '
+            f'while [ $i -lt {n} ]; do i=$((i+1)); echo 3 > /proc/sys/vm/drop_caches; a=$(md5sum < /dev/vda); '
+            f'b=$(wget -q -O - http://10.0.2.2:{port}/x | md5sum); echo "ROUND $i $a $b"; done; '
+            'dd if=/dev/hwrng bs=16 count=1 2>/dev/null | wc -c; exit 5')
+
+
+class World:
+    def __init__(self, tmp):
+        self.image = tmp + '/disk'
+        data = os.urandom(DISK)
+        with open(self.image, 'wb') as f:
+            f.write(data)
+        self.disk = hashlib.md5(data).hexdigest()
+        self.net = hashlib.md5(Serve.payload).hexdigest()
+        self.port = serve()
+
+    def args(self, n, devices, **kw):
+        return linux(append=command(rounds(self.port, n)), mem=256, **kw) + [
+            '-drive', f'if=none,id=d0,format=raw,file={self.image}', '-netdev', 'user,id=n0', *devices]
+
+    def check(self, m, n):
+        for _ in range(n):
+            got = m.expect(r'ROUND \d+ (\w+)  - (\w+)  -', 120)
+            same('checksum of the disk', got.group(1), self.disk)
+            same('checksum of the download', got.group(2), self.net)
+
+
+def devices(kind, extra=''):
+    return ['-device', f'virtio-blk-{kind},drive=d0{extra}', '-device', f'virtio-net-{kind},netdev=n0{extra}', '-device', f'virtio-rng-{kind}']
+
+
+def works(name, devs, **kw):
+    def run(tmp):
+        w = World(tmp)
+        with Machine(*w.args(3, devs, **kw)) as m:
+            w.check(m, 3)
+            m.expect('GUEST-EXIT 5', 60)
+            m.end()
+    run.__name__ = name
+    return run
+
+
+def saved(name, devs, **kw):
+    """Saved in the middle of its work; both the one that was saved and the one that is restored go on."""
+    def run(tmp):
+        w = World(tmp)
+        args = w.args(8, devs, **kw)
+        with Machine(*args, '-monitor', f'unix:{tmp}/a,server=on,wait=off') as m:
+            w.check(m, 2)
+            mon = Monitor(tmp + '/a', 60)
+            mon.ask(f'migrate file:{tmp}/state')
+            mon.ask('cont')
+            w.check(m, 2)
+        with Machine(*args, '-incoming', f'file:{tmp}/state', '-monitor', f'unix:{tmp}/b,server=on,wait=off') as m:
+            Monitor(tmp + '/b', 60).ask('cont')
+            w.check(m, 4)
+            m.expect('GUEST-EXIT 5', 90)
+            m.end()
+    run.__name__ = name
+    return run
+
+
+def serial_ports(tmp):
+    """A named port both ways, and a second console."""
+    script = ('modprobe virtio_console; p=$(echo /dev/vport*p1); cat /sys/class/virtio-ports/${p#/dev/}/name; echo from-the-guest > $p; '
+              'echo on-the-console > /dev/hvc0; echo CLOSED; read line < $p; echo "GOT $line"; exit 6')
+    args = linux(append=command(script)) + [
+        '-device', 'virtio-serial-pci', '-chardev', f'socket,id=c1,path={tmp}/port,server=on,wait=off', '-device', 'virtserialport,chardev=c1,name=org.example.port',
+        '-chardev', f'file,id=c0,path={tmp}/console', '-device', 'virtconsole,chardev=c0']
+    import socket
+    with Machine(*args) as m:
+        s = socket.socket(socket.AF_UNIX)
+        end = time.monotonic() + 20
+        while True:
+            try:
+                s.connect(tmp + '/port')
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+        s.settimeout(120)
+        m.expect('org.example.port', 120)
+        got = b''
+        while not got.endswith(b'\n'):
+            got += s.recv(100)
+        same('text from the port', got, b'from-the-guest\n')
+        m.expect('CLOSED', 20)                  # what comes before that is thrown away with the close
+        s.sendall(b'from the host\n')
+        m.expect('GOT from the host', 20)
+        m.expect('GUEST-EXIT 6', 20)
+        m.end()
+        s.close()
+    with open(tmp + '/console', 'rb') as f:
+        same('text on the second console', f.read().replace(b'\r', b''), b'on-the-console\n')
+
+
+PORTS = ['-device', 'pcie-root-port,id=rp1,chassis=1,slot=1', '-device', 'pcie-root-port,id=rp2,chassis=2,slot=2',
+         '-device', 'virtio-blk-pci,drive=d0,bus=rp1', '-device', 'virtio-net-pci,netdev=n0,bus=rp2', '-device', 'virtio-rng-pci']
+MODERN = ['-global', 'virtio-mmio.force-legacy=false']
+
+main([works('mmio_modern_packed', MODERN + devices('device', ',packed=on')), works('pci_msix_gicv2m', devices('pci'), smp=2),
+      works('pci_packed_its', devices('pci', ',packed=on'), machine='virt,gic-version=3', smp=2), works('pci_legacy', devices('pci', ',disable-modern=on')),
+      works('pci_intx', devices('pci', ',vectors=0')), works('root_ports', PORTS, machine='virt,gic-version=3'),
+      saved('saved_mmio', devices('device')), saved('saved_pci', devices('pci'), machine='virt,gic-version=3'), serial_ports])
