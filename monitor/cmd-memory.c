@@ -108,7 +108,7 @@ static bool print_run(MonCall *call, Error **errp)
 static uint64_t fetch(MonCall *call, bool physical, uint64_t addr, uint8_t *buf, uint64_t len)
 {
     if (physical) {
-        return dma_read(call->machine->as, addr, buf, len, (MemAttrs){ .cpu = -1, .debug = 1 }) == MEM_OK ? len : 0;
+        return debug_phys_read(call->machine->as, addr, buf, len) ? len : 0;
     }
     return chosen(call) ? debug_mem_read(chosen(call), addr, buf, len) : 0;
 }

@@ -28,6 +28,9 @@ struct Inputs {
     bool seeded;
     uint64_t rng[4];            /* xoshiro256** */
     int64_t epoch;              /* host UTC at creation, for the modes that do not follow the host */
+    int64_t wall_offset;        /* added to the host's or the guest's time */
+    bool wall_guest;            /* goes with guest time, whatever its mode */
+    bool wall_date;             /* begins at a given date: also when seeded */
     GQueue queue;               /* Waiting */
     void (*notify)(void *opaque);
     void *notify_opaque;
@@ -121,17 +124,63 @@ uint64_t inputs_count(const Inputs *in, InputKind kind)
 
 /* ---- time and randomness ---- */
 
+/* Seconds that the local time is ahead of UTC now. */
+static int64_t local_offset(void)
+{
+    struct timespec ts;
+    struct tm tm;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return localtime_r(&ts.tv_sec, &tm) ? tm.tm_gmtoff : 0;
+}
+
+/* A date as seconds since 1970. */
+static bool parse_date(const char *text, int64_t *sec)
+{
+    struct tm tm = { .tm_mday = 1 };
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+    if (!end || *end) {
+        tm = (struct tm){ .tm_mday = 1 };
+        end = strptime(text, "%Y-%m-%d", &tm);
+    }
+    *sec = end && !*end ? timegm(&tm) : 0;
+    return end && !*end;
+}
+
+bool inputs_set_wall(Inputs *in, const char *base, const char *clock, Error **errp)
+{
+    int64_t sec;
+
+    in->wall_guest = !g_strcmp0(clock, "vm");
+    if (!base || !strcmp(base, "utc")) {
+        return true;
+    }
+    if (!strcmp(base, "localtime")) {
+        in->wall_offset = local_offset() * NS_PER_S;
+        return true;
+    }
+    if (!parse_date(base, &sec)) {
+        error_set(errp, "invalid datetime format");
+        return error_hint(errp, "valid formats: '2006-06-17T16:01:21' or '2006-06-17'");
+    }
+    in->wall_offset = sec * NS_PER_S - in->epoch;
+    in->wall_date = true;
+    return true;
+}
+
 int64_t input_host_time(Inputs *in)
 {
     struct timespec ts;
     int64_t now = in->epoch;
 
-    if (clock_mode(in->clock) == CLOCK_HOST) {
+    if (clock_mode(in->clock) == CLOCK_HOST && !in->wall_guest) {
         clock_gettime(CLOCK_REALTIME, &ts);
         now = ts.tv_sec * NS_PER_S + ts.tv_nsec;
     } else {
-        now = (in->seeded ? 0 : in->epoch) + clock_now(in->clock);
+        now = (in->seeded && !in->wall_date ? 0 : in->epoch) + clock_now(in->clock);
     }
+    now += in->wall_offset;
     note(in, INPUT_TIME, "host", &now, sizeof(now));
     return now;
 }

@@ -55,7 +55,12 @@ bool inputs_log_open(Inputs *in, const char *path, Error **errp);
 uint64_t inputs_count(const Inputs *in, InputKind kind);
 const char *input_kind_name(InputKind kind);
 
-/* Nanoseconds since 1970, UTC, of the host; under ICOUNT and FROZEN: of the moment of start plus guest time. */
+/*
+ * -rtc: where the wall clock of the machine begins (NULL, "utc", "localtime", "2006-06-17T16:01:21", "2006-06-17") and whether it goes
+ * with the host ("host", "rt", NULL) or with guest time ("vm").  Before the machine runs.
+ */
+bool inputs_set_wall(Inputs *in, const char *base, const char *clock, Error **errp);
+/* Nanoseconds since 1970 of the machine's wall clock: UTC of the host unless inputs_set_wall said otherwise; under ICOUNT and FROZEN: of the moment of start plus guest time. */
 int64_t input_host_time(Inputs *in);
 /* Any amount; asks the kernel, or the seeded generator. */
 void input_random(Inputs *in, void *buf, size_t len);

@@ -247,7 +247,8 @@ Machine *machine_open(Session *session, const MachineType *type, const MachineCo
     copy_globals(m, config->globals);
     props_set_defaults(type->props, m);
     inputs_set_notify(m->inputs, wake_icount, m);
-    if (!set_props(m, config->props, errp) || !complete_smp(m, errp) || !pick_accel(m, config->accel, errp) || !type->build(m, errp)) {
+    if (!inputs_set_wall(m->inputs, config->rtc_base, config->rtc_clock, errp) || !set_props(m, config->props, errp) ||
+        !complete_smp(m, errp) || !pick_accel(m, config->accel, errp) || !type->build(m, errp)) {
         machine_close(m);
         return NULL;
     }

@@ -78,12 +78,10 @@ static void write_register(GdbServer *g, Cpu *cpu, const char *p)
 
 static uint64_t access_memory(GdbServer *g, Cpu *cpu, uint64_t addr, uint8_t *buf, uint64_t len, bool write)
 {
-    static const MemAttrs attrs = { .cpu = -1, .debug = 1 };
-
     if (!g->physical) {
         return write ? debug_mem_write(cpu, addr, buf, len) : debug_mem_read(cpu, addr, buf, len);
     }
-    return (write ? dma_write(cpu->as, addr, buf, len, attrs) : dma_read(cpu->as, addr, buf, len, attrs)) == MEM_OK ? len : 0;
+    return (write ? debug_phys_write(cpu->as, addr, buf, len) : debug_phys_read(cpu->as, addr, buf, len)) ? len : 0;
 }
 
 static void read_memory(GdbServer *g, Cpu *cpu, const char *p)

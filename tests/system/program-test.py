@@ -247,6 +247,7 @@ def case_refused():
         (['-M', 'virt', '-m', '99999999G'], None),
         (['-M', 'virt', '-smp', '9999'], "Invalid SMP CPUs 9999. The max CPUs supported by machine 'virt-8.2' is 512\n"),
         (['-M', 'virt', '-icount', 'shift=77'], 'icount: Invalid shift value\n'),
+        (['-M', 'virt', '-rtc', 'base=foo'], "invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'\n"),
         (['-M', 'virt', '-uuid', 'foo'], '-uuid foo: failed to parse UUID string: wrong format\n'),
         (['-M', 'virt', '-qmp', 'stdio'], '-qmp stdio: not available in this build: there is no QMP; the human monitor is -monitor\n'),
     ]
@@ -309,6 +310,18 @@ def case_waits_for_client():
     p.terminate()
     _, err = p.communicate(timeout=10)
     check('signal', (p.returncode, err), (-signal.SIGTERM, b''))
+
+
+def case_rtc():
+    """The board's clock begins where -rtc says; under instruction time a stopped machine's stands there."""
+    for args, low, high in ((['-rtc', 'base=2006-06-17T16:01:21', '-icount', '3', '-seed', '1'], 1150560081, 1150560081),
+                            (['-rtc', 'base=2006-06-17,clock=vm'], 1150502400, 1150502400),
+                            (['-rtc', 'base=2006-06-17'], 1150502400, 1150502410),
+                            ([], int(time.time()) - 2, int(time.time()) + 10)):
+        r = run(machine(SPIN, *args, '-S', '-display', 'none', '-serial', 'none', '-monitor', 'stdio'), b'xp /1wd 0x09010000\nquit\n')
+        got = int(re.search(rb'0000000009010000: (\d+)\r\n', r.stdout).group(1))
+        if not low <= got <= high:
+            raise AssertionError(f'{args}: {got} is not in {low}..{high}')
 
 
 def case_trace():
