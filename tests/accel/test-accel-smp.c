@@ -230,7 +230,7 @@ static void test_same_value(void)
 /* Stops under registers, sleeping, exclusive sections and code that is rewritten: never a hang, state always in memory. */
 static void test_pause(void)
 {
-    unsigned rounds = scale > 1 ? 100000 : 2000;
+    unsigned rounds = scale >= 50 ? 100000 : 2000;
     ToyBoard *b = open_smp(4);
     uint64_t before, after;
 
@@ -268,7 +268,7 @@ static void test_pause(void)
         uint64_t was = t0->x[6];
 
         cpu_line(machine_cpu(&b->m, 2), 0, i & 1);
-        for (unsigned spin = 0; spin < 200 && __atomic_load_n(&t0->x[6], __ATOMIC_RELAXED) == was; spin++) {
+        for (unsigned spin = 0; spin < 20 && __atomic_load_n(&t0->x[6], __ATOMIC_RELAXED) == was; spin++) {
             sched_yield();                      /* let them run, so that there is something to stop */
         }
         vcpu_pause_all(&b->m);
