@@ -39,8 +39,10 @@ static IrVal vec_load(A64Dis *d, unsigned sz, IrVal addr, IrMem m)
 bool trans_str_f(A64Dis *d, arg_ldst_f *a)
 {
     if (fp_enabled(d)) {
-        vec_store(d, a->rt, a->sz, ldst_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz));
-        ldst_writeback(d, a->rn, a->imm, a->w);
+        IrVal addr = ldst_addr(d, a->rn, a->imm, a->p);
+
+        vec_store(d, a->rt, a->sz, addr, mem_desc(d, a->sz));
+        ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
     }
     return true;
 }
@@ -48,9 +50,9 @@ bool trans_str_f(A64Dis *d, arg_ldst_f *a)
 bool trans_ldr_f(A64Dis *d, arg_ldst_f *a)
 {
     if (fp_enabled(d)) {
-        IrVal v = vec_load(d, a->sz, ldst_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz));
+        IrVal addr = ldst_addr(d, a->rn, a->imm, a->p), v = vec_load(d, a->sz, addr, mem_desc(d, a->sz));
 
-        ldst_writeback(d, a->rn, a->imm, a->w);
+        ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
         ir_set(d->ir, vslot(a->rt), v);
     }
     return true;
@@ -87,7 +89,7 @@ bool trans_stp_f(A64Dis *d, arg_ldstp *a)
     if (fp_enabled(d)) {
         addr = ldst_addr(d, a->rn, a->imm, a->p);
         ir_st2(d->ir, addr, vec_low(d, a->rt, a->sz), vec_low(d, a->rt2, a->sz), mem_desc(d, a->sz));
-        ldst_writeback(d, a->rn, a->imm, a->w);
+        ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
     }
     return true;
 }
@@ -97,8 +99,10 @@ bool trans_ldp_f(A64Dis *d, arg_ldstp *a)
     IrVal lo, hi;
 
     if (fp_enabled(d)) {
-        ir_ld2(d->ir, vec_type(d, a->sz), ldst_addr(d, a->rn, a->imm, a->p), mem_desc(d, a->sz), &lo, &hi);
-        ldst_writeback(d, a->rn, a->imm, a->w);
+        IrVal addr = ldst_addr(d, a->rn, a->imm, a->p);
+
+        ir_ld2(d->ir, vec_type(d, a->sz), addr, mem_desc(d, a->sz), &lo, &hi);
+        ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
         vec_loaded(d, a->rt, a->sz, lo);
         vec_loaded(d, a->rt2, a->sz, hi);
     }

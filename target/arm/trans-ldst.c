@@ -12,13 +12,13 @@ IrVal ldst_addr(A64Dis *d, unsigned rn, int64_t imm, bool post)
     return post ? base : ir_addi(d->ir, base, imm);
 }
 
-void ldst_writeback(A64Dis *d, unsigned rn, int64_t imm, bool writeback)
+void ldst_writeback(A64Dis *d, unsigned rn, IrVal addr, int64_t imm, bool writeback, bool post)
 {
     if (writeback) {
         if (rn == 31 && imm & 15) {
             d->sp_checked = false;
         }
-        gpr_set_sp(d, rn, ir_addi(d->ir, gpr_get_sp(d, rn, true), imm));
+        gpr_set_sp(d, rn, post ? ir_addi(d->ir, addr, imm) : addr);
     }
 }
 
@@ -53,15 +53,15 @@ bool trans_str(A64Dis *d, arg_ldst *a)
     IrVal addr = ldst_addr(d, a->rn, a->imm, a->p);
 
     ir_st(d->ir, addr, gpr_get(d, a->rt, a->sz == 3), desc(d, a));
-    ldst_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
     return true;
 }
 
 bool trans_ldr(A64Dis *d, arg_ldst *a)
 {
-    IrVal v = ldst_load(d, a->sz, a->sign, a->sf, ldst_addr(d, a->rn, a->imm, a->p), desc(d, a));
+    IrVal addr = ldst_addr(d, a->rn, a->imm, a->p), v = ldst_load(d, a->sz, a->sign, a->sf, addr, desc(d, a));
 
-    ldst_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
     gpr_set(d, a->rt, v);
     return true;
 }
@@ -105,7 +105,7 @@ bool trans_stp(A64Dis *d, arg_ldstp *a)
     IrVal addr = ldst_addr(d, a->rn, a->imm, a->p);
 
     ir_st2(d->ir, addr, gpr_get(d, a->rt, sf), gpr_get(d, a->rt2, sf), mem_desc(d, a->sz));
-    ldst_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
     return true;
 }
 
@@ -114,7 +114,7 @@ bool trans_ldp(A64Dis *d, arg_ldstp *a)
     IrVal lo, hi, addr = ldst_addr(d, a->rn, a->imm, a->p);
 
     ir_ld2(d->ir, a->sz == 3 || a->sign ? IR_I64 : IR_I32, addr, mem_desc(d, a->sz) | (a->sign ? IR_MEM_SIGN : 0), &lo, &hi);
-    ldst_writeback(d, a->rn, a->imm, a->w);
+    ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
     gpr_set(d, a->rt, lo);
     gpr_set(d, a->rt2, hi);
     return true;

@@ -7,7 +7,8 @@
 
 /* Address of an access at base + imm, or at base with the sum written back after it (post). */
 IrVal ldst_addr(A64Dis *d, unsigned rn, int64_t imm, bool post);
-void ldst_writeback(A64Dis *d, unsigned rn, int64_t imm, bool writeback);
+/* After the access at addr: the base becomes addr (pre-indexed) or addr + imm (post). */
+void ldst_writeback(A64Dis *d, unsigned rn, IrVal addr, int64_t imm, bool writeback, bool post);
 /* Base plus a register extended by `option`, shifted left. */
 IrVal ldst_addr_reg(A64Dis *d, unsigned rn, unsigned rm, unsigned option, unsigned shift);
 IrVal ldst_load(A64Dis *d, unsigned sz, bool sign, bool sf, IrVal addr, IrMem m);
