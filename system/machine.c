@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "hw/nvram/fw_cfg.h"
+#include "hw/virtio/bootorder.h"
 #include "system/drives.h"
 #include "system/firmware.h"
 #include "system/netcards.h"
@@ -390,6 +391,13 @@ static bool add_fw_cfg(const CmdArg *a, void *data, Error **errp)
     return map && fw_cfg_set_file(s->machine->fw_cfg, name, map->data, map->size, errp);
 }
 
+static bool add_bootorder(System *s, Error **errp)
+{
+    g_autoptr(GString) order = virtio_bootorder(s->machine);
+
+    return !s->machine->fw_cfg || fw_cfg_set_file(s->machine->fw_cfg, "bootorder", order->str, order->len, errp);
+}
+
 bool system_machine_open(System *s, char **serials, Error **errp)
 {
     Plan p = { .s = s };
@@ -398,7 +406,7 @@ bool system_machine_open(System *s, char **serials, Error **errp)
     drives_plan(s, &p.config);
     s->machine = ok ? machine_open(s->session, s->type, &p.config, errp) : NULL;
     ok = s->machine && cmdline_each(s->cl, "device", add_device, s, errp) && drives_devices(s, errp) &&
-         cmdline_each(s->cl, "fw_cfg", add_fw_cfg, s, errp) && machine_ready(s->machine, errp);
+         cmdline_each(s->cl, "fw_cfg", add_fw_cfg, s, errp) && add_bootorder(s, errp) && machine_ready(s->machine, errp);
     if (ok) {
         netcards_warn(s);
     }

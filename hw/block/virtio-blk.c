@@ -13,6 +13,7 @@
 #include "block/block.h"
 #include "block/drive.h"
 #include "hw/core/machine.h"
+#include "hw/virtio/bootorder.h"
 #include "hw/virtio/virtio.h"
 #include "util/bits.h"
 #include "util/bswap.h"
@@ -569,6 +570,7 @@ static const char *const on_error[] = { "report", "ignore", "enospc", "stop", "a
 
 static const Prop blk_props[] = {
     PROP_STR("drive", VirtioBlk, drive, NULL, .help = "Node name or ID of a block device to use as a backend"),
+    VIRTIO_PROP_BOOTINDEX(VirtioBlk),
     PROP_STR("serial", VirtioBlk, serial, NULL, .help = "up to 20 characters"),
     PROP_U16("num-queues", VirtioBlk, num_queues, UINT16_MAX, .help = "one for each processor on PCI, else 1"),
     PROP_U16("queue-size", VirtioBlk, queue_size, 256, .help = "descriptors in a queue"),
@@ -597,7 +599,7 @@ static bool post_load(Device *dev, Error **errp)
 
 static const StateField blk_state[] = { STATE_BOOL(VirtioBlk, wce, .keep = true), {} };
 static const VirtioOps blk_ops = {
-    .id = VIRTIO_ID_BLOCK, .name = "virtio-blk", .pci_class = 0x010000, .pci_legacy_id = 0x1001,
+    .id = VIRTIO_ID_BLOCK, .name = "virtio-blk", .pci_class = 0x010000, .pci_legacy_id = 0x1001, .boot_node = "/disk@0,0",
     .features = blk_features, .features_ok = features_ok, .get_config = get_config, .set_config = set_config,
     .reset = blk_reset, .queue_reset = queue_reset,
 };

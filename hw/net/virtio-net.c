@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "hw/virtio/bootorder.h"
 #include "util/bits.h"
 #include "util/bswap.h"
 #include "util/iov.h"
@@ -476,6 +477,7 @@ static const PropType prop_mac_address = { .name = "str", .parse = mac_parse, .p
 static const Prop net_props[] = {
     { .name = "mac", .type = &prop_mac_address, .offset = offsetof(VirtioNet, prop_mac), .help = "Ethernet 6-byte MAC Address, example: 52:54:00:12:34:56" },
     PROP_STR("netdev", VirtioNet, netdev, NULL, .help = "ID of a netdev to use as a backend"),
+    VIRTIO_PROP_BOOTINDEX(VirtioNet),
     PROP_U16("host_mtu", VirtioNet, host_mtu, 0, .help = "largest packet that the network takes; 0: not said"),
     PROP_U16("rx_queue_size", VirtioNet, rx_size, 256, .help = "descriptors in the receive queue"),
     PROP_U16("tx_queue_size", VirtioNet, tx_size, 256, .help = "descriptors in the transmit queue"),
@@ -489,7 +491,7 @@ static const Prop net_props[] = {
 
 static const StateField net_state_rows[] = { STATE_STRUCT(VirtioNet, filter, net_filter_state, .keep = true), {} };
 static const VirtioOps net_ops = {
-    .id = VIRTIO_ID_NET, .name = "virtio-net", .pci_class = 0x020000, .pci_legacy_id = 0x1000,
+    .id = VIRTIO_ID_NET, .name = "virtio-net", .pci_class = 0x020000, .pci_legacy_id = 0x1000, .boot_node = "/ethernet-phy@0",
     .features = net_features, .features_ok = features_ok, .get_config = get_config, .set_config = set_config,
     .status = net_status, .reset = net_reset, .queue_reset = queue_reset, .pci_vectors = net_vectors,
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hw/core/machine.h"
+#include "hw/virtio/bootorder.h"
 #include "io/loop.h"
 #include "util/bits.h"
 #include "util/bswap.h"
@@ -319,10 +320,12 @@ bool virtio_base_realize(Device *dev, Error **errp)
 {
     VirtioDevice *vd = virtio_device(dev);
 
-    (void)errp;
     vd->ops = dev->type->ops;
     vd->config_vector = VIRTIO_NO_VECTOR;
-    return true;
+    if (!vd->ops->boot_node) {
+        vd->bootindex = -1;
+    }
+    return virtio_bootindex_check(vd, errp);
 }
 
 void virtio_base_unrealize(Device *dev)

@@ -71,7 +71,7 @@ typedef struct VirtioOps {
     const char *name;           /* "virtio-net" */
     uint32_t pci_class;         /* 0x020000 */
     uint16_t pci_legacy_id;     /* 0x1000; 0: no legacy interface */
-    uint64_t transport_features_off;    /* bits never offered */
+    const char *boot_node;      /* "/disk@0,0": below the device's own in a boot path; NULL: nothing boots from it */
     /* Device-specific bits that it offers. */
     uint64_t (*features)(VirtioDevice *vd);
     /* Features are agreed on (FEATURES_OK, or a legacy write). False: refused. */
@@ -115,6 +115,7 @@ struct VirtioDevice {
     VirtioPci vpci_store, *vpci;    /* vpci: NULL on another transport */
     uint64_t host_features;     /* common bits by property, then all that are offered */
     uint64_t prop_features;
+    int32_t bootindex;          /* -1: none */
     uint32_t config_size;
     /* state */
     uint64_t guest_features;

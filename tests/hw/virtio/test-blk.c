@@ -7,6 +7,7 @@
 #include "block/block.h"
 #include "block/driver.h"
 #include "hw/core/machine.h"
+#include "hw/virtio/bootorder.h"
 #include "tests/hw/virtio/guest.h"
 #include "util/bits.h"
 
@@ -370,6 +371,42 @@ static void needs_drive(void)
     disk_free(&d);
 }
 
+/* Paths as firmware of this board reads them; recorded from another machine of its kind. */
+static void boot_order(void)
+{
+    static const char *const props[] = { "bootindex", "3", NULL };
+    Disk d = disk_new(GUEST_PCI, props, false, false), e = disk_new(GUEST_MMIO, props, false, false), none = disk_new(GUEST_MMIO, NULL, false, false);
+    static const struct { const char *addr, *index; } cards[] = { { "7.1", "5" }, { "8", "0" } };
+    Error *err = NULL;
+    GString *order;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cards); i++) {
+        Device *dev = device_new(d.g->m, "virtio-net-pci", NULL, &err);
+
+        device_set_or_die(dev, "addr", "%s", cards[i].addr);
+        device_set_or_die(dev, "bootindex", "3");
+        g_assert_false(device_realize(dev, bus_find(d.g->m, "PCI", NULL, NULL), NULL, &err));
+        g_assert_cmpstr(error_message(err), ==, "The bootindex 3 has already been used");
+        g_clear_pointer(&err, error_free);
+        device_set_or_die(dev, "bootindex", "%s", cards[i].index);
+        g_assert_true(device_realize(dev, bus_find(d.g->m, "PCI", NULL, NULL), NULL, &err));
+    }
+    order = virtio_bootorder(d.g->m);
+    g_assert_cmpstr(order->str, ==, "/pci@ffffffffffffffff/ethernet@8/ethernet-phy@0\n/pci@ffffffffffffffff/scsi@1/disk@0,0\n"
+                    "/pci@ffffffffffffffff/ethernet@7,1/ethernet-phy@0");
+    g_assert_cmpuint(order->len, ==, strlen(order->str) + 1);
+    g_string_free(order, TRUE);
+    order = virtio_bootorder(e.g->m);
+    g_assert_cmpstr(order->str, ==, "/virtio-mmio@0000000030000000/disk@0,0");
+    g_string_free(order, TRUE);
+    order = virtio_bootorder(none.g->m);
+    g_assert_cmpuint(order->len, ==, 0);
+    g_string_free(order, TRUE);
+    disk_free(&d);
+    disk_free(&e);
+    disk_free(&none);
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -388,6 +425,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blk/grows", grows);
     g_test_add_func("/blk/reset", reset);
     g_test_add_func("/blk/needs-drive", needs_drive);
+    g_test_add_func("/blk/boot-order", boot_order);
     status = g_test_run();
     loop_attach(NULL);
     loop_free(loop);
