@@ -34,6 +34,7 @@ static inline BlkVec blk_vec_from(BlkVec v, uint64_t skip)
 void blk_vec_read(BlkVec v, void *buf, uint64_t len);           /* vector -> buf */
 void blk_vec_write(BlkVec v, const void *buf, uint64_t len);    /* buf -> vector */
 void blk_vec_fill(BlkVec v, uint8_t byte, uint64_t len);
+bool blk_vec_is_zero(BlkVec v, uint64_t len);
 /* One piece of buf. */
 #define BLK_VEC1(buf_, len_) ((BlkVec){ &(struct iovec){ (void *)(buf_), (len_) }, 1, 0 })
 
@@ -76,6 +77,7 @@ struct BlkNode {
     uint32_t cluster;               /* granularity of allocation; 0: none */
     unsigned perm, shared;          /* of all users together */
     bool read_only;
+    bool detect_zeroes;             /* written zeroes become zeroes() */
     bool probed;                    /* nobody named the format */
     char *backing_name;             /* as the image says; set by the driver's open, opened by the layer after it */
     char *backing_format;           /* may be NULL: probe */

@@ -23,7 +23,7 @@ static const OptKey file_keys[] = {
     { "filename", OPT_STRING, "path of the file" },
     { "aio", OPT_STRING, "how requests are made", .values = "threads|native|io_uring", .def = "io_uring where the kernel has it" },
     { "locking", OPT_ENUM, "guard against a second user", .values = "auto|on|off", .def = "auto" },
-    { "aio-max-batch", OPT_NUMBER, "requests handed to the kernel at once (we choose)" },
+    { "aio-max-batch", OPT_NUMBER, "", .absent = "requests of one turn of the loop go to the kernel together" },
     { "drop-cache", OPT_BOOL, "", .absent = "there is no migration to another host that would need it" },
     { "x-check-cache-dropped", OPT_BOOL, "", .absent = "a debugging aid that is not here" },
     { "pr-manager", OPT_STRING, "", .absent = "SCSI persistent reservations are not here" },

@@ -123,8 +123,8 @@ static bool option_flags(Json *o, unsigned *flags, Error **errp)
     if (discard) {
         flag(flags, BLK_O_UNMAP, !strcmp(discard, "unmap") || !strcmp(discard, "on"));
     }
-    if (json_get_string(o, "detect-zeroes") && strcmp(json_get_string(o, "detect-zeroes"), "off")) {
-        return error_set(errp, "detect-zeroes=%s is not in this program yet; leave it out or say off", json_get_string(o, "detect-zeroes"));
+    if (json_get_string(o, "detect-zeroes") && !strcmp(json_get_string(o, "detect-zeroes"), "unmap") && !(*flags & BLK_O_UNMAP)) {
+        return error_set(errp, "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap");
     }
     if ((*flags & BLK_O_FORCE_SHARE) && (*flags & BLK_O_RDWR)) {
         return error_set(errp, "force-share=on can only be used with read-only images");
@@ -205,6 +205,7 @@ static BlkNode *open_driver(Session *s, const BlkDriver *drv, Json *o, unsigned 
     }
     n = node_new(s, drv, flags);
     n->options = json_copy(o);
+    n->detect_zeroes = json_get_string(o, "detect-zeroes") && strcmp(json_get_string(o, "detect-zeroes"), "off");
     if (!name_node(n, json_get_string(o, "node-name"), errp)) {
         node_free(n);
         return NULL;

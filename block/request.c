@@ -82,6 +82,12 @@ int node_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
     if (!n->drv->write) {
         return -ENOTSUP;
     }
+    if (n->detect_zeroes && !(flags & BLK_COMPRESSED_WRITE) && blk_vec_is_zero(v, len)) {
+        r = node_zeroes(n, off, len, (flags & BLK_FUA) | BLK_NO_FALLBACK | (n->flags & BLK_O_UNMAP ? BLK_MAY_UNMAP : 0));
+        if (r != -ENOTSUP) {
+            return r;
+        }
+    }
     if (flags & BLK_COMPRESSED_WRITE) {
         r = n->drv->write_compressed ? n->drv->write_compressed(n, off, len, v) : -ENOTSUP;
     } else if (n->align > 1) {

@@ -212,13 +212,11 @@ static bool ended(size_t done, Error **errp)
     return done ? error_set(errp, "Unexpected end-of-file before all data were read") : error_set_errno(errp, ENOTCONN, "the connection was closed");
 }
 
-static bool move_all(Stream *s, unsigned event, const struct iovec *iov, unsigned n, Error **errp)
+/* The vector is ours to change. */
+static bool move_vector(Stream *s, unsigned event, struct iovec *v, unsigned n, Error **errp)
 {
-    size_t left = total(iov, n), done = 0;
-    struct iovec few[8], *v = n <= G_N_ELEMENTS(few) ? few : g_new(struct iovec, n);
-    g_autofree struct iovec *owned = v == few ? NULL : v;
+    size_t left = total(v, n), done = 0;
 
-    memcpy(v, iov, n * sizeof(*iov));
     while (left) {
         ssize_t r = event == LOOP_READ ? stream_readv(s, v, n) : stream_writev(s, v, n);
 
@@ -235,6 +233,16 @@ static bool move_all(Stream *s, unsigned event, const struct iovec *iov, unsigne
         }
     }
     return true;
+}
+
+static bool move_all(Stream *s, unsigned event, const struct iovec *iov, unsigned n, Error **errp)
+{
+    struct iovec few[8];
+    g_autofree struct iovec *many = n > G_N_ELEMENTS(few) ? g_new(struct iovec, n) : NULL;
+    struct iovec *v = many ? many : few;
+
+    memcpy(v, iov, n * sizeof(*iov));
+    return move_vector(s, event, v, n, errp);
 }
 
 bool stream_readv_all(Stream *s, const struct iovec *iov, unsigned n, Error **errp)

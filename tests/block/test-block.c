@@ -258,6 +258,32 @@ static void test_format(gconstpointer opaque)
     teardown();
 }
 
+static void test_detect_zeroes(void)
+{
+    g_autofree char *path = NULL;
+    g_autofree uint8_t *zero = g_malloc0(262144);
+    g_autoptr(Error) err = NULL;
+    Json *o = json_object();
+    BlkExtent e;
+    Blk *b;
+
+    setup();
+    path = file_of("detect", 0);
+    json_set_uint(o, "size", SIZE);
+    g_assert_true(blk_create(session, blk_driver_find("qcow2"), path, o, NULL));
+    json_unref(o);
+    conform(path, "{\"driver\": \"qcow2\", \"detect-zeroes\": \"on\"}", 0);
+    b = open_ok(path, "{\"driver\": \"qcow2\", \"detect-zeroes\": \"on\"}", BLK_O_RDWR);
+    g_assert_cmpint(blk_write(b, 65536, zero, 262144, 0), ==, 0);
+    for (uint64_t at = 65536; at < 65536 + 262144; at += e.len) {
+        g_assert_cmpint(blk_status(b, at, 65536 + 262144 - at, false, &e), ==, 0);
+        g_assert_true(e.len && (e.flags & BLK_EXT_ZERO));
+    }
+    blk_free(b);
+    g_assert_null(blk_open(session, path, json_parse("{\"detect-zeroes\": \"unmap\"}", 26, NULL), 0, 0, BLK_PERM_ALL, &err));
+    teardown();
+}
+
 static void test_direct(void)
 {
     g_autofree char *path = NULL;
@@ -455,6 +481,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/block/raw/threads", ", \"aio\": \"threads\"", test_raw);
     g_test_add_func("/block/raw/direct", test_direct);
     g_test_add_func("/block/raw/offset", test_offset);
+    g_test_add_func("/block/detect-zeroes", test_detect_zeroes);
     g_test_add_func("/block/drain", test_drain);
     g_test_add_func("/block/plain-thread", test_plain_thread);
     g_test_add_func("/block/perm", test_perm);
