@@ -16,14 +16,20 @@ uint64_t a64_fpsr_of_mxcsr(const A64Cpu *c, uint32_t mxcsr)
     return (mxcsr & 1) | (mxcsr >> 1 & 0x1e) | (mxcsr & 2 && c->fpcr & FPCR_FZ ? 0x80 : 0);
 }
 
+uint64_t a64_fpsr_qc(const A64Cpu *c)
+{
+    return c->qc[0] | c->qc[1] ? FPSR_QC : 0;
+}
+
 uint64_t a64_fpsr_get(A64Cpu *c)
 {
-    return (c->fpsr | a64_fpsr_of_mxcsr(c, c->env.guest_mxcsr)) & 0x0800009f;
+    return (c->fpsr | a64_fpsr_of_mxcsr(c, c->env.guest_mxcsr) | a64_fpsr_qc(c)) & 0x0800009f;
 }
 
 void a64_fpsr_set(A64Cpu *c, uint64_t val)
 {
     c->env.guest_mxcsr &= ~0x3fu;
+    c->qc[0] = c->qc[1] = 0;
     c->fpsr = val & 0x0800009f;
 }
 

@@ -48,6 +48,7 @@ typedef struct A64Cpu {
     uint64_t sp_el1;            /* SP_EL1 while it is not the current one; SP_EL0 is in sys[] */
     uint32_t n, z, c, v;        /* 0 or 1 */
     uint64_t vreg[32][2] __attribute__((aligned(16)));
+    uint64_t qc[2] __attribute__((aligned(16)));    /* saturation gathered by inline code: with fpsr when the processor is parked */
     /* ---- PSTATE but for the flags ---- */
     uint32_t el;                /* 0 or 1 */
     uint32_t spsel;
@@ -174,6 +175,7 @@ void a64_sp_save(A64Cpu *c);                /* the current SP to its bank ... */
 void a64_sp_load(A64Cpu *c);                /* ... and from it, after EL or SPSel changed */
 
 uint64_t a64_fpsr_of_mxcsr(const A64Cpu *c, uint32_t mxcsr);
+uint64_t a64_fpsr_qc(const A64Cpu *c);
 uint64_t a64_fpsr_get(A64Cpu *c);
 void a64_fpsr_set(A64Cpu *c, uint64_t val);
 void a64_fpcr_set(A64Cpu *c, uint64_t val);

@@ -4,13 +4,7 @@
 
 #include "util/bits.h"
 
-/* ---- halving and saturating add, subtract ---- */
-RT_SAME(shadd, s, (a + b) >> 1)
-RT_SAME(uhadd, u, (a + b) >> 1)
-RT_SAME(srhadd, s, (a + b + 1) >> 1)
-RT_SAME(urhadd, u, (a + b + 1) >> 1)
-RT_SAME(shsub, s, (a - b) >> 1)
-RT_SAME(uhsub, u, (a - b) >> 1)
+/* ---- saturating add, subtract ---- */
 RT_SAME(sqadd, s, SSAT(a + b, w))
 RT_SAME(uqadd, u, USAT(a + b, w))
 RT_SAME(sqsub, s, SSAT(a - b, w))

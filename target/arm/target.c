@@ -23,8 +23,9 @@ static const TcgSlot slots[] = {
     S(SPSR_EL1), S(ELR_EL1), S(ESR_EL1), S(FAR_EL1), S(TPIDR_EL1), S(TPIDR_EL0), S(TPIDRRO_EL0),
     { .name = "daif", .type = IR_I32, .offset = AT(daif) },
     { .name = "ss", .type = IR_I32, .offset = AT(ss) },
+    { .name = "qc", .type = IR_V128, .offset = AT(qc) },
 };
-_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_SS + 1, "slots and their numbers");
+_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_QC + 1, "slots and their numbers");
 
 int a64_slot_of_sysreg(unsigned id)
 {
@@ -126,7 +127,7 @@ static void mxcsr_to_guest(Cpu *cpu, uint32_t mxcsr)
 {
     A64Cpu *c = a64_cpu(cpu);
 
-    c->fpsr |= a64_fpsr_of_mxcsr(c, mxcsr);
+    c->fpsr |= a64_fpsr_of_mxcsr(c, mxcsr) | a64_fpsr_qc(c);
 }
 
 static const TcgCpuOps a64_tcg_ops = {

@@ -252,8 +252,6 @@ static bool across_long(A64Dis *d, const arg_v_rr *a, bool is_signed)
 }
 TRANS(saddlv_v, v_rr, across_long(d, a, true))
 TRANS(uaddlv_v, v_rr, across_long(d, a, false))
-TRANS(urhadd_v, v_rrr, a->size < 2 ? op2(d, a, OP_vavgu) : simd_call_v(d, RT_urhadd, a->size, a->q, a->rd, a->rn, a->rm, 0, 0))
-
 static bool add_pair(A64Dis *d, const arg_f_rr *a)
 {
     IrVal v;
@@ -299,15 +297,6 @@ TRANS(abs_s, f_rr, scalar1(d, a, OP_vabs))
 TRANS(neg_s, f_rr, scalar1(d, a, OP_vneg))
 
 /* ---- routines ---- */
-CALL3(shadd)
-CALL3(uhadd)
-CALL3(srhadd)
-CALL3(shsub)
-CALL3(uhsub)
-CALL3(sqadd)
-CALL3(uqadd)
-CALL3(sqsub)
-CALL3(uqsub)
 CALL3(sshl)
 CALL3(ushl)
 CALL3(sqshl)
@@ -317,8 +306,6 @@ CALL3(urshl)
 CALL3(sqrshl)
 CALL3(uqrshl)
 CALL3(pmul)
-CALL3(sqdmulh)
-CALL3(sqrdmulh)
 CALL3(sqrdmlah)
 CALL3(sqrdmlsh)
 CALL2(suqadd)
@@ -348,11 +335,95 @@ CALL2S(usqadd)
 CALL2S(sqabs)
 CALL2S(sqneg)
 
+/* ---- halving: what both operands share, and half of what they do not ---- */
+static bool halving(A64Dis *d, const arg_v_rrr *a, bool is_signed, bool subtract, bool round)
+{
+    IrVal n, m, half, v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    n = v_get(d, a->rn);
+    m = v_get(d, a->rm);
+    half = ir_v1(d->ir, is_signed ? OP_vsari : OP_vshri, a->size, 1, ir_v2(d->ir, OP_vxor, IR_E64, 0, n, m));
+    if (subtract) {                                     /* n - m = (n ^ m) - 2 * (m & ~n) */
+        v = ir_v2(d->ir, OP_vsub, a->size, 0, half, ir_v2(d->ir, OP_vandc, IR_E64, 0, m, n));
+    } else if (round) {
+        v = ir_v2(d->ir, OP_vsub, a->size, 0, ir_v2(d->ir, OP_vor, IR_E64, 0, n, m), half);
+    } else {
+        v = ir_v2(d->ir, OP_vadd, a->size, 0, ir_v2(d->ir, OP_vand, IR_E64, 0, n, m), half);
+    }
+    v_put(d, a->rd, a->q, v);
+    return true;
+}
+TRANS(shadd_v, v_rrr, halving(d, a, true, false, false))
+TRANS(uhadd_v, v_rrr, halving(d, a, false, false, false))
+TRANS(srhadd_v, v_rrr, halving(d, a, true, false, true))
+TRANS(urhadd_v, v_rrr, a->size < 2 ? op2(d, a, OP_vavgu) : halving(d, a, false, false, true))
+TRANS(shsub_v, v_rrr, halving(d, a, true, true, false))
+TRANS(uhsub_v, v_rrr, halving(d, a, false, true, false))
+
+/* ---- saturating: bytes and halfwords inline ---- */
+static bool saturating(A64Dis *d, const arg_v_rrr *a, IrOpcode sat, IrOpcode wrap, unsigned rt)
+{
+    IrVal n, m, v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (a->size >= 2) {
+        return simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
+    }
+    n = v_get(d, a->rn);
+    m = v_get(d, a->rm);
+    v = ir_v2(d->ir, sat, a->size, 0, n, m);
+    qc_add(d, a->q, ir_v2(d->ir, OP_vxor, IR_E64, 0, v, ir_v2(d->ir, wrap, a->size, 0, n, m)));
+    v_put(d, a->rd, a->q, v);
+    return true;
+}
+TRANS(sqadd_v, v_rrr, saturating(d, a, OP_vsadds, OP_vadd, RT_sqadd))
+TRANS(uqadd_v, v_rrr, saturating(d, a, OP_vsaddu, OP_vadd, RT_uqadd))
+TRANS(sqsub_v, v_rrr, saturating(d, a, OP_vssubs, OP_vsub, RT_sqsub))
+TRANS(uqsub_v, v_rrr, saturating(d, a, OP_vssubu, OP_vsub, RT_uqsub))
+
+/* Doubled high halves of the products of one half of the halfwords; only -1 * -1 is out of range. */
+static IrVal doubled_high(A64Dis *d, IrVal n, IrVal m, int high, bool round)
+{
+    IrVal p = ir_v2(d->ir, OP_vmulls, IR_E16, high, n, m), v;
+
+    p = round ? ir_v2(d->ir, OP_vadd, IR_E32, 0, p, v_rep(d, rep_of(2, 0x4000))) : p;
+    p = ir_v1(d->ir, OP_vsari, IR_E32, 15, p);
+    v = ir_v2(d->ir, OP_vmins, IR_E32, 0, p, v_rep(d, rep_of(2, 0x7fff)));
+    qc_add(d, 1, ir_v2(d->ir, OP_vxor, IR_E64, 0, v, p));
+    return ir_v1(d->ir, OP_vnarrow, IR_E16, 0, v);
+}
+
+static bool mul_high(A64Dis *d, int size, int q, int rd, int rn, int rm, int lane, bool round, unsigned rt)
+{
+    IrVal n, m, v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (size != IR_E16) {
+        return simd_call_v(d, rt, size, q, rd, rn, rm, 0, (unsigned)(lane + 1));
+    }
+    n = v_get(d, rn);
+    m = lane < 0 ? v_get(d, rm) : ir_v1(d->ir, OP_vduplane, IR_E16, lane, v_get(d, rm));
+    v = doubled_high(d, n, m, 0, round);
+    v_set(d, rd, q ? v_join(d, v, doubled_high(d, n, m, 1, round)) : v);
+    return true;
+}
+TRANS(sqdmulh_v, v_rrr, mul_high(d, a->size, a->q, a->rd, a->rn, a->rm, -1, false, RT_sqdmulh))
+TRANS(sqrdmulh_v, v_rrr, mul_high(d, a->size, a->q, a->rd, a->rn, a->rm, -1, true, RT_sqrdmulh))
+TRANS(sqdmulh_vx, v_rrx, mul_high(d, a->size, a->q, a->rd, a->rn, a->rm, a->idx, false, RT_sqdmulh))
+TRANS(sqrdmulh_vx, v_rrx, mul_high(d, a->size, a->q, a->rd, a->rn, a->rm, a->idx, true, RT_sqrdmulh))
+TRANS(sqdmulh_sx, f_rrx, simd_call_s(d, RT_sqdmulh, a->size, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx))
+TRANS(sqrdmulh_sx, f_rrx, simd_call_s(d, RT_sqrdmulh, a->size, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx))
+
 #define CALL_LANE(name) \
     TRANS(name##_vx, v_rrx, simd_call_v(d, RT_##name, a->size, a->q, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx)) \
     TRANS(name##_sx, f_rrx, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx))
-CALL_LANE(sqdmulh)
-CALL_LANE(sqrdmulh)
 CALL_LANE(sqrdmlah)
 CALL_LANE(sqrdmlsh)
 

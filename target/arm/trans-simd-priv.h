@@ -38,6 +38,13 @@ static inline IrVal v_join(A64Dis *d, IrVal lo, IrVal hi)
     return ir_v2(d->ir, OP_vzip1, IR_E64, 0, lo, hi);
 }
 
+/* Saturation happened where bits are set. */
+static inline void qc_add(A64Dis *d, int q, IrVal bits)
+{
+    bits = q ? bits : ir_vzext(d->ir, IR_V128, bits);
+    ir_set(d->ir, SLOT_QC, ir_v2(d->ir, OP_vor, IR_E64, 0, ir_get(d->ir, SLOT_QC), bits));
+}
+
 /* Scalars of single and double precision. */
 static inline IrType f_type(int size) { return size == 3 ? IR_F64 : IR_F32; }
 static inline IrVal f_get(A64Dis *d, int size, int n) { return ir_vlow(d->ir, f_type(size), v_get(d, n)); }

@@ -153,19 +153,8 @@ TRANS(shrn_v, v_rri, shift_narrow(d, a->size, a->q, a->rd, a->rn, a->imm, false)
 TRANS(rshrn_v, v_rri, shift_narrow(d, a->size, a->q, a->rd, a->rn, a->imm, true))
 
 /* x: 1 for the upper half, the shift above it */
-#define NARROW_V(name, set, rm, shift) \
-    TRANS(name##_v, set, simd_call_v(d, RT_##name, a->size, 0, a->rd, a->rn, rm, 0, (unsigned)a->q | (unsigned)(shift) << 1))
 #define NARROW_S(name, set, shift) \
     TRANS(name##_s, set, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rn, 0, (unsigned)(shift) << 1))
-NARROW_V(sqxtn, v_rr, a->rn, 0)
-NARROW_V(uqxtn, v_rr, a->rn, 0)
-NARROW_V(sqxtun, v_rr, a->rn, 0)
-NARROW_V(sqshrn, v_rri, a->rn, a->imm)
-NARROW_V(sqrshrn, v_rri, a->rn, a->imm)
-NARROW_V(uqshrn, v_rri, a->rn, a->imm)
-NARROW_V(uqrshrn, v_rri, a->rn, a->imm)
-NARROW_V(sqshrun, v_rri, a->rn, a->imm)
-NARROW_V(sqrshrun, v_rri, a->rn, a->imm)
 NARROW_S(sqxtn, f_rr, 0)
 NARROW_S(uqxtn, f_rr, 0)
 NARROW_S(sqxtun, f_rr, 0)
@@ -210,6 +199,42 @@ static IrVal shift_round(A64Dis *d, int size, IrVal v, bool is_signed, int n)
     last = ir_v2(d->ir, OP_vand, IR_E64, 0, last, v_rep(d, rep_of(size, 1)));
     return ir_v2(d->ir, OP_vadd, size, 0, shift_right(d, size, v, is_signed, n), last);
 }
+
+/* Saturating narrow of shifted elements, to bytes and halfwords inline. */
+static bool narrow_sat(A64Dis *d, int size, int q, int rd, int rn, int shift, bool round, bool from_signed, bool to_signed, unsigned rt)
+{
+    uint64_t ones = (1ull << (8 << size)) - 1;
+    IrVal x, v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (size >= 2) {
+        return simd_call_v(d, rt, size, 0, rd, rn, rn, 0, (unsigned)q | (unsigned)shift << 1);
+    }
+    x = v_get(d, rn);
+    x = shift ? (round ? shift_round : shift_right)(d, size + 1, x, from_signed, shift) : x;
+    if (!from_signed) {
+        v = ir_v2(d->ir, OP_vminu, size + 1, 0, x, v_rep(d, rep_of(size + 1, ones)));
+    } else {
+        v = ir_v2(d->ir, OP_vmaxs, size + 1, 0, x, v_rep(d, rep_of(size + 1, to_signed ? ~(ones >> 1) : 0)));
+        v = ir_v2(d->ir, OP_vmins, size + 1, 0, v, v_rep(d, rep_of(size + 1, to_signed ? ones >> 1 : ones)));
+    }
+    qc_add(d, 1, ir_v2(d->ir, OP_vxor, IR_E64, 0, x, v));
+    narrow_put(d, rd, q, ir_v1(d->ir, OP_vnarrow, size, 0, v));
+    return true;
+}
+#define NARROW_SAT(name, set, shift, round, from_signed, to_signed) \
+    TRANS(name##_v, set, narrow_sat(d, a->size, a->q, a->rd, a->rn, shift, round, from_signed, to_signed, RT_##name))
+NARROW_SAT(sqxtn, v_rr, 0, false, true, true)
+NARROW_SAT(uqxtn, v_rr, 0, false, false, false)
+NARROW_SAT(sqxtun, v_rr, 0, false, true, false)
+NARROW_SAT(sqshrn, v_rri, a->imm, false, true, true)
+NARROW_SAT(sqrshrn, v_rri, a->imm, true, true, true)
+NARROW_SAT(uqshrn, v_rri, a->imm, false, false, false)
+NARROW_SAT(uqrshrn, v_rri, a->imm, true, false, false)
+NARROW_SAT(sqshrun, v_rri, a->imm, false, true, false)
+NARROW_SAT(sqrshrun, v_rri, a->imm, true, true, false)
 
 static bool shift_r(A64Dis *d, int size, int q, int rd, int rn, int n, bool is_signed, bool add, bool round)
 {

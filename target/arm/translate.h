@@ -27,6 +27,7 @@ enum {
     SLOT_SYS = SLOT_V0 + 32,    /* some system registers: target.c */
     SLOT_DAIF = SLOT_SYS + 7,
     SLOT_SS,
+    SLOT_QC,                    /* any bit set: FPSR.QC */
 };
 
 /* ---- runtime routines: rt.def, and rt-simd.def for FP and SIMD ---- */

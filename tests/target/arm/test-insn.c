@@ -312,7 +312,7 @@ static void ours_run(InsnRec *r)
     c->c = r->nzcv >> 29 & 1;
     c->v = r->nzcv >> 28 & 1;
     c->fpcr = r->fpcr;
-    c->fpsr = 0;
+    c->fpsr = c->qc[0] = c->qc[1] = 0;
     c->env.guest_mxcsr = ops->mxcsr_from_guest(&c->cpu);
     c->env.exc = 0;
     c->env.page_base = 0x5000;
@@ -322,7 +322,7 @@ static void ours_run(InsnRec *r)
     memcpy(r->v, c->vreg, sizeof(r->v));
     memcpy(r->mem, window, INSN_MEM);
     r->nzcv = (uint64_t)c->n << 31 | (uint64_t)c->z << 30 | (uint64_t)c->c << 29 | (uint64_t)c->v << 28;
-    r->fpsr = c->fpsr;
+    r->fpsr = a64_fpsr_get(c);
     r->fault = c->env.exc != 0;
 }
 
