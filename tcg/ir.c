@@ -229,8 +229,12 @@ void ir_fence(IrBlock *b, unsigned kind)
 void ir_exit_if(IrBlock *b, IrCond c, IrVal x, IrVal y, int64_t disp)
 {
     IrRel r = { c, x, y };
+    int64_t cx, cy;
 
     ir_rel_simplify(b, &r);
+    if (ir_is_const(b, r.x, &cx) && ir_is_const(b, r.y, &cy) && !ir_cond_eval(r.c, ir_type(b, r.x), cx, cy)) {
+        return;
+    }
     EMIT(b, OP_exit_if, ir_type(b, r.x), r.c, disp, r.x, r.y);
 }
 

@@ -23,7 +23,8 @@ enum {
     RT_READ     = 1,        /* may read any slot: all are written back before the call */
     RT_WRITE    = 2,        /* may write any slot: nothing is cached across it (implies RT_READ) */
     RT_RAISE    = 4,        /* may raise: sets env->exc (see env.h) and returns; the state it sees for that is the precise one */
-    RT_FP       = 8,        /* computes with host floating point: runs under the host's default MXCSR */
+    RT_FP       = 8,        /* computes with host floating point: runs under the host's default MXCSR.
+                               Also what a routine needs that reads or writes env->guest_mxcsr (a guest's FP control or status) */
     RT_MEM      = 16,       /* accesses guest memory through the slow path: may change TLBs */
     RT_DROP     = 32,       /* may be dropped when its result is unused */
 };

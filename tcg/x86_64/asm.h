@@ -26,18 +26,19 @@ enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC
 enum { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
 enum { SH_ROL, SH_ROR, SH_SHL = 4, SH_SHR, SH_SAR = 7 };
 
-/* Address: [base + index + disp], or rip-relative to `target` (an address in the same mapping as the code). */
+/* Address: [base + (index << scale) + disp], or rip-relative to `target` (an address in the same mapping as the code). */
 typedef struct Mem {
     int8_t base, index;         /* NOREG: none */
     int32_t disp;
     const uint8_t *target;
+    uint8_t scale;              /* log2, of the index */
 } Mem;
 
 typedef struct Asm { uint8_t *p; } Asm;
 
-static inline Mem mem_bd(int base, int32_t disp) { return (Mem){ base, NOREG, disp, NULL }; }
-static inline Mem mem_bid(int base, int index, int32_t disp) { return (Mem){ base, index, disp, NULL }; }
-static inline Mem mem_rip(const void *target) { return (Mem){ NOREG, NOREG, 0, target }; }
+static inline Mem mem_bd(int base, int32_t disp) { return (Mem){ base, NOREG, disp, NULL, 0 }; }
+static inline Mem mem_bid(int base, int index, int32_t disp) { return (Mem){ base, index, disp, NULL, 0 }; }
+static inline Mem mem_rip(const void *target) { return (Mem){ NOREG, NOREG, 0, target, 0 }; }
 
 static inline void put8(Asm *a, unsigned v) { *a->p++ = (uint8_t)v; }
 static inline void put32(Asm *a, uint32_t v) { memcpy(a->p, &v, 4); a->p += 4; }
@@ -78,7 +79,7 @@ static inline void asm_mem(Asm *a, int reg, Mem m, unsigned imm_bytes)
     mod = m.disp == 0 && b != 5 ? 0 : m.disp >= -128 && m.disp < 128 ? 0x40 : 0x80;
     if (m.index != NOREG || b == 4) {
         put8(a, mod | r | 4);
-        put8(a, (m.index != NOREG ? (m.index & 7) << 3 : 0x20) | b);
+        put8(a, (m.index != NOREG ? m.scale << 6 | (m.index & 7) << 3 : 0x20) | b);
     } else {
         put8(a, mod | r | b);
     }

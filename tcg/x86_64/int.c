@@ -87,6 +87,17 @@ static void emit_add(Emit *e, const IrOp *op)
     int a, b, d;
     bool is_imm;
 
+    if (op->sub) {
+        Mem m;
+
+        a = ra_use(e, x);
+        b = ra_use(e, y);
+        m = mem_bid(a, b, 0);
+        m.scale = (uint8_t)op->sub;
+        d = ra_def(e, op->out[0], ra_dies(e, x) ? a : ra_dies(e, y) ? b : NOREG, 0);
+        lea(&e->a, w, d, m);
+        return;
+    }
     order(e, op, &x, &y);
     is_imm = ra_imm32(e, y, w, &imm);
     a = ra_use(e, x);

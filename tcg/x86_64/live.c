@@ -68,7 +68,7 @@ static void fold_address(Emit *e, unsigned i, IrOp *op)
 
     e->disp[i] = 0;
     /* once the sum is in a slot it has a register of its own, and its base may have lost its */
-    if (v->is_const || e->hint[op->in[0]] != NOREG || d->opc != OP_add || !ra_const(e, d->in[1], &c) || c < INT_MIN / 2 || c > INT_MAX / 2) {
+    if (v->is_const || e->hint[op->in[0]] != NOREG || d->opc != OP_add || d->sub || !ra_const(e, d->in[1], &c) || c < INT_MIN / 2 || c > INT_MAX / 2) {
         return;
     }
     if (e->b->values[d->in[0]].is_const) {
@@ -76,6 +76,27 @@ static void fold_address(Emit *e, unsigned i, IrOp *op)
     }
     op->in[0] = d->in[0];
     e->disp[i] = (int32_t)c;
+}
+
+/* x + (y << 1 .. 3) is one lea: the shift becomes the addition's `sub`. */
+static void fold_scale(Emit *e, IrOp *op)
+{
+    const IrBlock *b = e->b;
+
+    for (unsigned k = 2; k-- > 0;) {
+        const IrValue *v = &b->values[op->in[k]];
+        const IrOp *d = &b->ops[v->def];
+        int64_t n;
+
+        if (v->is_const || d->opc != OP_shl || d->type != op->type || b->values[d->in[0]].is_const || b->values[op->in[!k]].is_const ||
+            !ra_const(e, d->in[1], &n) || n < 1 || n > 3) {
+            continue;
+        }
+        op->in[0] = op->in[!k];
+        op->in[1] = d->in[0];
+        op->sub = (uint16_t)n;
+        return;
+    }
 }
 
 static void names(Emit *e)
@@ -119,6 +140,8 @@ static void names(Emit *e)
         e->zext[0] = false;
         if (is_mem_op(op->opc)) {
             fold_address(e, i, op);
+        } else if (op->opc == OP_add) {
+            fold_scale(e, op);
         } else if (op->opc == OP_set) {
             e->hint[op->in[0]] = RAX;       /* for fold_address only */
         }

@@ -121,7 +121,11 @@ static void gen_int(Gen *g)
     }
     case 14: keep(g, ir_op2(b, OP_crc32, IR_I32, below(g, 2) << 2 | (t == IR_I64 ? 3 : below(g, 3)), 0, pick(g, IR_I32), pick(g, t))); break;
     default:
-        if (below(g, 2)) {
+        if (!below(g, 3)) {
+            IrVal y = ir_shli(b, pick(g, t), 1 + below(g, 4)), x = pick(g, t);
+
+            keep(g, below(g, 2) ? ir_add(b, x, y) : ir_add(b, y, x));
+        } else if (below(g, 2)) {
             keep(g, ir_op2(b, OP_extr, t, 0, below(g, w), pick(g, t), pick(g, t)));
         } else {
             keep(g, below(g, 2) ? ir_pc(b, (int64_t)(int32_t)rnd(g->r)) : ir_addi(b, pick(g, t), (int64_t)rnd_value(g->r)));
