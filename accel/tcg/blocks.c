@@ -329,7 +329,7 @@ Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant)
     Block *b = NULL;
 
     for (unsigned tries = 0; !b; tries++) {
-        bool checked = p->hot || (tries > 3 && !v->st->icount);
+        bool checked = __atomic_load_n(&p->hot, __ATOMIC_RELAXED) || (tries > 3 && !v->st->icount);
 
         if (!translate_once(v, p, pc, variant, checked, &b)) {
             blocks_reset_all(v);

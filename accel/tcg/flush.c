@@ -68,7 +68,7 @@ void flush_post(TcgVcpu *to, const FlushRec *r)
     } else {
         to->mail_all = true;                            /* REC_ALL and REC_STORES cover every kind */
     }
-    to->posted++;
+    __atomic_store_n(&to->posted, to->posted + 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&to->mail_lock);
     if (!(cpu_pending(to->cpu) & CPU_EXIT_FLUSH)) {
         __atomic_fetch_or(&to->cpu->pending, CPU_EXIT_FLUSH, __ATOMIC_SEQ_CST);        /* a sleeper is not woken: it looks when it wakes */

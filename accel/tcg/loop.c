@@ -61,7 +61,7 @@ static Block *block_get(TcgVcpu *v)
         return NULL;
     }
     b = block_find(p, v->unit, pc & 0xfff, v->key, variant);
-    if (b && b->checked && !(p->hot && block_unchanged(b))) {
+    if (b && b->checked && !(__atomic_load_n(&p->hot, __ATOMIC_RELAXED) && block_unchanged(b))) {
         drop_block(p, b);
         b = NULL;
     }

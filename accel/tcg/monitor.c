@@ -44,7 +44,7 @@ void monitor_break(TcgState *st, PageCode *p, uint64_t ram_addr, uint64_t len, c
             used |= at >> MEM_PAGE_BITS == p->ram_page;
         }
     }
-    if (!used && ++p->unmonitored > STORES_UNTIL_PLAIN) {
+    if (!used && __atomic_add_fetch(&p->unmonitored, 1, __ATOMIC_RELAXED) > STORES_UNTIL_PLAIN) {
         pthread_mutex_lock(&p->lock);
         __atomic_store_n(&p->monitored, 0, __ATOMIC_SEQ_CST);
         page_maybe_plain(st, p);
@@ -69,7 +69,7 @@ static bool mark(TcgVcpu *v, vaddr va, unsigned idx, Span *s)
     if (!(__atomic_load_n(&p->monitored, __ATOMIC_SEQ_CST) & bit) || __atomic_load_n(&p->state, __ATOMIC_SEQ_CST) != PAGE_PROTECTED) {
         pthread_mutex_lock(&p->lock);
         __atomic_fetch_or(&p->monitored, bit, __ATOMIC_SEQ_CST);
-        p->unmonitored = 0;
+        __atomic_store_n(&p->unmonitored, 0, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&p->lock);
         page_protect(v, p);                             /* may wait: look again afterwards */
     }

@@ -88,7 +88,7 @@ void page_protect(TcgVcpu *v, PageCode *p)
 
     for (;;) {
         pthread_mutex_lock(&p->lock);
-        state = p->state;
+        state = __atomic_load_n(&p->state, __ATOMIC_ACQUIRE);
         if (state == PAGE_PLAIN) {
             __atomic_store_n(&p->state, PAGE_PROTECTING, __ATOMIC_RELEASE);
             mem_dirty_test_clear(v->st->m->mem, DIRTY_CODE, addr, MEM_PAGE_SIZE, NULL);
@@ -112,7 +112,7 @@ void page_protect(TcgVcpu *v, PageCode *p)
 
 void page_maybe_plain(TcgState *st, PageCode *p)
 {
-    if (p->state == PAGE_PROTECTED && !p->granules && !p->translating && !p->monitored) {
+    if (__atomic_load_n(&p->state, __ATOMIC_ACQUIRE) == PAGE_PROTECTED && !p->granules && !p->translating && !p->monitored) {
         __atomic_store_n(&p->state, PAGE_PLAIN, __ATOMIC_RELEASE);
         mem_dirty_set(st->m->mem, DIRTY_MASK(DIRTY_CODE), p->ram_page << MEM_PAGE_BITS, MEM_PAGE_SIZE);
     }
@@ -140,12 +140,12 @@ void page_heat(TcgState *st, PageCode *p)
         return;                                         /* what is translated must not depend on host time */
     }
     if (p->heat_epoch != now) {
-        p->hot = p->hot && p->heat_epoch + 20 > now;    /* a second without: give it another chance */
+        __atomic_store_n(&p->hot, p->hot && p->heat_epoch + 20 > now, __ATOMIC_RELAXED);      /* a second without: give it another chance */
         p->heat = 0;
         p->heat_epoch = now;
     }
     if (++p->heat > HEAT_LIMIT) {
-        p->hot = true;
+        __atomic_store_n(&p->hot, true, __ATOMIC_RELAXED);
     }
 }
 

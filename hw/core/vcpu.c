@@ -426,6 +426,6 @@ void vcpu_power_on(Cpu *cpu, uint64_t entry, uint64_t context)
 
 void vcpu_power_off(Cpu *cpu)
 {
-    cpu->power_off = true;
+    __atomic_store_n(&cpu->power_off, true, __ATOMIC_RELEASE);         /* others look at it */
     cpu_pending_set(cpu, CPU_EXIT_KICK);
 }
