@@ -33,8 +33,13 @@ static const OptKey memory_keys[] = {
 GROUP(memory_group, .name = "memory", .implied = "size", .keys = memory_keys);
 
 static const OptKey boot_keys[] = {
-    { "order", OPT_STRING }, { "once", OPT_STRING }, { "menu", OPT_BOOL }, { "strict", OPT_BOOL }, { "splash", OPT_STRING },
-    { "splash-time", OPT_NUMBER }, { "reboot-timeout", OPT_NUMBER }, {}
+    { "order", OPT_STRING, .absent = "boards here have no drive letters; give devices a bootindex=" },
+    { "once", OPT_STRING, .absent = "boards here have no drive letters; give devices a bootindex=" },
+    { "menu", OPT_BOOL, .def = "off", .help = "firmware shows its menu" },
+    { "strict", OPT_BOOL, .def = "off", .help = "start from devices with a bootindex only" },
+    { "splash", OPT_STRING, .absent = "there is no display" },
+    { "splash-time", OPT_NUMBER, .max = 65535, .help = "milliseconds that the menu waits" },
+    { "reboot-timeout", OPT_NUMBER, .max = 65535, .help = "milliseconds until a failed boot is tried again" }, {}
 };
 GROUP(boot_group, .name = "boot-opts", .implied = "order", .keys = boot_keys);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The command line as a MachineConfig, and the machine with its devices out of it. */
+#include <endian.h>
 #include <string.h>
 
 #include "hw/nvram/fw_cfg.h"
@@ -214,9 +215,6 @@ static bool plan_boot(Plan *p, Error **errp)
     if (firmware) {
         c->firmware = p->firmware = firmware_find(p->s->cl, firmware);
     }
-    if (cmdline_has(p->s->cl, "boot")) {
-        return error_set(errp, "-boot: machine '%s' has no boot order of its own; give devices a bootindex=", p->s->type->name);
-    }
     return true;
 }
 
@@ -391,11 +389,44 @@ static bool add_fw_cfg(const CmdArg *a, void *data, Error **errp)
     return map && fw_cfg_set_file(s->machine->fw_cfg, name, map->data, map->size, errp);
 }
 
+/* bootindex= of the devices, and -boot strict=on: nothing else is started from. */
 static bool add_bootorder(System *s, Error **errp)
 {
+    g_autoptr(Json) boot = cmdline_merged(s->cl, "boot");
     g_autoptr(GString) order = virtio_bootorder(s->machine);
+    uint16_t wait = htole16((uint16_t)json_get_u64(boot, "splash-time", 0));
+    uint32_t again = htole32((uint32_t)json_get_u64(boot, "reboot-timeout", 0));
+    Device *fw = s->machine->fw_cfg;
 
-    return !s->machine->fw_cfg || fw_cfg_set_file(s->machine->fw_cfg, "bootorder", order->str, order->len, errp);
+    if (!fw) {
+        return true;
+    }
+    if (json_get_bool(boot, "strict", false)) {
+        g_string_insert(order, order->len ? (gssize)order->len - 1 : 0, order->len ? "\nHALT" : "HALT");
+        g_string_append_len(order, "", order->str[order->len - 1] != 0);
+    }
+    fw_cfg_set_u16(fw, FW_CFG_BOOT_MENU, json_get_bool(boot, "menu", false));
+    return fw_cfg_set_file(fw, "bootorder", order->str, order->len, errp) &&
+           (!json_get(boot, "splash-time") || fw_cfg_set_file(fw, "etc/boot-menu-wait", &wait, sizeof(wait), errp)) &&
+           (!json_get(boot, "reboot-timeout") || fw_cfg_set_file(fw, "etc/boot-fail-wait", &again, sizeof(again), errp));
+}
+
+/* -uuid, as firmware sees it: sixteen bytes in the order of the text. */
+static void pass_uuid(System *s)
+{
+    g_autofree char *hex = g_malloc0(33);
+    uint8_t bytes[16];
+    unsigned n = 0;
+
+    for (const char *p = s->uuid; *p; p++) {
+        if (*p != '-') {
+            hex[n++] = *p;
+        }
+    }
+    for (n = 0; n < 16; n++) {
+        bytes[n] = (uint8_t)(g_ascii_xdigit_value(hex[2 * n]) * 16 + g_ascii_xdigit_value(hex[2 * n + 1]));
+    }
+    fw_cfg_set(s->machine->fw_cfg, FW_CFG_UUID, bytes, sizeof(bytes));
 }
 
 bool system_machine_open(System *s, char **serials, Error **errp)
@@ -405,6 +436,9 @@ bool system_machine_open(System *s, char **serials, Error **errp)
 
     drives_plan(s, &p.config);
     s->machine = ok ? machine_open(s->session, s->type, &p.config, errp) : NULL;
+    if (s->machine && s->uuid && s->machine->fw_cfg) {
+        pass_uuid(s);
+    }
     ok = s->machine && cmdline_each(s->cl, "device", add_device, s, errp) && drives_devices(s, errp) &&
          cmdline_each(s->cl, "fw_cfg", add_fw_cfg, s, errp) && add_bootorder(s, errp) && machine_ready(s->machine, errp);
     if (ok) {

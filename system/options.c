@@ -30,7 +30,7 @@ const CmdOption cmd_options[] = {
     { "mem-prealloc", NULL, "take all memory from the host at the start" },
     { "global", "driver.property=value", "default of a property for all devices of a type\n"
       "also: driver=driver,property=property,value=value" },
-    { "boot", "[order=drives][,once=drives][,menu=on|off][,strict=on|off]", "what firmware starts from", "boot-opts" },
+    { "boot", "[menu=on|off][,splash-time=time][,reboot-timeout=time][,strict=on|off]", "what firmware starts from; the order is bootindex= of the devices", "boot-opts" },
     { "device", "driver[,prop[=value][,...]]", "add a device ('-device help' for a list, '-device driver,help' for properties)", "device" },
     { "name", "string1[,process=string2][,debug-threads=on|off]", "name of the guest, of the process, and thread names", "name" },
     { "uuid", "%08x-%04x-%04x-%04x-%012x", "UUID of the machine" },

@@ -172,6 +172,9 @@ static bool process_settings(System *s, Error **errp)
     const char *vga = cmdline_text(s->cl, "vga"), *vnc = cmdline_text(s->cl, "vnc"), *parallel = cmdline_text(s->cl, "parallel");
 
     s->guest_name = g_strdup(json_get_string(name, "guest"));
+    if (!json_get_bool(name, "debug-threads", true)) {
+        return error_set(errp, "-name: debug-threads=off is not available in this build: threads have names");
+    }
     if (process) {
         prctl(PR_SET_NAME, process);
     }

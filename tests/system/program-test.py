@@ -324,6 +324,27 @@ def case_rtc():
             raise AssertionError(f'{args}: {got} is not in {low}..{high}')
 
 
+def case_telnet():
+    p = start(machine(SPIN, '-display', 'none', '-serial', 'none', '-monitor', 'telnet:127.0.0.1:0,server,nowait', '-pidfile', 'p.pid'))
+    port = None
+    for _ in range(500):                    # the kernel chose the port
+        if os.path.exists('p.pid'):
+            with open(f'/proc/{p.pid}/net/tcp') as f:
+                inodes = {line.split()[9]: int(line.split()[1].split(':')[1], 16) for line in f.readlines()[1:] if line.split()[3] == '0A'}
+            for fd in os.listdir(f'/proc/{p.pid}/fd'):
+                m = re.match(r'socket:\[(\d+)\]', os.readlink(f'/proc/{p.pid}/fd/{fd}'))
+                port = inodes.get(m.group(1), port) if m else port
+            if port:
+                break
+        time.sleep(0.01)
+    s = socket.create_connection(('127.0.0.1', port))
+    got = until(s.fileno(), b'(qemu) ')
+    check('negotiation', got[:12], b'\xff\xfb\x01\xff\xfb\x03\xff\xfb\x00\xff\xfd\x00')
+    s.sendall(b'\xff\xfd\x01\xff\xfd\x03quit\r\0')
+    p.communicate(timeout=10)
+    check('status', p.returncode, 0)
+
+
 def case_trace():
     r = run(machine(OFF, '-display', 'none', '-monitor', 'none', '-serial', 'null', '-trace', 'char_make', '-D', 'log.txt'))
     with open('log.txt') as f:
