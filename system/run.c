@@ -273,6 +273,10 @@ static bool start(System *s, Error **errp)
     if (!signals_init(s, errp) || !system_machine_open(s, (char **)serials->pdata, errp)) {
         return false;
     }
+    if (s->machine->dumpdtb) {                          /* that was all */
+        system_print_info(s, "info: dtb dumped to %s. Exiting.", s->machine->dumpdtb);
+        return true;
+    }
     s->machine->reset_is_shutdown = s->actions.reboot_ends;
     s->listener.event = machine_said;
     machine_listener_add(s->machine, &s->listener);
@@ -342,9 +346,9 @@ int system_run(int argc, char **argv)
         s.monitors = g_ptr_array_new();
         s.monitors_wanted = g_ptr_array_new_with_free_func(g_free);
         ok = s.cl && cmdline_check(s.cl, &err) && start(&s, &err);
-        if (ok) {
+        if (ok && !s.machine->dumpdtb) {
             loop_run(s.loop);
-        } else {
+        } else if (!ok) {
             system_print_error(s.name, err);
             error_free(err);
         }

@@ -351,6 +351,13 @@ def case_trace():
         check('trace', (r.returncode, r.stderr, f.read()), (0, b'', 'char_make id=serial0 kind=null\n'))
 
 
+def case_dumpdtb():
+    r = run([PEER, '-M', 'virt,dumpdtb=tree.dtb', *QUIET])
+    with open('tree.dtb', 'rb') as f:
+        check('tree', (r.returncode, f.read(4)), (0, b'\xd0\x0d\xfe\xed'))
+    check('says so', b'dtb dumped to tree.dtb. Exiting.' in r.stderr, True)
+
+
 def case_choices():
     """What is chosen for the user is said, in one line each; not under the peer's name."""
     guest = elf(OFF, 'guest.elf')
