@@ -71,6 +71,7 @@ static void reset(Cpu *cpu)
     c->env.pc = c->rvbar;
     a64_timer_update(c, 0);
     a64_timer_update(c, 1);
+    a64_pauth_update(c);
     a64_mode_changed(c);
 }
 
@@ -176,6 +177,7 @@ static bool post_load(void *obj, Error **errp)
 
     (void)errp;
     a64_features_update(c);
+    a64_pauth_update(c);
     a64_mode_changed(c);
     a64_timer_update(c, 0);
     a64_timer_update(c, 1);

@@ -66,6 +66,10 @@ typedef struct A64Cpu {
     /* ---- derived, not saved ---- */
     uint64_t features[(A64_FEAT_COUNT + 63) / 64];
     uint64_t key;               /* block key, kept up to date by a64_mode_changed() */
+    /* layout of pointer authentication codes by [data][half of the address space]: a64_pauth_update() */
+    struct { uint64_t mask, field; } pac[2][2];     /* bits of the code; bits that a plain pointer repeats bit 55 in */
+    uint8_t pac_bit[2];         /* bit that chooses the half when signing */
+    bool pac_fast;
     A64Exc exc;
     A64Fault fault;
     /* ---- wires and timers ---- */
@@ -191,6 +195,9 @@ void a64_timer_init(A64Cpu *c);
 void a64_timer_fini(A64Cpu *c);
 void a64_timer_update(A64Cpu *c, unsigned which);
 uint64_t a64_counter(A64Cpu *c);
+
+/* rt-pauth.c: after TCR_EL1 or the features changed */
+void a64_pauth_update(A64Cpu *c);
 
 /* mmu.c */
 bool a64_walk(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res);

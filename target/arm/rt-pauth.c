@@ -8,15 +8,10 @@ static uint64_t compute(const A64Cpu *c, uint64_t data, uint64_t mod, unsigned l
 {
     uint64_t key1 = c->sys[lo_reg], key0 = c->sys[lo_reg + 1];
 
-    return a64_has(c, A64_FEAT_pauth_apa) ? pauth_qarma5(data, mod, key0, key1) : pauth_fast(data, mod, key0, key1);
+    return c->pac_fast ? pauth_fast(data, mod, key0, key1) : pauth_qarma5(data, mod, key0, key1);
 }
 
-static unsigned key_reg(unsigned key)
-{
-    static const uint16_t reg[4] = { SR_APIAKEYLO_EL1, SR_APIBKEYLO_EL1, SR_APDAKEYLO_EL1, SR_APDBKEYLO_EL1 };
-
-    return reg[key];
-}
+static const uint16_t key_reg[4] = { SR_APIAKEYLO_EL1, SR_APIBKEYLO_EL1, SR_APDAKEYLO_EL1, SR_APDBKEYLO_EL1 };
 
 /* Is the top byte ignored in this half of the address space?  TBID excludes instruction addresses. */
 static bool ignored(const A64Cpu *c, unsigned half, bool data)
@@ -34,26 +29,32 @@ static unsigned bottom(const A64Cpu *c, unsigned half)
     return 64 - (tsz < least ? least : tsz > 48 ? 48 : tsz);
 }
 
-/* The pointer with its code replaced by copies of bit 55 (or what stands for it). */
-static uint64_t extend(uint64_t ptr, unsigned half, unsigned low, bool tbi)
+void a64_pauth_update(A64Cpu *c)
 {
-    uint64_t field = ~0ull << low & (tbi ? 0x00ffffffffffffffull : ~0ull);
+    c->pac_fast = !a64_has(c, A64_FEAT_pauth_apa);
+    for (unsigned data = 0; data < 2; data++) {
+        c->pac_bit[data] = ignored(c, 0, data) || ignored(c, 1, data) ? 55 : 63;
+        for (unsigned half = 0; half < 2; half++) {
+            bool tbi = ignored(c, half, data);
+            uint64_t above = ~0ull << bottom(c, half);
 
-    return half ? ptr | field : ptr & ~field;
+            c->pac[data][half].field = above & (tbi ? 0x00ffffffffffffffull : ~0ull);
+            c->pac[data][half].mask = (above & 0x007fffffffffffffull) | (tbi ? 0 : 0xffull << 56);
+        }
+    }
 }
 
-static uint64_t code_mask(unsigned low, bool tbi)
+/* The pointer with its code replaced by copies of the bit that chooses the half. */
+static uint64_t extend(uint64_t ptr, unsigned half, uint64_t field)
 {
-    return (~0ull << low & 0x007fffffffffffffull) | (tbi ? 0 : 0xffull << 56);
+    return half ? ptr | field : ptr & ~field;
 }
 
 uint64_t rt_a64_pac(TcgEnv *env, uint64_t ptr, uint64_t mod, uint64_t key)
 {
     A64Cpu *c = a64_of_env(env);
-    bool data = key >= 2, any = ignored(c, 0, data) || ignored(c, 1, data);
-    unsigned half = ptr >> (any ? 55 : 63) & 1, low = bottom(c, half);
-    bool tbi = ignored(c, half, data);
-    uint64_t mask = code_mask(low, tbi), pac = compute(c, extend(ptr, half, low, tbi), mod, key_reg((unsigned)key));
+    unsigned data = key >> 1 & 1, half = ptr >> c->pac_bit[data] & 1;
+    uint64_t mask = c->pac[data][half].mask, pac = compute(c, extend(ptr, half, c->pac[data][half].field), mod, key_reg[key]);
 
     if ((ptr & mask) != 0 && (ptr & mask) != mask) {
         pac ^= 1ull << 62;              /* not canonical: spoil the code */
@@ -64,12 +65,10 @@ uint64_t rt_a64_pac(TcgEnv *env, uint64_t ptr, uint64_t mod, uint64_t key)
 uint64_t rt_a64_aut(TcgEnv *env, uint64_t ptr, uint64_t mod, uint64_t key)
 {
     A64Cpu *c = a64_of_env(env);
-    bool data = key >= 2;
-    unsigned half = ptr >> 55 & 1, low = bottom(c, half);
-    bool tbi = ignored(c, half, data);
-    uint64_t mask = code_mask(low, tbi), plain = extend(ptr, half, low, tbi);
-    uint64_t pac = compute(c, plain, mod, key_reg((unsigned)key));
-    unsigned at = tbi ? 53 : 61;
+    unsigned data = key >> 1 & 1, half = ptr >> 55 & 1;
+    uint64_t mask = c->pac[data][half].mask, plain = extend(ptr, half, c->pac[data][half].field);
+    uint64_t pac = compute(c, plain, mod, key_reg[key]);
+    unsigned at = mask >> 63 ? 61 : 53;
 
     if (!((pac ^ ptr) & mask)) {
         return plain;
@@ -82,7 +81,7 @@ uint64_t rt_a64_xpac(TcgEnv *env, uint64_t ptr, uint64_t data)
     A64Cpu *c = a64_of_env(env);
     unsigned half = ptr >> 55 & 1;
 
-    return extend(ptr, half, bottom(c, half), ignored(c, half, data));
+    return extend(ptr, half, c->pac[data & 1][half].field);
 }
 
 uint64_t rt_a64_pacga(TcgEnv *env, uint64_t n, uint64_t m)

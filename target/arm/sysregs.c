@@ -162,6 +162,7 @@ static void sctlr_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
 static void tcr_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
 {
     flush_written(c, r, old);
+    a64_pauth_update(c);
     a64_mode_changed(c);
 }
 
