@@ -217,10 +217,8 @@ void vec_f2i(Emit *e, const IrOp *op)
     }
 }
 
-static void i2f_doublewords(Emit *e, int x, int d)
+static void i2f_doublewords(Emit *e, int x, int d, int r)
 {
-    int r = ra_temp(e);
-
     vex_rr(&e->a, M0F | P66 | 0x7e, true, x, 0, r);
     v_zero(e, SCRATCH_Y);
     vex_rr(&e->a, M0F | PF2 | 0x2a, true, SCRATCH_X, SCRATCH_Y, r);
@@ -228,14 +226,13 @@ static void i2f_doublewords(Emit *e, int x, int d)
     put8(&e->a, 1);
     vex_rr(&e->a, M0F | PF2 | 0x2a, true, SCRATCH_Y, SCRATCH_Y, r);
     sse3(e, V_PUNPCKLQDQ, d, SCRATCH_X, SCRATCH_Y);
-    ra_unlock(e, r);
 }
 
 /* Unsigned numbers with their top bit clear are signed ones. */
 void vec_i2f(Emit *e, const IrOp *op)
 {
     uint8_t *cold = NULL;
-    int x, d;
+    int x, d, r = NOREG;
 
     if (op->sub < IR_E32) {
         emit_eval(e);
@@ -246,13 +243,16 @@ void vec_i2f(Emit *e, const IrOp *op)
     }
     x = v_in(e, 0);
     d = v_out(e, NOREG, 1u << x);
+    if (op->sub == IR_E64) {
+        r = ra_temp(e);             /* before the jump: what it evicts must be stored on both ways */
+    }
     if (op->imm & IR_CVT_UNSIGNED) {
         cold = any_negative(e, op, x);
     }
     if (op->sub == IR_E32) {
         sse2(e, M0F | 0x5b, d, x);
     } else {
-        i2f_doublewords(e, x, d);
+        i2f_doublewords(e, x, d, r);
     }
     if (cold) {
         cold_all(e, d, &cold, 1);
