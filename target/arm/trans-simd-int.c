@@ -296,9 +296,11 @@ TRANS(cmlt0_s, f_rr, cmp0(d, 0, 3, a->rd, a->rn, IR_GT, true))
 TRANS(abs_s, f_rr, scalar1(d, a, OP_vabs))
 TRANS(neg_s, f_rr, scalar1(d, a, OP_vneg))
 
+/* ---- shifts by register: words, and doublewords to where hosts can ---- */
+TRANS(ushl_v, v_rrr, a->size >= 2 ? op2(d, a, OP_vushlr) : simd_call_v(d, RT_ushl, a->size, a->q, a->rd, a->rn, a->rm, 0, 0))
+TRANS(sshl_v, v_rrr, a->size == 2 ? op2(d, a, OP_vsshlr) : simd_call_v(d, RT_sshl, a->size, a->q, a->rd, a->rn, a->rm, 0, 0))
+
 /* ---- routines ---- */
-CALL3(sshl)
-CALL3(ushl)
 CALL3(sqshl)
 CALL3(uqshl)
 CALL3(srshl)

@@ -52,6 +52,18 @@ static uint64_t clamp_u(unsigned e, __int128 v)
     return (uint64_t)(v > top ? top : v < 0 ? 0 : v);
 }
 
+/* Shift by a signed count: left, or right when negative. */
+static uint64_t shift_by(uint64_t x, int64_t xs, int n, unsigned bits, bool arithmetic)
+{
+    if (n >= 0) {
+        return n < (int)bits ? x << n : 0;
+    }
+    if (arithmetic) {
+        return (uint64_t)(xs >> (-n < (int)bits ? -n : (int)bits - 1));
+    }
+    return -n < (int)bits ? x >> -n : 0;
+}
+
 /* Element by element, one or two inputs. */
 static bool element(const TcgEvalOp *op, unsigned e, uint64_t x, uint64_t y, uint64_t *r)
 {
@@ -69,6 +81,8 @@ static bool element(const TcgEvalOp *op, unsigned e, uint64_t x, uint64_t y, uin
     case OP_vshli: *r = x << n; return true;
     case OP_vshri: *r = x >> n; return true;
     case OP_vsari: *r = (uint64_t)(xs >> n); return true;
+    case OP_vushlr: *r = shift_by(x, xs, (int8_t)y, bits, false); return true;
+    case OP_vsshlr: *r = shift_by(x, xs, (int8_t)y, bits, true); return true;
     case OP_vmins: *r = xs < ys ? x : y; return true;
     case OP_vmaxs: *r = xs > ys ? x : y; return true;
     case OP_vminu: *r = x < y ? x : y; return true;

@@ -500,6 +500,7 @@ static X86Features detect(void)
     unsigned a, b, c, d;
 
     f.avx = __builtin_cpu_supports("avx") && !tcg_feature_off("avx");
+    f.avx2 = __builtin_cpu_supports("avx2") && f.avx && !tcg_feature_off("avx2");
     f.bmi = __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("bmi") && f.avx && !tcg_feature_off("bmi");
     f.fma = __builtin_cpu_supports("fma") && f.avx && !tcg_feature_off("fma");
     if (__get_cpuid(1, &a, &b, &c, &d)) {

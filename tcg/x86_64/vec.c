@@ -348,6 +348,45 @@ static void sari(Emit *e, const IrOp *op)
     }
 }
 
+/* ---- shifts by register ---- */
+/* The counts of both directions: the low byte u, and 256 - u; where one is meant the other is too large for the host's shifts, which give 0. */
+static void shlr(Emit *e, const IrOp *op, bool arithmetic)
+{
+    bool q = op->sub == IR_E64;
+    uint32_t by_imm = q ? V_SHIFTQ : V_SHIFTD;
+    unsigned n = q ? 56 : 24;
+    int x, y, d;
+
+    if (!e->has.avx2 || op->sub < IR_E32 || (q && arithmetic)) {
+        emit_eval(e);
+        return;
+    }
+    if (v_eval(e, true)) {
+        return;
+    }
+    x = v_in(e, 0);
+    y = v_in(e, 1);
+    v_shift(e, by_imm, SHIFT_LEFT, SCRATCH_X, y, n);
+    if (!arithmetic) {
+        v_shift(e, by_imm, SHIFT_RIGHT, SCRATCH_X, SCRATCH_X, n);
+        vex_rm(&e->a, V_MOVAPS, false, SCRATCH_Y, 0, mem_rip(v_rep(e, q ? 256 : 0x0000010000000100)));
+        sse3(e, sub_code[op->sub], SCRATCH_Y, SCRATCH_Y, SCRATCH_X);
+        vex_rr(&e->a, P38(0x47), q, SCRATCH_X, x, SCRATCH_X);
+        vex_rr(&e->a, P38(0x45), q, SCRATCH_Y, x, SCRATCH_Y);
+        sse3(e, V_POR, v_out(e, x, 0), SCRATCH_X, SCRATCH_Y);
+        return;
+    }
+    v_shift(e, by_imm, SHIFT_ARITH, SCRATCH_X, SCRATCH_X, n);           /* signed: its top bit chooses */
+    v_zero(e, SCRATCH_Y);
+    sse3(e, sub_code[op->sub], SCRATCH_Y, SCRATCH_Y, SCRATCH_X);
+    vex_rr(&e->a, P38(0x46), false, SCRATCH_Y, x, SCRATCH_Y);
+    d = v_out(e, NOREG, 1u << x);
+    vex_rr(&e->a, P38(0x47), false, d, x, SCRATCH_X);
+    v_imm(e, M3A | P66 | 0x4a, d, d, SCRATCH_Y, (SCRATCH_X - XMM0) << 4);   /* blendvps */
+}
+static void ushlr(Emit *e, const IrOp *op) { shlr(e, op, false); }
+static void sshlr(Emit *e, const IrOp *op) { shlr(e, op, true); }
+
 /* ---- pairwise, long products, cryptography ---- */
 static void paddl(Emit *e, const IrOp *op)
 {
@@ -471,7 +510,7 @@ EmitTable x86_vec_ops = {
     [OP_vzext] = vec_zext, [OP_vlow] = vec_low,
     [OP_vadd] = add, [OP_vsub] = sub, [OP_vmul] = mul, [OP_vneg] = neg, [OP_vabs] = abs_,
     [OP_vand] = and_, [OP_vor] = or_, [OP_vxor] = xor_, [OP_vandc] = andc, [OP_vorc] = orc, [OP_vnot] = not_, [OP_vsel] = sel, [OP_vcmp] = cmp,
-    [OP_vshli] = shli, [OP_vshri] = shri, [OP_vsari] = sari,
+    [OP_vshli] = shli, [OP_vshri] = shri, [OP_vsari] = sari, [OP_vushlr] = ushlr, [OP_vsshlr] = sshlr,
     [OP_vmins] = mins, [OP_vmaxs] = maxs, [OP_vminu] = minu, [OP_vmaxu] = maxu,
     [OP_vsadds] = sadds, [OP_vsaddu] = saddu, [OP_vssubs] = ssubs, [OP_vssubu] = ssubu, [OP_vavgu] = avgu, [OP_vpaddl] = paddl, [OP_vcnt] = cnt,
     [OP_vzip1] = vec_zip1, [OP_vzip2] = vec_zip2, [OP_vuzp1] = vec_uzp1, [OP_vuzp2] = vec_uzp2, [OP_vtrn1] = vec_trn1, [OP_vtrn2] = vec_trn2,

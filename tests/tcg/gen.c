@@ -229,7 +229,7 @@ static void gen_vec(Gen *g)
 {
     static const uint8_t two[] = {
         OP_vadd, OP_vsub, OP_vmul, OP_vand, OP_vor, OP_vxor, OP_vandc, OP_vorc, OP_vmins, OP_vmaxs, OP_vminu, OP_vmaxu, OP_vsadds, OP_vsaddu,
-        OP_vssubs, OP_vssubu, OP_vavgu, OP_vpaddl, OP_vzip1, OP_vzip2, OP_vuzp1, OP_vuzp2, OP_vtrn1, OP_vtrn2,
+        OP_vssubs, OP_vssubu, OP_vavgu, OP_vushlr, OP_vsshlr, OP_vpaddl, OP_vzip1, OP_vzip2, OP_vuzp1, OP_vuzp2, OP_vtrn1, OP_vtrn2,
     };
     static const uint8_t one[] = { OP_vneg, OP_vabs, OP_vnot };
     static const uint8_t fp2[] = { OP_vfadd, OP_vfsub, OP_vfmul, OP_vfdiv, OP_vfmin, OP_vfmax, OP_vpaddf };
