@@ -3,10 +3,12 @@
 #ifndef SYSTEM_FIRMWARE_H
 #define SYSTEM_FIRMWARE_H
 
-#include "system/cmdline.h"
+#include "system/system.h"
 
 /* The path to open; `name` itself when it is nowhere (the board's message will say so).  Caller frees. */
 char *firmware_find(const CmdLine *cl, const char *name);
+/* fw_cfg contents out of -fw_cfg, -boot, bootindex= and -uuid; the devices are there.  firmware-items.c */
+bool firmware_items(System *s, Error **errp);
 /* -L help: one folder per line.  Caller frees. */
 char *firmware_folders(const CmdLine *cl);
 
