@@ -196,6 +196,11 @@ def case_save_restore():
     out, err = q.communicate(timeout=10)
     check('memory', re.search(rb'0000000040000000: (0x\w+)\r\n', out).group(1), saved)
     check('status', (p.returncode, q.returncode, err), (0, 0, b''))
+    d = start(machine(count, '-incoming', 'defer', '-display', 'none', '-serial', 'none', '-monitor', 'stdio'))
+    d.stdin.write(b'info status\nmigrate_incoming file:gone\nmigrate_incoming file:state\ninfo status\nquit\n')
+    out, err = d.communicate(timeout=10)
+    check('deferred', (d.returncode, err, re.findall(rb'(VM status: .*|Error: .*)\r\n', out)),
+          (0, b'', [b'VM status: paused (inmigrate)', b"Error: Could not open 'gone': No such file or directory", b'VM status: running']))
     with open('state', 'r+b') as f:
         f.truncate(os.path.getsize('state') // 2)
     r = run(machine(count, '-incoming', 'file:state', *QUIET))
