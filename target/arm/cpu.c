@@ -210,6 +210,9 @@ static const StateField fields[] = {
     STATE_U64(A64Cpu, excl_addr),
     STATE_BUF(A64Cpu, excl_val),
     STATE_U32(A64Cpu, excl_size),
+    STATE_U32(A64Cpu, excl_misses),
+    STATE_I64(A64Cpu, excl_miss_at),
+    STATE_BOOL(A64Cpu, open_excl),
     {}
 };
 static const StateTable state = { .name = "cpu-a64", .version = 1, .fields = fields, .post_load = post_load };

@@ -61,7 +61,9 @@ typedef struct A64Cpu {
     uint64_t excl_addr;         /* UINT64_MAX: none */
     uint64_t excl_val[2];
     uint32_t excl_size;
-    uint32_t excl_misses;       /* exclusive stores without a reservation in a row */
+    uint32_t excl_misses;       /* exclusive stores without a reservation in quick succession */
+    bool open_excl;             /* no closed forms any more */
+    int64_t excl_miss_at;       /* clock at the last one */
     uint32_t event;             /* WFE event register */
     /* ---- derived, not saved ---- */
     uint64_t features[(A64_FEAT_COUNT + 63) / 64];

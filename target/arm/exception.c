@@ -102,7 +102,7 @@ void a64_mode_changed(A64Cpu *c)
         k |= (s & SCTLR_ENIA ? KEY_ENIA : 0) | (s & SCTLR_ENIB ? KEY_ENIB : 0) | (s & SCTLR_ENDA ? KEY_ENDA : 0) | (s & SCTLR_ENDB ? KEY_ENDB : 0);
     }
     k |= c->il ? KEY_IL : 0;
-    k |= c->excl_misses >= 64 ? KEY_OPEN_EXCL : 0;
+    k |= c->open_excl ? KEY_OPEN_EXCL : 0;
     if (G_UNLIKELY(c->sys[SR_MDSCR_EL1] & 1) && stepping(c)) {
         k |= c->ss ? KEY_SS : KEY_SS_DUE;
     }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # exclusive pairs: closed in a block, open across blocks, lost reservations, pairs, and a form that is left on the side
-# expect x0=11 x1=0 x2=1 x3=1 x4=0x33 x5=0x44 x6=0 x7=2 x8=1 x9=77
+# expect x0=11 x1=0 x2=1 x3=1 x4=0x33 x5=0x44 x6=0 x7=2 x8=1 x9=77 x13=5
         mov     x20, #0x100000
         mov     x10, #10
         str     x10, [x20]
@@ -47,4 +47,13 @@
         cmp     x12, #76
         cset    x8, eq
         ldr     x9, [x20]
+        // always leaves a closed form on the side and stores there: must end all the same
+7:      ldxr    x11, [x20]
+        cbnz    x11, 8f
+        stxr    w12, x11, [x20]
+        b       9f
+8:      mov     x14, #5
+        stxr    w12, x14, [x20]
+        cbnz    w12, 7b
+9:      ldr     x13, [x20]
         hvc     #0
