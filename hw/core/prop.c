@@ -302,7 +302,7 @@ static void help_line(const Prop *p, GString *out)
     if (p->help) {
         g_string_append_printf(out, " - %s", p->help);
     }
-    if (def && *def) {
+    if (def && *def && p->def != UINT64_MAX && !(p->type == &prop_u32 && p->def == UINT32_MAX)) {      /* all ones: not set */
         g_string_append_printf(out, " (default: %s)", def);
     }
     g_string_append_c(out, '\n');
