@@ -7,6 +7,23 @@
 enum { MAX = 64 << 20 };
 
 static GByteArray *disk;
+static int fail_at = -1, fail_errno;
+static unsigned count;
+
+unsigned memdisk_fail(int n, int error)
+{
+    unsigned before = count;
+
+    count = 0;
+    fail_at = n;
+    fail_errno = error;
+    return before;
+}
+
+static int fault(void)
+{
+    return (int)count++ == fail_at ? -fail_errno : 0;
+}
 
 void memdisk_set(const void *bytes, uint64_t len)
 {
@@ -58,8 +75,9 @@ static int grow(BlkNode *n, uint64_t end)
 
 static int bytes_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
 {
-    int r = off > MAX || len > MAX ? -ENOSPC : grow(n, off + len);
+    int r = fault();
 
+    r = r ? r : off > MAX || len > MAX ? -ENOSPC : grow(n, off + len);
     if (r == 0) {
         blk_vec_read(v, disk->data + off, len);
     }
@@ -68,8 +86,9 @@ static int bytes_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigne
 
 static int bytes_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
 {
-    int r = off > MAX || len > MAX ? -ENOSPC : grow(n, off + len);
+    int r = fault();
 
+    r = r ? r : off > MAX || len > MAX ? -ENOSPC : grow(n, off + len);
     if (r == 0) {
         memset(disk->data + off, 0, len);
     }
@@ -78,7 +97,7 @@ static int bytes_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
 
 static int bytes_flush(BlkNode *n)
 {
-    return 0;
+    return fault();
 }
 
 static bool bytes_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)

@@ -10,6 +10,8 @@ void memdisk_set(const void *bytes, uint64_t len);
 /* The bytes as they are now; borrowed. */
 const uint8_t *memdisk_get(uint64_t *len);
 void memdisk_clear(void);
+/* The n-th write or flush from now on fails with this errno, once; n < 0: none.  Returns how many there have been since the last call. */
+unsigned memdisk_fail(int n, int error);
 /* A handle on FORMAT over those bytes, or NULL. */
 Blk *memdisk_open(Session *s, const char *format, unsigned flags, Error **errp);
 
