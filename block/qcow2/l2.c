@@ -97,15 +97,24 @@ static int make_table(BlkNode *n, uint64_t i, uint64_t old)
     Qcow2 *s = q2(n);
     uint64_t one = 1;
     int64_t at = qcow2_alloc(n, &one, true);
+    bool fresh;
     int r = 0;
 
     if (at < 0) {
         return at;
     }
-    if (!q_take_fresh(s, at, s->cluster_size) && !old) {
+    fresh = q_take_fresh(s, at, s->cluster_size);
+    qcache_forget(&s->l2, at, s->cluster_size);
+    if (!old && fresh) {                /* one slice is enough: the file must reach to the table before L1 names it */
+        QEntry *e;
+
+        r = qcache_new(n, &s->l2, at, &e);
+        if (r == 0) {
+            qcache_dirty(&s->l2, e);
+        }
+    } else if (!old) {
         r = node_zeroes(n->file->node, at, s->cluster_size, BLK_MAY_UNMAP);
     }
-    qcache_forget(&s->l2, at, s->cluster_size);
     for (uint64_t part = 0; old && part < s->cluster_size && r == 0; part += s->l2.slice) {
         QEntry *from, *to;
         g_autofree uint8_t *copy = NULL;
