@@ -195,7 +195,7 @@ typedef struct BlkExtent {
     BlkNode *node;                  /* whose file `offset` is in; borrowed */
     unsigned depth;                 /* layers below the top that were passed */
 } BlkExtent;
-/* The first extent of a range, at least one byte, of the top layer alone or of the chain down to the end. */
+/* The first extent of a range, at least one byte, of the top layer alone, or of the chain down to the end and the holes of its files. */
 int blk_status(Blk *b, uint64_t off, uint64_t len, bool chain, BlkExtent *out);
 
 /* ---- drain ---- */

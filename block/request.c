@@ -271,6 +271,27 @@ int node_status_chain(BlkNode *top, BlkNode *base, uint64_t off, uint64_t len, B
     return 0;
 }
 
+int node_status_refine(BlkExtent *e)
+{
+    BlkExtent f;
+    int r;
+
+    if ((e->flags & (BLK_EXT_OFFSET | BLK_EXT_DATA | BLK_EXT_ZERO)) != (BLK_EXT_OFFSET | BLK_EXT_DATA) || !(e->node->drv->kind & BLK_DRV_PROTOCOL)) {
+        return 0;
+    }
+    r = node_status(e->node, e->offset, e->len, &f);
+    if (r < 0) {
+        return r;
+    }
+    if (f.len == 0) {
+        e->flags |= BLK_EXT_ZERO;               /* behind the file's end */
+    } else if (f.len <= e->len) {
+        e->flags = (e->flags & (f.len < e->len ? ~BLK_EXT_EOF : ~0u)) | (f.flags & BLK_EXT_ZERO);
+        e->len = f.len;
+    }
+    return 0;
+}
+
 /* ---- copy and resize ---- */
 
 int node_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags)

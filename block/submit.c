@@ -369,6 +369,7 @@ static void run_status(void *opaque)
         c->result = -ENOMEDIUM;
     } else if (c->chain) {
         c->result = node_status_chain(c->b->root->node, NULL, c->off, c->len, c->extent);
+        c->result = c->result ? c->result : node_status_refine(c->extent);
     } else {
         c->result = node_status(c->b->root->node, c->off, c->len, c->extent);
     }

@@ -52,28 +52,6 @@ static int print_one(Map *m)
     return 0;
 }
 
-/* Where the format points at a hole of its file, the file's answer counts. */
-static int refine(BlkExtent *e)
-{
-    BlkExtent f;
-    int r;
-
-    if (!(e->flags & BLK_EXT_OFFSET) || !(e->flags & BLK_EXT_DATA) || (e->flags & BLK_EXT_ZERO) || !(e->node->drv->kind & BLK_DRV_PROTOCOL)) {
-        return 0;
-    }
-    r = node_status(e->node, e->offset, e->len, &f);
-    if (r == 0 && f.len == 0) {
-        e->flags |= BLK_EXT_ZERO;               /* behind the file's end */
-    }
-    if (r == 0 && f.len && f.len <= e->len) {
-        if (f.flags & BLK_EXT_ZERO) {
-            e->flags |= BLK_EXT_ZERO;
-        }
-        e->len = f.len;
-    }
-    return r;
-}
-
 static void run_map(void *opaque)
 {
     Map *m = opaque;
@@ -85,7 +63,7 @@ static void run_map(void *opaque)
         if (m->error < 0 || !e.len) {
             return;
         }
-        m->error = refine(&e);
+        m->error = node_status_refine(&e);
         if (m->last.len && same(&m->last, &e)) {
             m->last.len += e.len;
         } else {
