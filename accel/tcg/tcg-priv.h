@@ -163,7 +163,7 @@ struct Ctx {
 };
 
 /* Second-level TLB: memory only, 4 ways. */
-enum { L2_SETS = 1024, L2_WAYS = 4, REGIMES = 64 };
+enum { L2_SETS = 8192, L2_WAYS = 4, REGIMES = 64 };
 enum { PROT_LOAD = 1, PROT_STORE = 2, PROT_FETCH = 4, L2_GLOBAL = 8, L2_READONLY = 16 };
 typedef struct L2Entry {
     uint64_t tag;               /* page | PROT bits and flags */
