@@ -89,6 +89,11 @@ static void test_cross_code(void)
 
 enum { PT = 0x100000 };
 
+static bool is_off(ToyBoard *b, unsigned n)
+{
+    return __atomic_load_n(&machine_cpu(&b->m, n)->power_off, __ATOMIC_ACQUIRE);
+}
+
 /* Processor 0 moves a page and flushes everywhere; processor 1 must read the new one afterwards. Processor 2 sleeps. */
 static void test_broadcast(void)
 {
@@ -142,7 +147,7 @@ static void test_broadcast(void)
     toy_emit(&z, T_WFI, 0, 0, 0);
     toy_emit(&z, T_STOP, 0, 0, 0);
     machine_run(&b->m);
-    for (int i = 0; i < 30000 && !(machine_cpu(&b->m, 0)->power_off && machine_cpu(&b->m, 1)->power_off); i++) {
+    for (int i = 0; i < 30000 && !(is_off(b, 0) && is_off(b, 1)); i++) {
         g_usleep(1000);
     }
     cpu_line(machine_cpu(&b->m, 2), 0, 1);
