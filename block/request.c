@@ -286,7 +286,7 @@ int node_status_refine(BlkExtent *e)
     if (f.len == 0) {
         e->flags |= BLK_EXT_ZERO;               /* behind the file's end */
     } else if (f.len <= e->len) {
-        e->flags = (e->flags & (f.len < e->len ? ~BLK_EXT_EOF : ~0u)) | (f.flags & BLK_EXT_ZERO);
+        e->flags = (e->flags & (f.len < e->len ? ~(unsigned)BLK_EXT_EOF : ~0u)) | (f.flags & BLK_EXT_ZERO);
         e->len = f.len;
     }
     return 0;
