@@ -90,7 +90,7 @@ int main(int argc, char **argv)
     MachineConfig config = { .accel = accel, .clock = CLOCK_FROZEN, .have_seed = true, .seed = 1, .cpu = "max" };
     Error *err = NULL;
     Machine *m;
-    uint8_t *out = g_malloc(BLOB_SIZE);
+    g_autofree uint8_t *out = g_malloc(BLOB_SIZE);
 
     if (argc < 4 || !(m = machine_open(NULL, &board_type, &config, &err))) {
         fprintf(stderr, "%s\n", err ? error_message(err) : "usage: a64-bare host=HOST RUNNER BLOB");

@@ -186,7 +186,7 @@ static uint64_t floating(void)
 int main(int argc, char **argv)
 {
     unsigned cases = argc > 2 ? (unsigned)atoi(argv[2]) : 1000, insns = argc > 3 ? (unsigned)atoi(argv[3]) : 1;
-    uint8_t *blob = calloc(1, BLOB_SIZE);
+    static uint8_t blob[BLOB_SIZE];
 
     sequence = insns > 1;
     seed = argc > 1 ? strtoull(argv[1], NULL, 0) * 0x2545f4914f6cdd1d : 1;

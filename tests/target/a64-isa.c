@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     Error *err = NULL;
     Machine *m;
     gsize len;
-    char *data;
+    g_autofree char *data = NULL;
     A64Cpu *c;
 
     model = argc > 2 ? argv[2] : "max";

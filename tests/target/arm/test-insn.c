@@ -517,7 +517,7 @@ int main(int argc, char **argv)
     g_autoptr(GArray) in = g_array_new(false, false, sizeof(InsnRec));
     g_autoptr(GHashTable) bad = g_hash_table_new(g_str_hash, g_str_equal);
     unsigned per_row, failed = 0, rows = 0, faults = 0;
-    InsnRec *want;
+    g_autofree InsnRec *want = NULL;
     bool memory;
 
     if (argc < 6) {
