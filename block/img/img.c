@@ -130,7 +130,9 @@ int img_getopt(Img *im, int argc, char **argv, const char *letters, const struct
     int c;
 
     memcpy(all, common, n * sizeof(*all));
-    memcpy(all + n, more, count_options(more) * sizeof(*all));
+    if (more) {
+        memcpy(all + n, more, count_options(more) * sizeof(*all));
+    }
     opterr = 0;
     c = getopt_long(argc, argv, text, all, NULL);
     switch (c) {
