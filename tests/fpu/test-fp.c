@@ -16,6 +16,11 @@
 #include "tests/fpu/host-fp.h"
 #include "util/bits.h"
 
+#ifdef __clang__        /* has the type but not glibc's declarations of it */
+__float128 sqrtf128(__float128 x);
+__float128 fmaf128(__float128 x, __float128 y, __float128 z);
+#endif
+
 static unsigned scale = 1;
 static uint64_t rng_state = 0x9e3779b97f4a7c15;
 
