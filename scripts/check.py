@@ -52,7 +52,9 @@ def stage(name, folder, options, suites, total):
         args += ['--suite', s]
     subprocess.run(args, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if not os.path.exists(log):
-        return                          # no test in these suites
+        print(f'FAILED: no test ran in {folder}; see meson test -C {folder}')
+        total['failed'] += 1
+        return
     with open(log, encoding='utf-8') as f:
         for line in f:
             test = json.loads(line)
