@@ -458,11 +458,15 @@ static void test_irq(void)
     toy_emit(&h, T_MFCAUSE, 15, 0, 0);
     toy_emit(&h, T_STOP, 0, 0, 0);
     toy_emit(&a, T_IRQ, 0, 0, 1);
+    toy_emit(&a, T_LI, 2, 0, 0x3000);
     loop = a.at;
     toy_emit(&a, T_ADDI, 1, 1, 1);
+    toy_emit(&a, T_ST, 1, 2, 0);
     toy_branch(&a, T_JMP, 0, 0, loop);
     machine_run(&b->m);
-    g_usleep(2000);
+    while (!__atomic_load_n(toy_ram(b, 0x3000), __ATOMIC_ACQUIRE)) {    /* the loop has begun: a thread may take its time to start */
+        g_usleep(100);
+    }
     cpu_line(&t->cpu, 0, 1);
     g_assert_true(toy_run(b, 10000));
     g_assert_cmpuint(t->x[15], ==, CAUSE_IRQ);
