@@ -32,7 +32,7 @@ class Gdb:
     """A client of the protocol in acknowledge mode."""
 
     def __init__(self, path):
-        end = time.time() + 10
+        end = time.time() + 60
         while True:
             self.s = socket.socket(socket.AF_UNIX)
             try:
@@ -43,7 +43,7 @@ class Gdb:
                 if time.time() > end:
                     raise
                 time.sleep(0.01)
-        self.s.settimeout(10)
+        self.s.settimeout(60)
         self.buf = b''
 
     def byte(self):
@@ -146,14 +146,27 @@ def by_packets(p):
     g = Gdb('g.sock')                                       # the next client finds it stopped
     expect(g, '?', r'T05thread:01;')
     expect(g, 'vKill;1', 'OK')
-    if p.wait(timeout=10):
+    if p.wait(timeout=60):
         raise AssertionError(f'status {p.returncode}')
     err = p.stderr.read().decode()
     if 'Terminated via GDBstub' not in err:
         raise AssertionError(f'last words: {err!r}')
 
 
+def listening(p, path):
+    """Waits until the program listens at path. A client that came and went would be seen; the kernel's table is not."""
+    end = time.time() + 60
+    while True:
+        with open('/proc/net/unix') as f:
+            if any(x[3] == '00010000' and x[-1] == path for x in map(str.split, f)):
+                return
+        if p.poll() is not None or time.time() > end:
+            raise AssertionError(f'nobody listens at {path}; status {p.returncode}')
+        time.sleep(0.01)
+
+
 def by_gdb(p):
+    listening(p, os.path.abspath('g.sock'))
     script = ['set confirm off', 'target remote g.sock', 'break *0x40080008', 'continue', 'continue', 'printf "x0=%d\\n", (int)$x0', 'delete',
               'watch *(long *)0x40000000', 'continue', 'printf "mem=%d\\n", (int)*(long *)0x40000000', 'delete', 'stepi 1000', 'info threads',
               'printf "pc=%lx\\n", $pc', 'monitor info status', 'kill']
@@ -162,7 +175,7 @@ def by_gdb(p):
     for want in ('x0=1\n', 'mem=2\n', 'pc=4008', 'Thread 1.2 (CPU#1 [halted ])', 'VM status: paused (debug)'):
         if want not in out:
             raise AssertionError(f'{want!r} is not in:\n{out}')
-    p.wait(timeout=10)
+    p.wait(timeout=60)
 
 
 def main():
@@ -174,7 +187,7 @@ def main():
         os.chdir(folder)
         elf(COUNT, 'guest.elf')
         p = subprocess.Popen([RHEA, '-M', 'virt', '-cpu', 'max', '-smp', '2', '-kernel', 'guest.elf', '-S', '-display', 'none', '-serial', 'none',
-                              '-monitor', 'none', '-gdb', 'unix:g.sock,server=on,wait=off'], stderr=subprocess.PIPE)
+                              '-monitor', 'none', '-gdb', f'unix:{folder}/g.sock,server=on,wait=off'], stderr=subprocess.PIPE)
         try:
             (by_gdb if real else by_packets)(p)
         finally:

@@ -45,7 +45,7 @@ def machine(words, *args, prog=RHEA):
     return [prog, '-M', 'virt', '-accel', 'tcg', '-cpu', 'max', '-kernel', elf(words, 'guest.elf'), *args]
 
 
-def run(argv, stdin=b'', timeout=20):
+def run(argv, stdin=b'', timeout=60):
     return subprocess.run(argv, input=stdin, capture_output=True, timeout=timeout)
 
 
@@ -53,7 +53,7 @@ def start(argv, **kw):
     return subprocess.Popen(argv, stdin=kw.pop('stdin', subprocess.PIPE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw)
 
 
-def until(fd, want, timeout=10):
+def until(fd, want, timeout=60):
     """Read from a descriptor until the text is there."""
     got, end = b'', time.time() + timeout
     while want not in got:
@@ -66,7 +66,7 @@ def until(fd, want, timeout=10):
     return got
 
 
-def connect(path, timeout=10):
+def connect(path, timeout=60):
     end = time.time() + timeout
     while True:
         s = socket.socket(socket.AF_UNIX)
@@ -107,7 +107,7 @@ def case_signal():
         p = start(machine(SPIN, '-display', 'none', '-serial', 'none', '-monitor', 'stdio', prog=PEER))
         until(p.stdout.fileno(), b'(qemu) ')
         p.send_signal(sig)
-        _, err = p.communicate(timeout=10)
+        _, err = p.communicate(timeout=60)
         check('status', p.returncode, 0)
         want = rf'^qemu-system-aarch64: terminating on signal {int(sig)} from pid {os.getpid()} \(\S*python\S*\)\n$'
         check('stderr', err.decode(), re.compile(want))
@@ -119,7 +119,7 @@ def case_serial_stdio():
     p.stdin.flush()
     until(p.stdout.fileno(), b'IBM')
     p.terminate()
-    p.communicate(timeout=10)
+    p.communicate(timeout=60)
     check('status', p.returncode, 0)
 
 
@@ -143,7 +143,7 @@ def case_nographic():
     until(fd, b'A')
     p.stdin.write(b'\x01h\x01x')
     p.stdin.flush()
-    out, err = p.communicate(timeout=10)
+    out, err = p.communicate(timeout=60)
     check('last words', out, re.compile(rb'\n\rC-a h    print this help\n\r(.|\n)*QEMU: Terminated\n\r$'))
     check('status', (p.returncode, err), (0, b''))
 
@@ -158,7 +158,7 @@ def case_terminal():
     until(master, b'IBM')
     assert not termios.tcgetattr(slave)[3] & (termios.ICANON | termios.ISIG), 'the terminal is not raw'
     os.write(master, b'\x01x')
-    p.wait(timeout=10)
+    p.wait(timeout=60)
     check('settings', termios.tcgetattr(slave), before)
 
 
@@ -179,7 +179,7 @@ def case_monitor_socket():
     s = connect('m.sock')                   # the next client gets a greeting of its own
     until(s.fileno(), b'(qemu) ')
     s.sendall(b'quit\n')
-    p.communicate(timeout=10)
+    p.communicate(timeout=60)
     check('status', p.returncode, 0)
     check('socket', os.path.exists('m.sock'), False)
 
@@ -189,16 +189,16 @@ def case_save_restore():
     p = start(machine(count, '-display', 'none', '-serial', 'none', '-monitor', 'stdio'))
     until(p.stdout.fileno(), b'(qemu) ')
     p.stdin.write(b'migrate file:state\nxp /1gx 0x40000000\nquit\n')
-    out, err = p.communicate(timeout=10)
+    out, err = p.communicate(timeout=60)
     saved = re.search(rb'0000000040000000: (0x\w+)\r\n', out).group(1)
     q = start(machine(count, '-S', '-incoming', 'file:state', '-display', 'none', '-serial', 'none', '-monitor', 'stdio'))
     q.stdin.write(b'xp /1gx 0x40000000\nquit\n')
-    out, err = q.communicate(timeout=10)
+    out, err = q.communicate(timeout=60)
     check('memory', re.search(rb'0000000040000000: (0x\w+)\r\n', out).group(1), saved)
     check('status', (p.returncode, q.returncode, err), (0, 0, b''))
     d = start(machine(count, '-incoming', 'defer', '-display', 'none', '-serial', 'none', '-monitor', 'stdio'))
     d.stdin.write(b'info status\nmigrate_incoming file:gone\nmigrate_incoming file:state\ninfo status\nquit\n')
-    out, err = d.communicate(timeout=10)
+    out, err = d.communicate(timeout=60)
     check('deferred', (d.returncode, err, re.findall(rb'(VM status: .*|Error: .*)\r\n', out)),
           (0, b'', [b'VM status: paused (inmigrate)', b"Error: Could not open 'gone': No such file or directory", b'VM status: running']))
     with open('state', 'r+b') as f:
@@ -307,13 +307,13 @@ def case_waits_for_client():
     p = start(argv)
     until(p.stderr.fileno(), b'server=on\n')
     s = connect('w.sock')
-    _, err = p.communicate(timeout=10)
+    _, err = p.communicate(timeout=60)
     check('status', (p.returncode, err), (0, b''))
     s.close()
     p = start(argv)
     check('words', until(p.stderr.fileno(), b'server=on\n'), said)
     p.terminate()
-    _, err = p.communicate(timeout=10)
+    _, err = p.communicate(timeout=60)
     check('signal', (p.returncode, err), (-signal.SIGTERM, b''))
 
 
@@ -346,7 +346,7 @@ def case_telnet():
     got = until(s.fileno(), b'(qemu) ')
     check('negotiation', got[:12], b'\xff\xfb\x01\xff\xfb\x03\xff\xfb\x00\xff\xfd\x00')
     s.sendall(b'\xff\xfd\x01\xff\xfd\x03quit\r\0')
-    p.communicate(timeout=10)
+    p.communicate(timeout=60)
     check('status', p.returncode, 0)
 
 
@@ -380,7 +380,7 @@ def case_pty():
     os.write(fd, b'HAL')
     until(fd, b'IBM')
     p.terminate()
-    p.communicate(timeout=10)
+    p.communicate(timeout=60)
 
 
 def main():
