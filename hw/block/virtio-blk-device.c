@@ -176,6 +176,7 @@ static void blk_unrealize(Device *dev)
         blk_set_events(s->blk, NULL, NULL);
         input_port_fini(&s->port);
         s->has_listener = false;
+        vblk_fini(s);
     }
     if (drive) {
         drive->claimed = false;
@@ -217,7 +218,7 @@ static bool post_load(Device *dev, Error **errp)
     return true;
 }
 
-static const StateField blk_state[] = { STATE_BOOL(VirtioBlk, wce, .keep = true), {} };
+static const StateField blk_state[] = { STATE_BOOL(VirtioBlk, wce, .keep = true), STATE_KIND(VirtioBlk, held, vblk_held_kind, .keep = true), {} };
 static const VirtioOps blk_ops = {
     .id = VIRTIO_ID_BLOCK, .name = "virtio-blk", .pci_class = 0x010000, .pci_legacy_id = 0x1001, .boot_node = "/disk@0,0",
     .features = blk_features, .features_ok = features_ok, .get_config = get_config, .set_config = set_config,

@@ -13,6 +13,7 @@ enum { SECTOR = 512, RANGES_MAX = 1 };
 enum { ON_REPORT, ON_IGNORE, ON_ENOSPC, ON_STOP, ON_AUTO };
 
 typedef struct VirtioBlk VirtioBlk;
+typedef struct HeldRequest HeldRequest;
 
 typedef struct Request {
     BlkReq blk;
@@ -43,11 +44,12 @@ struct VirtioBlk {
     bool wce;                   /* the driver may see a volatile cache */
     InputPort port;
     Request *flying, *stopped;
+    HeldRequest *held;          /* of a load: what was stopped then */
     bool has_listener;
     MachineListener listener;
 };
 
-static VirtioBlk *virtio_blk(VirtioDevice *vd)
+static inline VirtioBlk *virtio_blk(VirtioDevice *vd)
 {
     return (VirtioBlk *)vd;
 }
@@ -59,5 +61,13 @@ void vblk_resumed(MachineListener *l, Machine *m, const MachineEvent *ev);     /
 void vblk_reset(VirtioDevice *vd);
 void vblk_queue_reset(VirtQueue *q);
 void vblk_pre_save(Device *dev);
+void vblk_fini(VirtioBlk *s);                   /* nothing runs below any more: let go of every request */
+/* Take a request that has left the ring. */
+void vblk_begin(VirtioBlk *s, VirtQueue *q, VringElem *e);
+
+/* ---- what waits for the machine to go on, in a save (virtio-blk-held.c) ---- */
+extern const StateKind vblk_held_kind;          /* of VirtioBlk.held; writes `stopped` too */
+void vblk_held_begin(VirtioBlk *s);
+void vblk_held_forget(VirtioBlk *s);
 
 #endif

@@ -83,6 +83,18 @@ static void settle(VirtioBlk *s, Request *r)
     }
 }
 
+/* Without an answer. */
+static void let_go(VirtioBlk *s, Request *r)
+{
+    link_out(r);
+    if (r->q) {
+        vring_drop(&r->q->ring, r->e);
+    } else {
+        vring_forget(&virtio_queue(&s->vd, 0)->ring, r->e);
+    }
+    g_free(r);
+}
+
 /* Through the door, lock held: the result of a request. */
 void vblk_completed(void *opaque, const void *data, size_t len)
 {
@@ -90,12 +102,11 @@ void vblk_completed(void *opaque, const void *data, size_t len)
     Request *r;
 
     memcpy(&r, data, len);
-    link_out(r);
     if (r->q) {
+        link_out(r);
         settle(s, r);
     } else {
-        vring_forget(&virtio_queue(&s->vd, 0)->ring, r->e);
-        g_free(r);
+        let_go(s, r);
     }
 }
 
@@ -211,14 +222,15 @@ static void flush(VirtioBlk *s, VirtQueue *q, VringElem *e)
     submit(s, r);
 }
 
-/* False: not a request at all. */
-static bool begin(VirtioBlk *s, VirtQueue *q, VringElem *e)
+void vblk_begin(VirtioBlk *s, VirtQueue *q, VringElem *e)
 {
     uint8_t header[HEADER];
     uint64_t sector;
 
     if (iov_read(e->out, e->nout, 0, header, HEADER) != HEADER || !e->in_bytes) {
-        return false;
+        vring_drop(&q->ring, e);
+        virtio_broken(q->vdev, "a block request without header or status");
+        return;
     }
     sector = ldq_le_p(header + 8);
     switch (ldl_le_p(header)) {
@@ -241,7 +253,11 @@ static bool begin(VirtioBlk *s, VirtQueue *q, VringElem *e)
     default:
         answer(s, q, e, S_UNSUPP);
     }
-    return true;
+}
+
+static bool waits(const VirtioBlk *s)
+{
+    return s->stopped || s->held;
 }
 
 static void work(VirtQueue *q)
@@ -249,18 +265,14 @@ static void work(VirtQueue *q)
     VirtioBlk *s = virtio_blk(q->vdev);
     VringElem *e;
 
-    while (!s->stopped && (e = virtio_pop(q))) {
-        if (!begin(s, q, e)) {
-            vring_drop(&q->ring, e);
-            virtio_broken(q->vdev, "a block request without header or status");
-            return;
-        }
+    while (!waits(s) && (e = virtio_pop(q))) {
+        vblk_begin(s, q, e);
     }
 }
 
 void vblk_handle(VirtQueue *q)
 {
-    if (!virtio_blk(q->vdev)->stopped) {
+    if (!waits(virtio_blk(q->vdev))) {
         virtio_queue_work(q, work);
     }
 }
@@ -283,6 +295,7 @@ void vblk_resumed(MachineListener *l, Machine *m, const MachineEvent *ev)
         again = r->next;
         submit(s, r);
     }
+    vblk_held_begin(s);
     for (unsigned i = 0; i < s->vd.nqueues && virtio_running(&s->vd); i++) {
         vblk_handle(virtio_queue(&s->vd, i));
     }
@@ -305,6 +318,22 @@ static void wait_for_all(VirtioBlk *s)
     device_lock(&s->vd.dev);
 }
 
+static void forget_stopped(VirtioBlk *s)
+{
+    while (s->stopped) {
+        let_go(s, s->stopped);
+    }
+    vblk_held_forget(s);
+}
+
+void vblk_fini(VirtioBlk *s)
+{
+    forget_stopped(s);
+    while (s->flying) {                                 /* done, but their moment in the guest's time never came */
+        let_go(s, s->flying);
+    }
+}
+
 void vblk_reset(VirtioDevice *vd)
 {
     VirtioBlk *s = virtio_blk(vd);
@@ -316,11 +345,7 @@ void vblk_reset(VirtioDevice *vd)
     if (s->flying && on_main_thread(s) && !machine_is_running(vd->dev.machine)) {
         wait_for_all(s);
     }
-    while ((r = s->stopped)) {
-        link_out(r);
-        vring_drop(&r->q->ring, r->e);
-        g_free(r);
-    }
+    forget_stopped(s);
     if (s->blk) {
         s->wce = s->wce_at_reset;
         blk_set_writethrough(s->blk, !s->wce);
@@ -329,9 +354,18 @@ void vblk_reset(VirtioDevice *vd)
 
 void vblk_queue_reset(VirtQueue *q)
 {
-    for (Request *r = virtio_blk(q->vdev)->flying; r; r = r->next) {
+    VirtioBlk *s = virtio_blk(q->vdev);
+    Request *next;
+
+    for (Request *r = s->flying; r; r = r->next) {
         if (r->q == q) {
             r->q = NULL;
+        }
+    }
+    for (Request *r = s->stopped; r; r = next) {
+        next = r->next;
+        if (r->q == q) {
+            let_go(s, r);
         }
     }
 }
