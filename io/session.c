@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "io/fiber.h"
+
 typedef struct {
     const SessionKind *kind;
     char *id;
@@ -14,6 +16,8 @@ struct Session {
     GQueue entries;             /* Entry, in the order of adding */
     GHashTable *by_name;        /* "space id" -> GList of entries */
     unsigned serial;
+    FiberMutex mutex;
+    unsigned depth;             /* of the one who holds it */
 };
 
 Session *session_new(void)
@@ -21,8 +25,24 @@ Session *session_new(void)
     Session *s = g_new0(Session, 1);
 
     g_queue_init(&s->entries);
+    fiber_mutex_init(&s->mutex);
     s->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return s;
+}
+
+void session_lock(Session *s)
+{
+    if (s->mutex.owner != fiber_self()) {
+        fiber_mutex_lock(&s->mutex);
+    }
+    s->depth++;
+}
+
+void session_unlock(Session *s)
+{
+    if (--s->depth == 0) {
+        fiber_mutex_unlock(&s->mutex);
+    }
 }
 
 static char *key_of(const char *space, const char *id)
@@ -60,6 +80,7 @@ void session_free(Session *s)
         drop(s, s->entries.tail, true);
     }
     g_hash_table_destroy(s->by_name);
+    fiber_mutex_destroy(&s->mutex);
     g_free(s);
 }
 

@@ -32,6 +32,13 @@ Session *session_new(void);
 void session_free(Session *s);              /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Session, session_free)
 
+/*
+ * Who changes the graph of what is in here, or looks at it across waits, holds
+ * this: commands that wait, jobs when they end.  Nests.  Fiber only.
+ */
+void session_lock(Session *s);
+void session_unlock(Session *s);
+
 /* Is this an id that a user may give? */
 bool session_id_valid(const char *id);
 /* With the words that clients know: Parameter 'id' expects an identifier. */

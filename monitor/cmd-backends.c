@@ -50,7 +50,7 @@ static bool flush_run(MonCall *call, Error **errp)
 
     return !ret || error_set_errno(errp, -ret, "flush");
 }
-COMMAND(flush_command, .name = "flush", .help = "write what disks hold back to the host's files", .run = flush_run);
+COMMAND(flush_command, .name = "flush", .help = "write what disks hold back to the host's files", .waits = true, .run = flush_run);
 
 /* ---- networks ---- */
 

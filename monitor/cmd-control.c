@@ -62,34 +62,34 @@ static bool quit_run(MonCall *call, Error **errp)
     system_quit(call->system, CAUSE_HOST_QUIT);
     return true;
 }
-COMMAND(quit_command, .name = "quit", .alias = "q", .help = "quit the emulator", .run = quit_run);
+COMMAND(quit_command, .name = "quit", .qmp = "quit", .alias = "q", .help = "quit the emulator", .run = quit_run);
 
 static bool stop_run(MonCall *call, Error **errp)
 {
     system_stop(call->system);
     return true;
 }
-COMMAND(stop_command, .name = "stop", .alias = "s", .help = "stop emulation", .run = stop_run);
+COMMAND(stop_command, .name = "stop", .qmp = "stop", .alias = "s", .help = "stop emulation", .run = stop_run);
 
 static bool cont_run(MonCall *call, Error **errp)
 {
     return system_continue(call->system, errp);
 }
-COMMAND(cont_command, .name = "cont", .alias = "c", .help = "resume emulation", .run = cont_run);
+COMMAND(cont_command, .name = "cont", .qmp = "cont", .alias = "c", .help = "resume emulation", .run = cont_run);
 
 static bool reset_run(MonCall *call, Error **errp)
 {
     system_reset(call->system, CAUSE_HOST_RESET);
     return true;
 }
-COMMAND(reset_command, .name = "system_reset", .help = "reset the system", .run = reset_run);
+COMMAND(reset_command, .name = "system_reset", .qmp = "system_reset", .help = "reset the system", .run = reset_run);
 
 static bool powerdown_run(MonCall *call, Error **errp)
 {
-    machine_request(call->machine, REQUEST_POWERDOWN, CAUSE_HOST_UI);
+    machine_powerdown(call->machine);
     return true;
 }
-COMMAND(powerdown_command, .name = "system_powerdown", .help = "send system power down event", .run = powerdown_run);
+COMMAND(powerdown_command, .name = "system_powerdown", .qmp = "system_powerdown", .help = "send system power down event", .run = powerdown_run);
 
 static bool log_run(MonCall *call, Error **errp)
 {

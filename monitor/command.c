@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/fiber.h"
+
 ROWS_DECLARE(mon_commands, MonCommand);
 
 const MonCommand *mon_command_find(const char *name)
 {
     ROWS_FOREACH(mon_commands, MonCommand, c) {
-        if (!strcmp(c->name, name) || options_one_of(c->alias, name, false)) {
+        if (c->name && (!strcmp(c->name, name) || options_one_of(c->alias, name, false))) {
             return c;
         }
     }
@@ -28,7 +30,7 @@ const MonCommand **mon_commands(bool info)
     unsigned n = 0;
 
     ROWS_FOREACH(mon_commands, MonCommand, c) {
-        if (g_str_has_prefix(c->name, "info ") == info) {
+        if (c->name && g_str_has_prefix(c->name, "info ") == info) {
             list[n++] = c;
         }
     }
@@ -199,17 +201,43 @@ static const MonCommand *command_of(const char *line, const char **args, char **
 
 static void run(System *s, unsigned *cpu, const MonCommand *c, const char *rest, GString *out)
 {
-    const OptGroup group = { .name = c->name, .keys = c->keys };
+    const OptGroup group = { .name = c->name, .keys = c->keys, .open = c->open };
     g_autoptr(Json) args = json_object();
-    MonCall call = { .system = s, .machine = s ? s->machine : NULL, .cpu = cpu, .args = args, .out = out };
+    MonCall call = { .session = s ? s->session : NULL, .system = s, .machine = s ? s->machine : NULL, .cpu = cpu, .args = args, .out = out };
     Error *err = NULL;
+    bool ok;
 
     if (!take_args(c, rest, args, &err)) {
         g_string_append_printf(out, "%s\nTry \"help %s\" for more information\n", error_message(err), c->name);
-    } else if (!options_check_text(&group, args, &err) || !c->run(&call, &err)) {
+        error_free(err);
+        return;
+    }
+    ok = options_check_text(&group, args, &err);
+    if (ok && c->waits && !fiber_self()) {
+        ok = error_set(&err, "%s does I/O: not from here; use the monitor", c->name);
+    } else if (ok) {
+        if (c->waits) {
+            session_lock(s->session);
+        }
+        ok = c->run(&call, &err);
+        if (c->waits) {
+            session_unlock(s->session);
+        }
+    }
+    if (!ok) {
         g_string_append_printf(out, "Error: %s\n%s", error_message(err), error_hint_text(err));
     }
+    json_unref(call.ret);
     error_free(err);
+}
+
+bool mon_line_waits(const char *line)
+{
+    g_autofree char *name = NULL;
+    const char *args;
+    const MonCommand *c = command_of(line, &args, &name);
+
+    return c && c->waits;
 }
 
 char *mon_run_line(System *s, unsigned *cpu, const char *line)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "io/fiber.h"
 #include "monitor/command.h"
 #include "monitor/line.h"
 
@@ -13,6 +14,8 @@ struct Monitor {
     unsigned cpu;               /* the one that info registers and x look at */
     bool greeted, focused;
     bool mux;
+    bool busy;                  /* a command waits; what is typed meanwhile is kept */
+    GString *typed;
 };
 
 static void flush(Monitor *m)
@@ -42,17 +45,53 @@ static void greet(Monitor *m)
     flush(m);
 }
 
-static void got_line(void *opaque, const char *text)
+static void run_line(Monitor *m, const char *text)
 {
-    Monitor *m = opaque;
-    g_autofree char *out = NULL;
+    g_autofree char *out = mon_run_line(m->system, &m->cpu, text);
 
-    flush(m);
-    out = mon_run_line(m->system, &m->cpu, text);
     put_text(m, out);
     if (!m->system->ending) {
         line_prompt(&m->line);
     }
+}
+
+static void take_typed(Monitor *m);
+
+typedef struct Waiting { Monitor *m; char *text; } Waiting;
+
+static void run_waiting(void *opaque)
+{
+    Waiting *w = opaque;
+    Monitor *m = w->m;
+
+    run_line(m, w->text);
+    m->busy = false;
+    g_free(w->text);
+    g_free(w);
+    flush(m);
+    take_typed(m);
+}
+
+/* From the loop: the editor is done with the line by then. */
+static void start_waiting(void *opaque)
+{
+    fiber_start(run_waiting, opaque);
+}
+
+static void got_line(void *opaque, const char *text)
+{
+    Monitor *m = opaque;
+    Waiting *w;
+
+    flush(m);
+    if (!mon_line_waits(text)) {
+        run_line(m, text);
+        return;
+    }
+    w = g_new(Waiting, 1);
+    *w = (Waiting){ m, g_strdup(text) };
+    m->busy = true;
+    loop_post(m->system->loop, start_waiting, w);
 }
 
 static char **complete(void *opaque, const char *text)
@@ -67,14 +106,23 @@ static size_t can_read(void *opaque)
     return m->system->ending ? 0 : 256;
 }
 
+static void take_typed(Monitor *m)
+{
+    size_t i = 0;
+
+    while (i < m->typed->len && !m->busy && !m->system->ending) {
+        line_key(&m->line, (uint8_t)m->typed->str[i++]);
+    }
+    g_string_erase(m->typed, 0, i);
+    flush(m);
+}
+
 static void take_input(void *opaque, const uint8_t *buf, size_t len)
 {
     Monitor *m = opaque;
 
-    for (size_t i = 0; i < len && !m->system->ending; i++) {
-        line_key(&m->line, buf[i]);
-    }
-    flush(m);
+    g_string_append_len(m->typed, (const char *)buf, len);
+    take_typed(m);
 }
 
 static void event(void *opaque, CharEvent ev)
@@ -126,8 +174,10 @@ Monitor *monitor_new(System *s, Chardev *c, Error **errp)
     m->line.complete = complete;
     m->line.opaque = m;
     line_init(&m->line);
+    m->typed = g_string_new(NULL);
     if (!char_attach(&m->front, c, &monitor_ops, m, errp)) {
         line_fini(&m->line);
+        g_string_free(m->typed, TRUE);
         g_free(m);
         return NULL;
     }
@@ -136,8 +186,12 @@ Monitor *monitor_new(System *s, Chardev *c, Error **errp)
 
 void monitor_free(Monitor *m)
 {
+    while (m->busy) {
+        loop_step(m->system->loop, true);
+    }
     char_detach(&m->front);
     line_fini(&m->line);
+    g_string_free(m->typed, TRUE);
     g_free(m);
 }
 

@@ -13,14 +13,16 @@ static bool open_chardev(const CmdArg *a, void *data, Error **errp)
 }
 
 /* A monitor will sit on it once the machine is there. */
-static void want_monitor(System *s, Chardev *c)
+static void want_monitor(System *s, Chardev *c, bool control, bool pretty)
 {
-    g_ptr_array_add(s->monitors_wanted, g_strdup(chardev_id(c)));
+    MonitorWanted *w = g_new(MonitorWanted, 1);
+
+    *w = (MonitorWanted){ g_strdup(chardev_id(c)), control, pretty };
+    g_ptr_array_add(s->monitors_wanted, w);
 }
 
-static bool open_monitor(const CmdArg *a, void *data, Error **errp)
+static bool open_text(System *s, const CmdArg *a, bool control, bool pretty, Error **errp)
 {
-    System *s = data;
     g_autofree char *id = g_strdup_printf("compat_monitor%u", s->monitors_wanted->len);
     Chardev *c;
 
@@ -30,9 +32,24 @@ static bool open_monitor(const CmdArg *a, void *data, Error **errp)
     }
     c = chardev_new_text(s->session, id, a->text, NULL, errp);
     if (c) {
-        want_monitor(s, c);
+        want_monitor(s, c, control, pretty);
     }
     return c;
+}
+
+static bool open_monitor(const CmdArg *a, void *data, Error **errp)
+{
+    return open_text(data, a, false, false, errp);
+}
+
+static bool open_qmp(const CmdArg *a, void *data, Error **errp)
+{
+    return open_text(data, a, true, false, errp);
+}
+
+static bool open_qmp_pretty(const CmdArg *a, void *data, Error **errp)
+{
+    return open_text(data, a, true, true, errp);
 }
 
 static bool open_mon(const CmdArg *a, void *data, Error **errp)
@@ -40,14 +57,15 @@ static bool open_mon(const CmdArg *a, void *data, Error **errp)
     System *s = data;
     const char *id = json_get_string(a->value, "chardev");
     Chardev *c = chardev_find(s->session, id);
+    bool control = !g_strcmp0(json_get_string(a->value, "mode"), "control"), pretty = json_get_bool(a->value, "pretty", false);
 
-    if (!g_strcmp0(json_get_string(a->value, "mode"), "control")) {
-        return error_set(errp, "mode=control is not available in this build: there is no QMP");
+    if (pretty && !control) {
+        return error_set(errp, "'pretty' is not compatible with HMP monitors");
     }
     if (!c) {
         return error_set(errp, "chardev \"%s\" not found", id);
     }
-    want_monitor(s, c);
+    want_monitor(s, c, control, pretty);
     return true;
 }
 
@@ -66,7 +84,7 @@ static bool add_serial(System *s, GPtrArray *serials, const char *text, Error **
         return error_hint(errp, "could not connect serial device to character backend '%s'", text);
     }
     if (monitor) {
-        want_monitor(s, c);
+        want_monitor(s, c, false, false);
     }
     g_ptr_array_add(serials, g_strdup(chardev_id(c)));
     return true;
@@ -85,7 +103,7 @@ static bool open_serial(const CmdArg *a, void *data, Error **errp)
 /* What is there when nobody said: -nographic gives the terminal to the serial line, and to the monitor if there is no other. */
 static const char *default_serial(System *s)
 {
-    bool monitor = cmdline_has(s->cl, "monitor") || cmdline_has(s->cl, "mon");
+    bool monitor = cmdline_has(s->cl, "monitor") || cmdline_has(s->cl, "mon") || cmdline_has(s->cl, "qmp") || cmdline_has(s->cl, "qmp-pretty");
 
     if (cmdline_has(s->cl, "serial") || cmdline_has(s->cl, "nodefaults")) {
         return NULL;
@@ -99,6 +117,7 @@ bool backends_open(System *s, GPtrArray *serials, Error **errp)
     const char *first = default_serial(s);
 
     return cmdline_each(s->cl, "chardev", open_chardev, s, errp) && cmdline_each(s->cl, "monitor", open_monitor, s, errp) &&
-           cmdline_each(s->cl, "mon", open_mon, s, errp) && cmdline_each(s->cl, "serial", open_serial, &x, errp) &&
+           cmdline_each(s->cl, "qmp", open_qmp, s, errp) &&
+           cmdline_each(s->cl, "qmp-pretty", open_qmp_pretty, s, errp) && cmdline_each(s->cl, "mon", open_mon, s, errp) && cmdline_each(s->cl, "serial", open_serial, &x, errp) &&
            (!first || add_serial(s, serials, first, errp));
 }

@@ -72,7 +72,7 @@ GROUP(action_group, .name = "action", .keys = action_keys);
 
 static const OptKey mon_keys[] = {
     { "chardev", OPT_STRING, .must = true }, { "mode", OPT_ENUM, .values = "readline|control", .def = "readline" },
-    { "pretty", OPT_BOOL, .absent = "there is no QMP" }, {}
+    { "pretty", OPT_BOOL, .def = "off", .help = "mode=control: answers on many lines" }, {}
 };
 GROUP(mon_group, .name = "mon", .implied = "chardev", .keys = mon_keys);
 

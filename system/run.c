@@ -9,6 +9,8 @@
 #include <sys/prctl.h>
 
 #include "monitor/monitor.h"
+#include "monitor/qmp-front.h"
+#include "monitor/qmp-machine.h"
 #include "system/drives.h"
 #include "system/gdb/gdb.h"
 #include "system/netcards.h"
@@ -100,6 +102,7 @@ void system_quit(System *s, RequestCause cause)
     if (s->ending) {
         return;
     }
+    qmp_quitting(s, cause);
     if (s->machine) {
         machine_pause(s->machine, RUN_SHUTDOWN);
     }
@@ -110,6 +113,7 @@ static void machine_said(MachineListener *l, Machine *m, const MachineEvent *ev)
 {
     System *s = (System *)((char *)l - offsetof(System, listener));
 
+    qmp_machine_event(s, ev);
     switch (ev->kind) {
     case EVENT_SHUTDOWN:
         if (s->actions.shutdown_stays && !ev->exit_code) {
@@ -227,17 +231,44 @@ static bool open_session(System *s, GPtrArray *serials, Error **errp)
     return ok;
 }
 
+static void prepare_call(void *opaque, MonCall *call)
+{
+    System *s = opaque;
+
+    call->system = s;
+    call->machine = s->machine;
+}
+
+static bool open_monitor_wanted(System *s, const MonitorWanted *w, Error **errp)
+{
+    Chardev *c = chardev_find(s->session, w->chardev);
+    QmpHost host = {
+        .session = s->session, .version = version_number(), .package = version_package(), .pretty = w->pretty, .prepare = prepare_call, .opaque = s,
+    };
+    void *made = w->control ? (void *)qmp_front_new(c, &host, errp) : (void *)monitor_new(s, c, errp);
+
+    if (made) {
+        g_ptr_array_add(w->control ? s->qmps : s->monitors, made);
+    }
+    return made;
+}
+
 static bool open_monitors(System *s, Error **errp)
 {
     for (unsigned i = 0; i < s->monitors_wanted->len; i++) {
-        Monitor *m = monitor_new(s, chardev_find(s->session, g_ptr_array_index(s->monitors_wanted, i)), errp);
-
-        if (!m) {
+        if (!open_monitor_wanted(s, g_ptr_array_index(s->monitors_wanted, i), errp)) {
             return false;
         }
-        g_ptr_array_add(s->monitors, m);
     }
     return true;
+}
+
+static void monitor_wanted_free(void *opaque)
+{
+    MonitorWanted *w = opaque;
+
+    g_free(w->chardev);
+    g_free(w);
 }
 
 static bool begin(System *s, Error **errp)
@@ -293,6 +324,9 @@ static void finish(System *s)
     for (unsigned i = 0; i < s->monitors->len; i++) {
         monitor_free(g_ptr_array_index(s->monitors, i));
     }
+    for (unsigned i = 0; i < s->qmps->len; i++) {
+        qmp_front_free(g_ptr_array_index(s->qmps, i));
+    }
     if (s->machine) {
         machine_close(s->machine);
         s->machine = NULL;
@@ -309,6 +343,7 @@ static void finish(System *s)
     }
     pidfile_remove(s);
     g_ptr_array_unref(s->monitors);
+    g_ptr_array_unref(s->qmps);
     g_ptr_array_unref(s->monitors_wanted);
     g_free(s->guest_name);
     g_free(s->uuid);
@@ -344,7 +379,8 @@ int system_run(int argc, char **argv)
         /* answered */
     } else {
         s.monitors = g_ptr_array_new();
-        s.monitors_wanted = g_ptr_array_new_with_free_func(g_free);
+        s.qmps = g_ptr_array_new();
+        s.monitors_wanted = g_ptr_array_new_with_free_func(monitor_wanted_free);
         ok = s.cl && cmdline_check(s.cl, &err) && start(&s, &err);
         if (ok && !s.machine->dumpdtb) {
             loop_run(s.loop);

@@ -24,6 +24,12 @@ typedef struct SystemActions {
     enum { PANIC_SHUTDOWN, PANIC_EXIT_FAILURE, PANIC_PAUSE, PANIC_NONE } panic;
 } SystemActions;
 
+/* A monitor that is opened once the machine is there. */
+typedef struct MonitorWanted {
+    char *chardev;                  /* its id */
+    bool control, pretty;           /* the machine protocol */
+} MonitorWanted;
+
 struct System {
     ProgramName *name;
     CmdLine *cl;
@@ -37,7 +43,8 @@ struct System {
     char *guest_name;               /* -name, or NULL */
     char *uuid;
     GPtrArray *monitors;            /* Monitor * */
-    GPtrArray *monitors_wanted;     /* ids of their character devices */
+    GPtrArray *qmps;                /* QmpFront * */
+    GPtrArray *monitors_wanted;     /* MonitorWanted *: for people and for programs */
     struct GdbServer *gdb;          /* or NULL */
     struct Drives *drives;          /* drives.c */
     struct NetCards *cards;         /* net/net.h */

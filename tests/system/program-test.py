@@ -5,6 +5,7 @@
 usage: program-test.py FOLDER-OF-THE-PROGRAM [CASE...]
 Guests are a few instructions each, wrapped into an ELF file here.
 """
+import json
 import os
 import pty
 import re
@@ -254,7 +255,8 @@ def case_refused():
         (['-M', 'virt', '-icount', 'shift=77'], 'icount: Invalid shift value\n'),
         (['-M', 'virt', '-rtc', 'base=foo'], "invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'\n"),
         (['-M', 'virt', '-uuid', 'foo'], '-uuid foo: failed to parse UUID string: wrong format\n'),
-        (['-M', 'virt', '-qmp', 'stdio'], '-qmp stdio: not available in this build: there is no QMP; the human monitor is -monitor\n'),
+        (['-M', 'virt', '-qmp', 'foo:'], "-qmp foo:: "),
+        (['-M', 'virt', '-chardev', 'null,id=c', '-mon', 'c,pretty=on'], "-mon c,pretty=on: 'pretty' is not compatible with HMP monitors\n"),
     ]
     for args, want in rows:
         extra = [] if '-serial' in args or '-monitor' in args else QUIET
@@ -348,6 +350,80 @@ def case_telnet():
     s.sendall(b'\xff\xfd\x01\xff\xfd\x03quit\r\0')
     p.communicate(timeout=60)
     check('status', p.returncode, 0)
+
+
+class Qmp:
+    """A client of the machine protocol over a unix socket."""
+
+    def __init__(self, path, negotiate=True):
+        self.sock, self.buf, self.events = connect(path), b'', []
+        if negotiate:
+            self.negotiate()
+
+    def negotiate(self):
+        check('greeting', 'QMP' in self.line(), True)
+        self.ask('qmp_capabilities')
+
+    def line(self):
+        while b'\r\n' not in self.buf:
+            if not select.select([self.sock], [], [], 60)[0]:
+                raise AssertionError(f'nothing behind {self.buf!r}')
+            piece = self.sock.recv(65536)
+            if not piece:
+                raise AssertionError(f'end of file behind {self.buf!r}')
+            self.buf += piece
+        one, self.buf = self.buf.split(b'\r\n', 1)
+        return json.loads(one)
+
+    def ask(self, command, **arguments):
+        """The answer; events before it are kept."""
+        self.sock.sendall(json.dumps({'execute': command, 'arguments': {k.replace('_', '-'): v for k, v in arguments.items()}}).encode())
+        while 'event' in (got := self.line()):
+            self.events.append(got)
+        return got.get('return', got.get('error'))
+
+    def event(self, name):
+        while not any(e['event'] == name for e in self.events):
+            self.events.append(self.line())
+        return next(e for e in self.events if e['event'] == name).get('data')
+
+    def names(self):
+        got, self.events = [e['event'] for e in self.events], []
+        return got
+
+
+def case_qmp():
+    p = start(machine(SPIN, '-display', 'none', '-serial', 'none', '-monitor', 'none', '-S', '-qmp', 'unix:a.sock,server=on,wait=off',
+                      '-chardev', 'socket,id=c,path=b.sock,server=on,wait=off', '-mon', 'c,mode=control', '-qmp', 'stdio'))
+    p.stdin.close()                         # a terminal that hangs up ends nothing
+    a, b = Qmp('a.sock'), Qmp('b.sock')
+    check('status', a.ask('query-status'), {'status': 'prelaunch', 'singlestep': False, 'running': False})
+    check('cont', (a.ask('cont'), a.names()), ({}, ['RESUME']))
+    check('again', (a.ask('cont'), a.names()), ({}, []))
+    b.event('RESUME')
+    check('stop', (b.ask('stop'), b.names()), ({}, ['RESUME', 'STOP']))
+    check('reset', (b.ask('system_reset'), b.names()), ({}, ['RESET']))
+    check('stays', b.ask('query-status'), {'status': 'paused', 'singlestep': False, 'running': False})
+    check('human', b.ask('human-monitor-command', command_line='info status'), 'VM status: paused\r\n')
+    check('waits', b.ask('human-monitor-command', command_line='flush'), '')
+    late = Qmp('a.sock', negotiate=False)   # waits until the first has left
+    check('one at a time', select.select([late.sock], [], [], 0)[0], [])
+    a.sock.close()
+    late.negotiate()
+    check('quit', late.ask('quit'), {})
+    check('why', late.event('SHUTDOWN'), {'guest': False, 'reason': 'host-qmp-quit'})
+    check('nothing else', late.names(), ['SHUTDOWN'])
+    p.wait(timeout=60)
+    check('status', p.returncode, 0)
+
+
+def case_qmp_guest_off():
+    p = start(machine(OFF, '-display', 'none', '-serial', 'none', '-monitor', 'none', '-S', '-qmp', 'unix:a.sock,server=on,wait=off'))
+    a = Qmp('a.sock')
+    a.ask('cont')
+    check('why', a.event('SHUTDOWN'), {'guest': True, 'reason': 'guest-shutdown'})
+    check('no STOP', a.names(), ['RESUME', 'SHUTDOWN'])
+    p.wait(timeout=60)
 
 
 def case_trace():
