@@ -72,7 +72,7 @@ typedef enum {
     TCG_EXIT_EXC,           /* env->exc is set, state is precise */
     TCG_EXIT_LEAVE,         /* IrLeave in exit_arg */
     TCG_EXIT_BUDGET,        /* instruction budget used up */
-    TCG_EXIT_STALE,         /* entered a block that was invalidated; env->pc is right */
+    TCG_EXIT_STALE,         /* entered a block that was invalidated; env->pc is right, exit_arg the dispatch entry when that is how */
 } TcgExit;
 
 enum { TCG_EXC_RAISE = 0xffffffffu };       /* env->exc after ir_raise(); targets use other values */
@@ -83,10 +83,12 @@ typedef struct TcgEnv {
     uint64_t pc;                /* valid outside generated code */
     TlbFast *tlb[ENV_MMU_IDX];  /* by mmu index; [0] is also in the context register */
     JumpEntry *jump;            /* dispatch cache of the current context and mode */
+    JumpEntry *landing_jump[2]; /* the same for jumps with IR_LANDING: kinds 1 and 2, kind 3 */
     uint64_t generation;        /* of the current address space's executable mappings (cross-page links) */
     int64_t budget;             /* instructions left (icount) */
     uint32_t exc;               /* non-zero: a routine raised; the thunk leaves by the exit path */
     uint32_t exit_reason;       /* TcgExit */
+    uint32_t landing;           /* left by an IR_LANDING jump whose target was not reached yet; else 0 */
     uint64_t exit_arg;
     void *exit_link;            /* TcgLink (tcg/code.h) of TCG_EXIT_LINK */
     uint64_t arg[ENV_ARGS];     /* arguments of thunks */

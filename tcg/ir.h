@@ -72,6 +72,10 @@ enum { IR_CVT_UNSIGNED = 16, IR_ROUND_EXACT = 32 };
 enum { IR_FMA_NEG_PROD = 1, IR_FMA_NEG_ADD = 2 };
 enum { IR_DIV_ZERO = 0, IR_DIV_ONES = 1 };
 enum { IR_JUMP, IR_RET };
+/* Added to IR_JUMP: a kind from 1 to 3 that the code at the target must allow (branch target identification).  What was looked up for kinds
+ * 1 and 2 is kept in one dispatch cache, for kind 3 in another; where no code is known the kind is left in env->landing. */
+#define IR_LANDING(k) ((k) << 1)
+#define IR_LANDING_OF(hint) ((hint) >> 1 & 3)
 enum { IR_FENCE_LOAD = 1, IR_FENCE_STORE = 2, IR_FENCE_FULL = 4 };
 enum { IR_AESE, IR_AESD, IR_AESMC, IR_AESIMC };
 typedef enum { IR_RMW_XCHG, IR_RMW_ADD, IR_RMW_AND, IR_RMW_CLR /* old & ~x */, IR_RMW_OR, IR_RMW_XOR,
@@ -216,7 +220,7 @@ void ir_fence(IrBlock *b, unsigned kind);
 /* Control. */
 void ir_exit_if(IrBlock *b, IrCond c, IrVal x, IrVal y, int64_t disp);
 void ir_goto(IrBlock *b, int64_t disp);
-void ir_jump(IrBlock *b, IrVal target, unsigned hint);
+void ir_jump(IrBlock *b, IrVal target, unsigned hint);     /* IR_JUMP, with IR_LANDING() or without, or IR_RET */
 void ir_push_ret(IrBlock *b, int64_t disp);
 void ir_leave(IrBlock *b, IrLeave why, int64_t disp);
 void ir_leave_to(IrBlock *b, IrLeave why, IrVal target);

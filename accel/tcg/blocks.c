@@ -204,18 +204,18 @@ static void log_ir(const IrBlock *ir)
     free(text);
 }
 
-static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint32_t variant, bool checked)
+static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint64_t key, uint32_t variant, bool checked)
 {
     IrBlock *ir = tcg_ctx_ir(v->compiler);
     g_autofree uint32_t *breaks = variant >= VAR_BREAK ? debug_page_breaks(v->st, pc) : NULL;
     TransCtx tc = {
-        .cpu = v->cpu, .ir = ir, .key = v->key, .page = p->host, .off = pc & 0xfff, .pc = pc,
+        .cpu = v->cpu, .ir = ir, .key = key, .page = p->host, .off = pc & 0xfff, .pc = pc,
         .max_insns = variant == VAR_ONE || v->st->one_insn ? 1 : checked ? MAX_INSNS_HOT : MAX_INSNS,
         .breaks = breaks, .step_over = variant == VAR_ONE, .next_page = no_next_page,
     };
 
     ir_begin(ir, v->ops->tcg, tc.off);
-    ir->nan_mode = v->ops->nan_mode(v->key);
+    ir->nan_mode = v->ops->nan_mode(key);
     ir->icount = v->st->icount;
     v->ops->translate(&tc);
     ir->icount = v->st->icount;
@@ -227,15 +227,15 @@ static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint32_t variant,
     }
 }
 
-static Block *compile(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant, bool checked)
+static Block *compile(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t variant, bool checked)
 {
     uint64_t start = tcg_now_ns();
     Block *b = arena_take(v, sizeof(*b));
 
-    front_end(v, p, pc, variant, checked);
+    front_end(v, p, pc, key, variant, checked);
     b->page = p;
     b->unit = v->unit;
-    b->key = v->key;
+    b->key = key;
     b->variant = variant;
     b->checked = checked;
     if (!tcg_compile(v->compiler, &b->tb)) {
@@ -298,7 +298,7 @@ static void translating(TcgState *st, PageCode *p, int by)
 }
 
 /* One try: false when code memory is full. *out may be NULL: the bytes changed under our eyes. */
-static bool translate_once(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant, bool checked, Block **out)
+static bool translate_once(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t variant, bool checked, Block **out)
 {
     uint32_t version;
     Block *b;
@@ -308,7 +308,7 @@ static bool translate_once(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant, 
         page_protect(v, p);
     }
     version = __atomic_load_n(&p->version, __ATOMIC_SEQ_CST);
-    b = compile(v, p, pc, variant, checked);
+    b = compile(v, p, pc, key, variant, checked);
     *out = NULL;
     if (b) {
         /* its return addresses are known before anybody can run it */
@@ -324,14 +324,14 @@ static bool translate_once(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant, 
     return b != NULL;
 }
 
-Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant)
+Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t variant)
 {
     Block *b = NULL;
 
     for (unsigned tries = 0; !b; tries++) {
         bool checked = __atomic_load_n(&p->hot, __ATOMIC_RELAXED) || (tries > 3 && !v->st->icount);
 
-        if (!translate_once(v, p, pc, variant, checked, &b)) {
+        if (!translate_once(v, p, pc, key, variant, checked, &b)) {
             blocks_reset_all(v);
         }
     }

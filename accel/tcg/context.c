@@ -17,19 +17,28 @@ static uint64_t new_generation(TcgVcpu *v)
     return __atomic_add_fetch(&v->st->generation, 1, __ATOMIC_RELAXED);
 }
 
-void jump_forget(JumpTable *j)
+static void forget_set(JumpSet *s)
 {
-    if (!j || !j->nfilled) {
+    if (!s || !s->nfilled) {
         return;
     }
-    if (j->nfilled > G_N_ELEMENTS(j->filled)) {
-        memset(j->entry, 0xff, sizeof(j->entry));
+    if (s->nfilled > G_N_ELEMENTS(s->filled)) {
+        memset(s->entry, 0xff, sizeof(s->entry));
     } else {
-        for (unsigned i = 0; i < j->nfilled; i++) {
-            j->entry[j->filled[i]].pc = UINT64_MAX;
+        for (unsigned i = 0; i < s->nfilled; i++) {
+            s->entry[s->filled[i]].pc = UINT64_MAX;
         }
     }
-    j->nfilled = 0;
+    s->nfilled = 0;
+}
+
+void jump_forget(JumpTable *j)
+{
+    if (j) {
+        forget_set(&j->plain);
+        forget_set(j->landing[0]);
+        forget_set(j->landing[1]);
+    }
 }
 
 bool ctx_in_use(const TcgVcpu *v, const Ctx *c)
@@ -308,6 +317,10 @@ Ctx *ctx_get(TcgVcpu *v, uint64_t key)
 static void exec_free(Exec *x)
 {
     for (unsigned k = 0; x && k < CTX_JUMPS; k++) {
+        if (x->jump[k]) {
+            g_free(x->jump[k]->landing[0]);
+            g_free(x->jump[k]->landing[1]);
+        }
         g_free(x->jump[k]);
     }
     g_free(x);

@@ -29,6 +29,7 @@ typedef struct WalkResult {
     bool device;            /* unaligned accesses are alignment faults */
     bool global;            /* holds for every ASID */
     bool secure;
+    bool guarded;           /* code here is guarded: TcgCpuOps.landing_key chooses its blocks */
 } WalkResult;
 
 /* The front end's view of one translation. */
@@ -55,6 +56,12 @@ typedef struct TcgCpuOps {
     TcgEnv *(*env)(Cpu *cpu);
     /* Mode and feature word: blocks with different words never mix. */
     uint64_t (*block_key)(Cpu *cpu);
+    /*
+     * The key of the block at `code` (offset `off` in its page) when it is reached by a jump with IR_LANDING(landing), or `landing` is 0, and lies
+     * on a guarded page or not: `key`, with bits that say so where that makes another block.  A block whose instruction does not allow the landing has the
+     * kind in its key and raises; before, it stores the kind to env->landing, which is 0 while blocks run.  NULL where no walk says `guarded` and no jump has IR_LANDING.
+     */
+    uint64_t (*landing_key)(uint64_t key, unsigned landing, const uint8_t *code, uint32_t off, bool guarded);
     IrNanMode (*nan_mode)(uint64_t key);
     void (*translate)(TransCtx *tc);
     int (*disassemble)(uint64_t key, const uint8_t *code, size_t len, vaddr pc, char *buf, size_t room);   /* bytes consumed */

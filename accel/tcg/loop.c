@@ -23,17 +23,39 @@ static void drop_block(PageCode *p, Block *b)
     pthread_mutex_unlock(&p->lock);
 }
 
-static void remember(TcgVcpu *v, vaddr pc, Block *b)
+static void remember_in(JumpSet *set, vaddr pc, Block *b)
 {
-    JumpTable *j = v->jump;
     unsigned i = jump_index(pc);
 
-    j->block[i] = b;
-    j->entry[i] = (JumpEntry){ pc, b->tb.entry };
-    if (j->nfilled < G_N_ELEMENTS(j->filled)) {
-        j->filled[j->nfilled] = (uint16_t)i;
+    set->entry[i] = (JumpEntry){ pc, b->tb.entry };
+    if (set->nfilled < G_N_ELEMENTS(set->filled)) {
+        set->filled[set->nfilled] = (uint16_t)i;
     }
-    j->nfilled += j->nfilled <= G_N_ELEMENTS(j->filled);
+    set->nfilled += set->nfilled <= G_N_ELEMENTS(set->filled);
+}
+
+/* The key of the block at pc: TcgCpuOps.landing_key. */
+static uint64_t key_at(TcgVcpu *v, const PageCode *p, vaddr pc, unsigned landing, bool guarded)
+{
+    uint32_t off = pc & 0xfff;
+
+    return G_UNLIKELY(landing | guarded) ? v->ops->landing_key(v->key, landing, p->host + off, off, guarded) : v->key;
+}
+
+/* Jumps with IR_LANDING share a cache with others until a page is guarded; from then on one holds what all of its kinds may reach. */
+static void remember(TcgVcpu *v, const PageCode *p, vaddr pc, Block *b, unsigned landing, bool guarded)
+{
+    JumpTable *j = v->jump;
+
+    if (landing && (b->variant != VAR_NORMAL || b->key != key_at(v, p, pc, 0, guarded))) {
+        return;
+    }
+    if (!landing || !j->landing[0]) {
+        j->block[jump_index(pc)] = b;
+        remember_in(&j->plain, pc, b);
+    } else if (landing == 3 || b->key == key_at(v, p, pc, 3 - landing, guarded)) {
+        remember_in(j->landing[landing == 3], pc, b);
+    }
 }
 
 static void fetch_failed(TcgVcpu *v, vaddr pc, const Span *s)
@@ -50,9 +72,11 @@ static void fetch_failed(TcgVcpu *v, vaddr pc, const Span *s)
 static Block *block_get(TcgVcpu *v)
 {
     vaddr pc = v->env->pc;
+    unsigned landing = v->env->landing;
     uint32_t variant = v->one ? VAR_ONE : v->st->breaks->len ? debug_variant(v->st, pc) : VAR_NORMAL;
     Span s;
     PageCode *p = tlb_exec(v, pc, &s);
+    uint64_t key;
     Block *b;
 
     v->count.lookups++;
@@ -60,16 +84,17 @@ static Block *block_get(TcgVcpu *v)
         fetch_failed(v, pc, &s);
         return NULL;
     }
-    b = block_find(p, v->unit, pc & 0xfff, v->key, variant);
+    key = key_at(v, p, pc, landing, s.guarded);
+    b = block_find(p, v->unit, pc & 0xfff, key, variant);
     if (b && b->checked && !(__atomic_load_n(&p->hot, __ATOMIC_RELAXED) && block_unchanged(b))) {
         drop_block(p, b);
         b = NULL;
     }
     if (!b) {
-        b = block_translate(v, p, pc, variant);
+        b = block_translate(v, p, pc, key, variant);
     }
     if (!b->checked && variant != VAR_ONE) {
-        remember(v, pc, b);
+        remember(v, p, pc, b, landing, s.guarded);
     }
     return b;
 }
@@ -78,7 +103,7 @@ static Block *next_block(TcgVcpu *v)
 {
     unsigned i = jump_index(v->env->pc);
 
-    if (v->jump->entry[i].pc == v->env->pc && !v->one) {
+    if (v->jump->plain.entry[i].pc == v->env->pc && !v->one && !v->env->landing) {
         return v->jump->block[i];
     }
     return block_get(v);
@@ -203,13 +228,30 @@ static void follow_link(TcgVcpu *v)
     }
 }
 
+/* A jump with IR_LANDING that found its target in a cache and the target killed: it is looked up again as that jump. */
+static void forget_landing(TcgVcpu *v, unsigned i)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        JumpEntry *j = &v->jump->landing[k]->entry[i];
+
+        if (j->pc == v->env->pc) {
+            j->pc = UINT64_MAX;
+            v->env->landing = v->env->exit_arg == (uintptr_t)j ? (k ? 3 : 1) : v->env->landing;
+        }
+    }
+}
+
 static void forget_jump(TcgVcpu *v)
 {
-    JumpEntry *j = &v->jump->entry[jump_index(v->env->pc)];
+    unsigned i = jump_index(v->env->pc);
+    JumpEntry *j = &v->jump->plain.entry[i];
 
     v->count.stale++;
     if (j->pc == v->env->pc) {
         j->pc = UINT64_MAX;
+    }
+    if (v->jump->landing[0]) {
+        forget_landing(v, i);
     }
     tcg_env_flush_ring(v->env);
 }
@@ -250,6 +292,7 @@ static bool run_once(TcgVcpu *v)
     TcgEnv *env = v->env;
     bool was_one = v->one, watch = v->watch_stop, on;
     Block *b = next_block(v);
+    uint32_t landing = env->landing;
     TcgExit why;
 
     v->one = false;
@@ -259,11 +302,15 @@ static bool run_once(TcgVcpu *v)
         return true;
     }
     v->watch_off = watch;
+    env->landing = 0;
     env->page_base = env->pc & ~0xfffull;
     __atomic_store_n(&v->in_code, true, __ATOMIC_RELEASE);
     why = tcg_enter(env, v->unit->code, &b->tb);
     __atomic_store_n(&v->in_code, false, __ATOMIC_RELEASE);
     v->watch_off = false;
+    if (why == TCG_EXIT_LEAVE && env->exit_arg == IR_LEAVE_DEBUG && b->tb.page_off == (env->pc & 0xfff)) {
+        env->landing = landing;             /* a breakpoint: the instruction has not begun */
+    }
     on = handle(v, why, was_one);
     if (was_one && why != TCG_EXIT_STALE) {
         cut_slice(v);

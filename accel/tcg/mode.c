@@ -4,13 +4,30 @@
 
 #include "accel/tcg/tcg-priv.h"
 
-static JumpTable *jump_table_new(uint64_t key)
+static void set_init(JumpSet *s)
+{
+    s->nfilled = 0;
+    memset(s->entry, 0xff, sizeof(s->entry));
+}
+
+static void table_split(JumpTable *j)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        j->landing[i] = g_new(JumpSet, 1);
+        set_init(j->landing[i]);
+    }
+}
+
+static JumpTable *jump_table_new(uint64_t key, bool guarded)
 {
     JumpTable *j = g_new(JumpTable, 1);
 
     j->key = key;
-    j->nfilled = 0;
-    memset(j->entry, 0xff, sizeof(j->entry));
+    set_init(&j->plain);
+    j->landing[0] = j->landing[1] = NULL;
+    if (guarded) {
+        table_split(j);
+    }
     return j;
 }
 
@@ -25,7 +42,7 @@ JumpTable *mode_jump_table(Exec *c, uint64_t key)
         }
     }
     if (i < CTX_JUMPS) {
-        return c->jump[i] = jump_table_new(key);
+        return c->jump[i] = jump_table_new(key, c->guarded);
     }
     j = c->jump[c->jump_next++ % CTX_JUMPS];
     jump_forget(j);
@@ -54,6 +71,18 @@ void mode_update(TcgVcpu *v)
         v->jump = j;
         tcg_env_flush_ring(env);
     }
-    env->jump = j->entry;
+    env->jump = j->plain.entry;
+    env->landing_jump[0] = j->landing[0] ? j->landing[0]->entry : env->jump;
+    env->landing_jump[1] = j->landing[1] ? j->landing[1]->entry : env->jump;
     env->generation = v->ctx[0]->x->generation;
+}
+
+/* What `plain` serves so far lies on pages that are not guarded; which jumps may reach it is the same for all kinds. */
+void mode_guarded(TcgVcpu *v, Exec *x)
+{
+    x->guarded = true;
+    for (unsigned i = 0; i < CTX_JUMPS && x->jump[i]; i++) {
+        table_split(x->jump[i]);
+    }
+    mode_update(v);
 }

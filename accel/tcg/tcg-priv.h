@@ -118,15 +118,21 @@ typedef struct TlbSide {
 typedef struct ExecEntry {
     vaddr page;                 /* 1: empty */
     PageCode *code;
+    bool guarded;
 } ExecEntry;
+
+/* Entries of a dispatch cache, and which of them to clear. */
+typedef struct JumpSet {
+    uint32_t nfilled;
+    uint16_t filled[128];
+    JumpEntry entry[JUMP_SIZE];
+} JumpSet;
 
 typedef struct JumpTable {
     uint64_t key;
-    bool used;
-    uint32_t nfilled;
-    uint16_t filled[128];
     Block *block[JUMP_SIZE];
-    JumpEntry entry[JUMP_SIZE];
+    JumpSet plain;
+    JumpSet *landing[2];        /* IR_LANDING of kinds 1 and 2, of kind 3; NULL, and `plain` serves them, until code is run from a guarded page */
 } JumpTable;
 
 enum { CTX_MAX = 16, CTX_JUMPS = 4, EXEC_SIZE = 128, CTX_FILLED = 64, JOURNAL = 64, MAILBOX = 32 };
@@ -141,6 +147,7 @@ typedef struct Exec {
     uint64_t bloom[BLOOM_WORDS];        /* virtual pages that code was fetched from since the last generation */
     bool any;                           /* bloom is not empty */
     bool shared;
+    bool guarded;                       /* code was run from a guarded page: jumps with IR_LANDING have their own caches */
     uint16_t asid;                      /* of one that is not shared */
     uint64_t generation;
     uint64_t seq;                       /* journal records applied */
@@ -164,7 +171,7 @@ struct Ctx {
 
 /* Second-level TLB: memory only, 4 ways. */
 enum { L2_SETS = 8192, L2_WAYS = 4, REGIMES = 64 };
-enum { PROT_LOAD = 1, PROT_STORE = 2, PROT_FETCH = 4, L2_GLOBAL = 8, L2_READONLY = 16 };
+enum { PROT_LOAD = 1, PROT_STORE = 2, PROT_FETCH = 4, L2_GLOBAL = 8, L2_READONLY = 16, L2_GUARDED = 32 };
 typedef struct L2Entry {
     uint64_t tag;               /* page | PROT bits and flags */
     uint8_t *host;
@@ -328,6 +335,7 @@ static inline bool bloom_has(const Exec *c, vaddr page)
 /* ---- mode.c ---- */
 void mode_update(TcgVcpu *v);
 JumpTable *mode_jump_table(Exec *x, uint64_t key);
+void mode_guarded(TcgVcpu *v, Exec *x);                 /* the first guarded page of this one */
 
 /* ---- tlb.c ---- */
 /* What a page is, for one access. */
@@ -337,10 +345,11 @@ typedef struct Span {
     uint64_t at;                /* memory: ram_addr of the address */
     paddr pa;
     uint32_t flags;             /* TLB_* */
+    bool guarded;               /* fetch only */
 } Span;
 /* False: the walk failed (state for raise_fault is prepared unless `probe`). */
 bool tlb_span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, bool probe, Span *s);
-PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s);      /* NULL: walk failed, or s->region is no memory */
+PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s);      /* and s->guarded; NULL: walk failed, or s->region is no memory */
 void l2_flush_all(TcgVcpu *v);
 void l2_flush_asid(TcgVcpu *v, uint16_t asid);
 /* Drops [va, va+len), widened to whole mappings; the widened range is returned in *va, *len. */
@@ -375,7 +384,7 @@ static inline bool page_is_plain(const TcgState *st, uint64_t ram_addr)
 
 /* ---- blocks.c ---- */
 Block *block_find(PageCode *p, const TcgUnit *u, uint32_t off, uint64_t key, uint32_t variant);
-Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint32_t variant);
+Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t variant);
 Block *block_of_ra(TcgVcpu *v, const void *ra);
 void block_kill(Block *b);                              /* page lock held, already off the page's lists */
 void block_link(TcgVcpu *v, TcgLink *l, Block *to);

@@ -296,7 +296,7 @@ static void fill_walked(TcgVcpu *v, Ctx *c, vaddr va, AccType acc, const WalkRes
         uint32_t prot = w->prot & (hit.readonly ? PROT_LOAD | PROT_FETCH : PROT_LOAD | PROT_STORE | PROT_FETCH);
 
         if (!w->device) {
-            L2Entry e = { .tag = page | prot | (w->global ? L2_GLOBAL : 0), .host = hit.host, .ram_addr = hit.ram_addr };
+            L2Entry e = { .tag = page | prot | (w->global ? L2_GLOBAL : 0) | (w->guarded ? L2_GUARDED : 0), .host = hit.host, .ram_addr = hit.ram_addr };
 
             l2_put(v, c, &e);
         }
@@ -359,7 +359,7 @@ static bool exec_fill(TcgVcpu *v, Ctx *c, vaddr pc, Span *s, bool *global)
     MemHit hit;
 
     if (e && e->tag & PROT_FETCH) {
-        *s = (Span){ .host = e->host, .at = e->ram_addr };
+        *s = (Span){ .host = e->host, .at = e->ram_addr, .guarded = e->tag & L2_GUARDED };
         *global = e->tag & L2_GLOBAL;
         return true;
     }
@@ -375,12 +375,12 @@ static bool exec_fill(TcgVcpu *v, Ctx *c, vaddr pc, Span *s, bool *global)
     mem_translate(w.secure && v->cpu->as_secure ? v->cpu->as_secure : v->cpu->as, w.pa & ~0xfffull, 4096, false, &hit);
     if (hit.ram && hit.len == 4096) {
         uint32_t prot = w.prot & (hit.readonly ? PROT_LOAD | PROT_FETCH : 7);
-        L2Entry new = { .tag = page | prot | (w.global ? L2_GLOBAL : 0), .host = hit.host, .ram_addr = hit.ram_addr };
+        L2Entry new = { .tag = page | prot | (w.global ? L2_GLOBAL : 0) | (w.guarded ? L2_GUARDED : 0), .host = hit.host, .ram_addr = hit.ram_addr };
 
         if (!w.device) {
             l2_put(v, c, &new);
         }
-        *s = (Span){ .host = hit.host, .at = hit.ram_addr, .pa = w.pa };
+        *s = (Span){ .host = hit.host, .at = hit.ram_addr, .pa = w.pa, .guarded = w.guarded };
     } else {
         *s = (Span){ .region = hit.region, .at = hit.offset, .pa = w.pa };
     }
@@ -395,6 +395,7 @@ PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s)
     bool global;
 
     if (x->page == page) {
+        s->guarded = x->guarded;
         return x->code;
     }
     s->region = NULL;
@@ -406,8 +407,12 @@ PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s)
         mode_update(v);
         x = &c->x->entry[(pc >> 12) & (EXEC_SIZE - 1)];
     }
+    if (s->guarded && !c->x->guarded) {
+        mode_guarded(v, c->x);
+    }
     bloom_add(c->x, page);
     x->page = page;
+    x->guarded = s->guarded;
     x->code = page_get(v->st, s->at >> 12, s->host);
     return x->code;
 }

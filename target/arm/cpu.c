@@ -64,7 +64,7 @@ static void reset(Cpu *cpu)
     c->el = 1;
     c->spsel = 1;
     c->daif = 15;
-    c->pan = c->uao = c->dit = c->ssbs = c->btype = c->il = c->ss = 0;
+    c->pan = c->uao = c->dit = c->ssbs = c->env.landing = c->il = c->ss = 0;
     c->excl_addr = UINT64_MAX;
     c->excl_misses = 0;
     c->env.exc = 0;
@@ -201,7 +201,7 @@ static const StateField fields[] = {
     STATE_U32(A64Cpu, uao, .max = 1),
     STATE_U32(A64Cpu, dit, .max = 1),
     STATE_U32(A64Cpu, ssbs, .max = 1),
-    STATE_U32(A64Cpu, btype, .max = 3),
+    STATE_U32(A64Cpu, env.landing, .max = 3),
     STATE_U32(A64Cpu, il, .max = 1),
     STATE_U32(A64Cpu, ss, .max = 1),
     STATE_U64(A64Cpu, fpcr),

@@ -53,7 +53,7 @@ typedef struct A64Cpu {
     uint32_t el;                /* 0 or 1 */
     uint32_t spsel;
     uint32_t daif;              /* D 8, A 4, I 2, F 1 */
-    uint32_t pan, uao, dit, ssbs, btype, il, ss;
+    uint32_t pan, uao, dit, ssbs, il, ss;       /* BTYPE is env.landing */
     uint64_t fpcr;
     uint64_t fpsr;              /* the cumulative exception bits are in env.guest_mxcsr too while running: a64_fpsr_get() */
     uint64_t sys[SR_COUNT];
@@ -158,12 +158,15 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_RMODE(k) ((k) >> 20 & 3)    /* FPCR.RMode */
 #define KEY_RMODE_SHIFT 20
 #define KEY_IL       (1ull << 22)   /* PSTATE.IL: every instruction is illegal */
-#define KEY_BTI      (1ull << 23)   /* SCTLR.BT of this EL */
+#define KEY_BTI      (1ull << 23)   /* SCTLR.BT of this EL: PACIxSP is no landing pad for BR */
 #define KEY_AHP      (1ull << 24)
 #define KEY_SS       (1ull << 25)   /* software step: one instruction, then ... */
 #define KEY_SS_DUE   (1ull << 28)   /* ... the step exception */
 #define KEY_OPEN_EXCL (1ull << 26)  /* no closed forms of exclusives (trans-atomic.c) */
 #define KEY_TBI      (1ull << 27)   /* some branch targets may have a tag: TCR.TBI0 or TBI1 */
+#define KEY_GUARDED  (1ull << 29)   /* the page is guarded; not in A64Cpu.key */
+#define KEY_BTYPE(k) ((k) >> 30 & 3)    /* PSTATE.BTYPE, where the first instruction raises an exception that shows it; not in A64Cpu.key */
+#define KEY_BTYPE_SHIFT 30
 
 enum { A64_MMU_CURRENT, A64_MMU_USER };     /* mmu indexes of the front end */
 

@@ -9,7 +9,7 @@
 uint64_t a64_pstate(const A64Cpu *c)
 {
     return (uint64_t)c->n << 31 | (uint64_t)c->z << 30 | (uint64_t)c->c << 29 | (uint64_t)c->v << 28 | (uint64_t)c->dit << 24 | (uint64_t)c->uao << 23 |
-           (uint64_t)c->pan << 22 | (uint64_t)c->ss << 21 | (uint64_t)c->il << 20 | (uint64_t)c->ssbs << 12 | (uint64_t)c->btype << 10 |
+           (uint64_t)c->pan << 22 | (uint64_t)c->ss << 21 | (uint64_t)c->il << 20 | (uint64_t)c->ssbs << 12 | (uint64_t)c->env.landing << 10 |
            (uint64_t)c->daif << 6 | (uint64_t)c->el << 2 | c->spsel;
 }
 
@@ -54,7 +54,7 @@ void a64_pstate_set(A64Cpu *c, uint64_t spsr)
     if (legal(c, spsr)) {
         c->el = spsr >> 2 & 3;
         c->spsel = spsr & 1;
-        c->btype = a64_has(c, A64_FEAT_bti) ? spsr >> 10 & 3 : 0;
+        c->env.landing = a64_has(c, A64_FEAT_bti) ? spsr >> 10 & 3 : 0;
         c->ssbs = a64_has(c, A64_FEAT_ssbs) ? spsr >> 12 & 1 : 0;
         c->pan = a64_has(c, A64_FEAT_pan) ? spsr >> 22 & 1 : 0;
         c->uao = a64_has(c, A64_FEAT_uao) ? spsr >> 23 & 1 : 0;
@@ -101,6 +101,7 @@ void a64_mode_changed(A64Cpu *c)
     if (a64_has(c, A64_FEAT_pauth)) {
         k |= (s & SCTLR_ENIA ? KEY_ENIA : 0) | (s & SCTLR_ENIB ? KEY_ENIB : 0) | (s & SCTLR_ENDA ? KEY_ENDA : 0) | (s & SCTLR_ENDB ? KEY_ENDB : 0);
     }
+    k |= s & (el1 ? SCTLR_BT1 : SCTLR_BT0) ? KEY_BTI : 0;
     k |= c->il ? KEY_IL : 0;
     k |= c->open_excl ? KEY_OPEN_EXCL : 0;
     if (G_UNLIKELY(c->sys[SR_MDSCR_EL1] & 1) && stepping(c)) {
@@ -139,7 +140,7 @@ static void enter(A64Cpu *c, unsigned kind, uint64_t ret)
     c->el = 1;
     c->spsel = 1;
     c->daif = 15;
-    c->uao = c->ss = c->il = c->btype = 0;
+    c->uao = c->ss = c->il = c->env.landing = 0;
     if (a64_has(c, A64_FEAT_ssbs)) {
         c->ssbs = c->sys[SR_SCTLR_EL1] >> 44 & 1;
     }

@@ -136,7 +136,7 @@ static bool leaf(Walk *w, uint64_t va, uint64_t at, uint64_t desc, unsigned leve
     }
     *m = (A64Mapping){
         .pa = pa | (va & ((1ull << low) - 1)), .size = 1ull << low, .prot = (uint8_t)prot,
-        .attr = (uint8_t)(w->r->mair >> (8 * (desc >> 2 & 7))), .sh = desc >> 8 & 3, .global = !(desc >> 11 & 1) };
+        .attr = (uint8_t)(w->r->mair >> (8 * (desc >> 2 & 7))), .sh = desc >> 8 & 3, .global = !(desc >> 11 & 1), .guarded = desc >> 50 & 1 };
     return true;
 }
 

@@ -80,7 +80,7 @@ bool a64_walk(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, Wal
         }
         return false;
     }
-    *res = (WalkResult){ .pa = m.pa, .size = m.size, .prot = m.prot, .device = m.attr >> 4 == 0, .global = m.global };
+    *res = (WalkResult){ .pa = m.pa, .size = m.size, .prot = m.prot, .device = m.attr >> 4 == 0, .global = m.global, .guarded = m.guarded && a64_has(c, A64_FEAT_bti) };
     return true;
 }
 

@@ -31,6 +31,7 @@ typedef struct A64Mapping {
     uint8_t attr;               /* MAIR byte; Device-nGnRnE when translation is off */
     uint8_t sh;
     bool global;
+    bool guarded;               /* GP */
     uint8_t fsc;                /* when it failed */
 } A64Mapping;
 

@@ -56,7 +56,7 @@ static const A64Model model_n1 = {
 static const A64Model model_max = {
     .name = "max", .compatible = "arm,armv8", .configurable = true, .midr = 0x000f0510, .ctr = CTR(3), .clidr = CLIDR_2,
     .pfr0 = PFR0_EL01 | 1ull << 16 | 1ull << 20 | 1ull << 28 | 1ull << 48 | 3ull << 56 | 1ull << 60,    /* FP16, RAS, DIT, CSV2_3, CSV3 */
-    .pfr1 = 2ull << 4,                                                                      /* SSBS2 */
+    .pfr1 = 1 | 2ull << 4,                                                                  /* BTI, SSBS2 */
     .dfr0 = DFR0_V8 | DFR0_PMUV3,
     .isar0 = 2ull << 4 | 1ull << 8 | 2ull << 12 | ISAR0_CRC | ISAR0_LSE_RDM | 1ull << 32 | 1ull << 36 | 1ull << 40 | ISAR0_DP | 1ull << 48 | 2ull << 52 |
              2ull << 56 | 1ull << 60,   /* AES PMULL, SHA1, SHA512, CRC, LSE, RDM, SHA3, SM3, SM4, DotProd, FHM, FlagM2, TLBIRANGE, RNG */

@@ -150,7 +150,12 @@ static void flush_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
 /* Bits that a cached translation was made with: everything but the traps of EL0. */
 static void sctlr_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
 {
-    uint64_t changed = c->sys[SR_SCTLR_EL1] ^ old;
+    uint64_t changed;
+
+    if (!a64_has(c, A64_FEAT_bti)) {
+        c->sys[SR_SCTLR_EL1] &= ~(SCTLR_BT0 | SCTLR_BT1);
+    }
+    changed = c->sys[SR_SCTLR_EL1] ^ old;
 
     (void)r;
     if (changed & (SCTLR_M | SCTLR_WXN | SCTLR_EE | SCTLR_C | SCTLR_I)) {

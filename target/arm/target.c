@@ -24,8 +24,9 @@ static const TcgSlot slots[] = {
     { .name = "daif", .type = IR_I32, .offset = AT(daif) },
     { .name = "ss", .type = IR_I32, .offset = AT(ss) },
     { .name = "qc", .type = IR_V128, .offset = AT(qc) },
+    { .name = "btype", .type = IR_I32, .offset = AT(env.landing) },
 };
-_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_QC + 1, "slots and their numbers");
+_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_BTYPE + 1, "slots and their numbers");
 
 int a64_slot_of_sysreg(unsigned id)
 {
@@ -132,7 +133,7 @@ static void mxcsr_to_guest(Cpu *cpu, uint32_t mxcsr)
 
 static const TcgCpuOps a64_tcg_ops = {
     .tcg = &a64_tcg_target, .cpu = &a64_cpu_ops,
-    .env = env_of_cpu, .block_key = block_key, .nan_mode = nan_mode, .translate = a64_translate, .disassemble = disassemble,
+    .env = env_of_cpu, .block_key = block_key, .landing_key = a64_landing_key, .nan_mode = nan_mode, .translate = a64_translate, .disassemble = disassemble,
     .nmmu = 2, .context_key = a64_context_key, .asid = a64_asid, .walk = a64_walk,
     .raise_fault = a64_raise_fault, .raise_align = a64_raise_align, .raise_bus = a64_raise_bus, .raise_code = raise_code, .raise_debug = raise_debug,
     .deliver = a64_deliver, .take_irq = a64_take_irq, .has_work = a64_has_work,

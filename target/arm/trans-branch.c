@@ -67,9 +67,17 @@ bool trans_b_cond(A64Dis *d, arg_b_cond *a)
     return true;
 }
 
+/* PSTATE.BTYPE behind BR: what a procedure linkage table does with x16 and x17 passes as a call; from pages that are not guarded all does. */
+static unsigned br_type(const A64Dis *d, unsigned rn)
+{
+    return d->key & KEY_GUARDED && rn != 16 && rn != 17 ? 3 : 1;
+}
+
+enum { BLR_TYPE = 2 };
+
 bool trans_br(A64Dis *d, arg_r *a)
 {
-    end_jump(d, gpr_get(d, a->rn, true), IR_JUMP);
+    end_branch(d, gpr_get(d, a->rn, true), br_type(d, a->rn));
     return true;
 }
 
@@ -78,7 +86,7 @@ bool trans_blr(A64Dis *d, arg_r *a)
     IrVal target = gpr_get(d, a->rn, true);
 
     set_link(d);
-    end_jump(d, target, IR_JUMP);
+    end_branch(d, target, BLR_TYPE);
     return true;
 }
 
@@ -107,7 +115,7 @@ bool trans_eret(A64Dis *d, arg_none *a)
 
 bool trans_braz(A64Dis *d, arg_brz *a)
 {
-    end_jump(d, pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m), IR_JUMP);
+    end_branch(d, pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m), br_type(d, a->rn));
     return true;
 }
 
@@ -116,13 +124,13 @@ bool trans_blraz(A64Dis *d, arg_brz *a)
     IrVal target = pauth_aut(d, gpr_get(d, a->rn, true), ir_i64(d->ir, 0), a->m);
 
     set_link(d);
-    end_jump(d, target, IR_JUMP);
+    end_branch(d, target, BLR_TYPE);
     return true;
 }
 
 bool trans_bra(A64Dis *d, arg_bra *a)
 {
-    end_jump(d, pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m), IR_JUMP);
+    end_branch(d, pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m), br_type(d, a->rn));
     return true;
 }
 
@@ -131,7 +139,7 @@ bool trans_blra(A64Dis *d, arg_bra *a)
     IrVal target = pauth_aut(d, gpr_get(d, a->rn, true), gpr_get_sp(d, a->rm, true), a->m);
 
     set_link(d);
-    end_jump(d, target, IR_JUMP);
+    end_branch(d, target, BLR_TYPE);
     return true;
 }
 

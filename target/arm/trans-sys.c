@@ -109,6 +109,7 @@ bool trans_esb(A64Dis *d, arg_none *a)
     return true;
 }
 
+/* Who may land here was asked when the block was looked up: a64_landing_key(). */
 bool trans_bti(A64Dis *d, arg_bti *a)
 {
     return true;

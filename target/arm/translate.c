@@ -246,12 +246,20 @@ void end_goto(A64Dis *d, int64_t disp)
 
 void end_jump(A64Dis *d, IrVal target, unsigned hint)
 {
-    if (step_done(d)) {
+    if (step_done(d) || d->tc->step_over) {
+        if (IR_LANDING_OF(hint)) {
+            ir_set(d->ir, SLOT_BTYPE, ir_i32(d->ir, IR_LANDING_OF(hint)));
+        }
         ir_leave_to(d->ir, IR_LEAVE_MODE, target);
     } else {
         ir_jump(d->ir, target, hint);
     }
     d->done = true;
+}
+
+void end_branch(A64Dis *d, IrVal target, unsigned btype)
+{
+    end_jump(d, target, IR_JUMP | (a64_feature(d, A64_FEAT_bti) ? IR_LANDING(btype) : 0));
 }
 
 void branch_if(A64Dis *d, A64Cond c, int64_t disp)
@@ -315,20 +323,64 @@ static bool breakpoint_at(const TransCtx *tc, uint32_t off)
 static void misaligned(A64Dis *d)
 {
     ir_insn(d->ir, d->off, 0);
+    if (KEY_BTYPE(d->key)) {
+        ir_set(d->ir, SLOT_BTYPE, ir_i32(d->ir, (int32_t)KEY_BTYPE(d->key)));
+    }
     ir_raise(d->ir, (d->off & 3) == 1 ? A64_RAISE_ODD_PC : A64_RAISE_PC_ALIGN);
     d->ir->code_bytes = 4 - (d->off & 3);
+}
+
+/* May the first instruction on a guarded page be reached with this BTYPE?  BTI with its targets, PACIASP and PACIBSP, BRK and HLT: D1.3.6. */
+static bool landing_allowed(uint64_t key, uint32_t insn, unsigned btype)
+{
+    static const uint8_t bti[4] = { 0, 1 << 1 | 1 << 2, 1 << 1 | 1 << 3, 1 << 1 | 1 << 2 | 1 << 3 };   /* of BTI, c, j, jc */
+
+    if ((insn & 0xffffff3f) == 0xd503241f) {
+        return bti[insn >> 6 & 3] >> btype & 1;
+    }
+    if ((insn & 0xffffffbf) == 0xd503233f) {
+        return btype != 3 || !(key & KEY_BTI);
+    }
+    return (insn & 0xffe0001f) == 0xd4200000 || (insn & 0xffe0001f) == 0xd4400000;
+}
+
+/* What raises an exception right here keeps BTYPE; the others clear it, so they are the blocks that everybody runs. */
+uint64_t a64_landing_key(uint64_t key, unsigned btype, const uint8_t *code, uint32_t off, bool guarded)
+{
+    uint32_t insn;
+    bool raises = key & (KEY_IL | KEY_SS_DUE) || off & 3;
+
+    key |= guarded ? KEY_GUARDED : 0;
+    if (btype && guarded && !raises) {
+        memcpy(&insn, code, 4);
+        raises = !landing_allowed(key, insn, btype) || (insn & 0xffe0001f) == 0xd4200000;
+    }
+    return raises ? key | (uint64_t)btype << KEY_BTYPE_SHIFT : key;
+}
+
+/* True: the instruction is not looked at. */
+static bool raise_before(A64Dis *d)
+{
+    unsigned btype = KEY_BTYPE(d->key);
+
+    if (btype) {
+        ir_set(d->ir, SLOT_BTYPE, ir_i32(d->ir, (int32_t)btype));
+    }
+    if (d->key & KEY_SS_DUE) {
+        raise_esr(d, EC_STEP_LOW + el1(d), 0x22);
+    } else if (d->key & KEY_IL) {
+        raise_esr(d, EC_ILLEGAL, 0);
+    } else if (btype && !landing_allowed(d->key, d->insn, btype)) {
+        raise_esr(d, EC_BTI, btype);
+    }
+    return d->done;
 }
 
 static void translate_one(A64Dis *d)
 {
     int row;
 
-    if (d->key & KEY_IL) {
-        raise_esr(d, EC_ILLEGAL, 0);
-        return;
-    }
-    if (d->key & KEY_SS_DUE) {
-        raise_esr(d, EC_STEP_LOW + el1(d), 0x22);
+    if (d->key & (KEY_SS_DUE | KEY_IL | 3ull << KEY_BTYPE_SHIFT) && raise_before(d)) {
         return;
     }
     row = a64_row_of(d->insn);

@@ -28,6 +28,7 @@ enum {
     SLOT_DAIF = SLOT_SYS + 7,
     SLOT_SS,
     SLOT_QC,                    /* any bit set: FPSR.QC */
+    SLOT_BTYPE,                 /* 0 while blocks run: TcgEnv.landing */
 };
 
 /* ---- runtime routines: rt.def, and rt-simd.def for FP and SIMD ---- */
@@ -110,6 +111,7 @@ IrMem mem_desc(A64Dis *d, unsigned size);
 enum { A64_RAISE_PC_ALIGN = -1, A64_RAISE_ODD_PC = -2 };
 void end_goto(A64Dis *d, int64_t disp);             /* to an offset from the page base */
 void end_jump(A64Dis *d, IrVal target, unsigned hint);
+void end_branch(A64Dis *d, IrVal target, unsigned btype);   /* BR and BLR: PSTATE.BTYPE at the target */
 void branch_if(A64Dis *d, A64Cond c, int64_t disp); /* conditional branch; the block goes on behind it */
 void end_mode(A64Dis *d);                           /* state that the key depends on changed: back to the run loop, next instruction */
 void raise_esr(A64Dis *d, uint32_t ec, uint32_t iss);       /* exception at this instruction */
@@ -117,6 +119,7 @@ void raise_after(A64Dis *d, uint32_t ec, uint32_t iss);     /* preferred return 
 void raise_undef(A64Dis *d);
 
 void a64_translate(TransCtx *tc);
+uint64_t a64_landing_key(uint64_t key, unsigned btype, const uint8_t *code, uint32_t off, bool guarded);
 /* Thunk per row of the decode tables. */
 extern bool (*const a64_trans[])(struct A64Dis *d, uint32_t insn);
 int a64_row_of(uint32_t insn);

@@ -175,17 +175,23 @@ static int go_host(Run *r, const void *host)
     return GO_NEXT;
 }
 
-static int go_virtual(Run *r, uint64_t pc)
+static int go_virtual(Run *r, uint64_t pc, unsigned landing)
 {
     TcgEnv *env = r->env;
-    const JumpEntry *j = &env->jump[jump_index(pc)];
+    const JumpEntry *j = &(landing ? env->landing_jump[landing == 3] : env->jump)[jump_index(pc)];
 
     env->pc = pc;
     env->page_base = pc & ~0xfffull;
     if (is_pending(r)) {
+        env->landing = landing;
         return TCG_EXIT_PENDING;
     }
-    return j->pc == pc ? go_host(r, j->host) : TCG_EXIT_LOOKUP;
+    if (j->pc != pc) {
+        env->landing = landing;
+        return TCG_EXIT_LOOKUP;
+    }
+    env->exit_arg = (uintptr_t)j;
+    return go_host(r, j->host);
 }
 
 static int go_link(Run *r, const IrpOp *o)
@@ -195,6 +201,7 @@ static int go_link(Run *r, const IrpOp *o)
 
     env->pc = env->page_base + (uint64_t)l->disp;
     env->exit_link = l;
+    env->exit_arg = 0;
     if (l->disp <= r->code->tb->page_off && is_pending(r)) {
         return TCG_EXIT_PENDING;
     }
@@ -392,7 +399,7 @@ static int step(Run *r, const IrpOp *o)
     case OP_goto:
         return go_link(r, o);
     case OP_jump:
-        return go_virtual(r, value(r, o->in[0])->q[0]);
+        return go_virtual(r, value(r, o->in[0])->q[0], IR_LANDING_OF(o->e.sub));
     case OP_leave:
         return leave(r, o, env->page_base + (uint64_t)o->e.imm);
     case OP_leave_to:

@@ -39,7 +39,7 @@ typedef struct X86Code {
     const uint8_t *leave_exc;           /* state is precise or explained by the side table: stores nothing */
     const uint8_t *exit_link, *exit_pending;    /* rax = TcgLink (rx address) */
     const uint8_t *dispatch;            /* rax = virtual pc */
-    const uint8_t *pending_at;          /* rax = virtual pc */
+    const uint8_t *pending_at, *lookup_at;      /* rax = virtual pc */
     const uint8_t *stale;               /* called from the head of a killed block */
     const uint8_t *mem[2][8];           /* [vectors live][X86Mem] */
     const uint8_t *call[16];            /* by X86_CALL_* bits */

@@ -256,8 +256,26 @@ static void emit_exit_if(Emit *e, const IrOp *op)
 
 /* ---- indirect ---- */
 
+static Mem jump_cache(unsigned landing)
+{
+    return landing ? env_mem(offsetof(TcgEnv, landing_jump) + 8 * (landing == 3)) : ENV(jump);
+}
+
+/* rax = target, not known yet or not to be reached now: the run loop hears which landing it is. */
+static void landing_stub(Emit *e, uint8_t *miss, uint8_t *seen, unsigned landing)
+{
+    go_cold(e);
+    land_near(miss, e->a.p);
+    mov_mi(&e->a, false, ENV(landing), (int32_t)landing);
+    jmp_to(&e->a, e->xc->lookup_at);
+    land_near(seen, e->a.p);
+    mov_mi(&e->a, false, ENV(landing), (int32_t)landing);
+    jmp_to(&e->a, e->xc->pending_at);
+    go_hot(e);
+}
+
 /* rax = target; the dispatch cache in line, so that each jump has its own prediction. */
-static void inline_dispatch(Emit *e)
+static void inline_dispatch(Emit *e, unsigned landing)
 {
     uint8_t *miss, *seen;
 
@@ -271,15 +289,19 @@ static void inline_dispatch(Emit *e)
     alu_rr(&e->a, ALU_XOR, false, RCX, RDX);
     alu_ri(&e->a, ALU_AND, false, RCX, JUMP_SIZE - 1);
     shift_ri(&e->a, SH_SHL, false, RCX, 4);
-    alu_rm(&e->a, ALU_ADD, true, RCX, ENV(jump));
+    alu_rm(&e->a, ALU_ADD, true, RCX, jump_cache(landing));
     alu_rm(&e->a, ALU_CMP, true, RAX, mem_bd(RCX, 0));
     jcc_to(&e->a, CC_NE, e->a.p);
     miss = e->a.p;
     alu_ri(&e->a, ALU_AND, true, RAX, -4096);
     mov_mr(&e->a, true, ENV(page_base), RAX);
     jmp_m(&e->a, mem_bd(RCX, 8));
-    land_near(miss, e->xc->dispatch);
-    land_near(seen, e->xc->pending_at);
+    if (landing) {
+        landing_stub(e, miss, seen, landing);
+    } else {
+        land_near(miss, e->xc->dispatch);
+        land_near(seen, e->xc->pending_at);
+    }
 }
 
 static void ring_return(Emit *e)
@@ -309,7 +331,7 @@ static void emit_jump(Emit *e, const IrOp *op)
     if (op->sub == IR_RET) {
         ring_return(e);
     } else {
-        inline_dispatch(e);
+        inline_dispatch(e, IR_LANDING_OF(op->sub));
     }
 }
 

@@ -134,15 +134,17 @@ static void make_dispatch(Th *t)
     miss = jcc_short(&t->a, CC_NE);
     jmp_m(&t->a, mem_bd(RCX, 8));
     land_short(&t->a, miss);
+    t->xc->lookup_at = t->a.p;
     mov_mr(&t->a, true, ENV(pc), RAX);
     leave_with(t, TCG_EXIT_LOOKUP);
 }
 
-/* Called from in front of a killed block: [return address - 9] is its page offset. */
+/* Called from in front of a killed block: [return address - 9] is its page offset.  A dispatch leaves the address of its entry in rcx. */
 static void make_stale(Th *t)
 {
     t->xc->stale = t->a.p;
     pop_r(&t->a, RAX);
+    mov_mr(&t->a, true, ENV(exit_arg), RCX);
     mov_rm(&t->a, false, RCX, mem_bd(RAX, -9));
     alu_rm(&t->a, ALU_ADD, true, RCX, ENV(page_base));
     mov_mr(&t->a, true, ENV(pc), RCX);

@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     c->cpu.ops->set_pc(&c->cpu, 0x80000);
     m->accel->state_changed(&c->cpu);
     machine_run(m);
-    for (unsigned i = 0; !__atomic_load_n(&done, __ATOMIC_ACQUIRE) && i < 50000; i++) {
+    for (unsigned i = 0; !__atomic_load_n(&done, __ATOMIC_ACQUIRE) && i < 1200000; i++) {      /* two minutes: for a program that hangs */
         g_usleep(100);
     }
     machine_pause(m, RUN_PAUSED);

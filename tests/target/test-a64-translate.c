@@ -32,7 +32,7 @@ static void translate(const uint32_t *page, uint32_t off, uint64_t key, unsigned
 
 static uint64_t random_key(void)
 {
-    uint64_t k = (uint64_t)g_test_rand_int() & ((1u << 29) - 1);
+    uint64_t k = (uint64_t)g_test_rand_int() & ((1u << 30) - 1);
 
     k &= ~(KEY_IL | KEY_SS_DUE);            /* these never come to the instruction */
     return g_test_rand_bit() ? k | KEY_FP : k;
