@@ -38,6 +38,7 @@ typedef struct BlkImageOps {
     /* Format specific part of info: {"type": ..., "data": {...}}; NULL: none. */
     Json *(*info)(BlkNode *n);
     bool (*dirty)(BlkNode *n);
+    bool no_dirty_flag;                                 /* info has no "dirty-flag" for this format */
     bool (*encrypted)(BlkNode *n);
     /* 0, or a negative errno when the check itself could not be done. */
     int (*check)(BlkNode *n, BlkCheck *c);

@@ -116,7 +116,9 @@ static Json *node_info(BlkNode *n)
     if (ops && ops->encrypted && ops->encrypted(n)) {
         json_set_bool(j, "encrypted", true);
     }
-    json_set_bool(j, "dirty-flag", ops && ops->dirty && ops->dirty(n));
+    if (!ops || !ops->no_dirty_flag) {
+        json_set_bool(j, "dirty-flag", ops && ops->dirty && ops->dirty(n));
+    }
     return j;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "block/image.h"
@@ -206,7 +207,7 @@ static void ask_peer(const char *path)
         return;
     }
     g_assert_true(g_spawn_sync(NULL, (char **)check, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
-    g_assert_cmpint(status, ==, 0);
+    g_assert_true(status == 0 || WEXITSTATUS(status) == 63);      /* 63: it has no check for this format */
     g_assert_true(g_spawn_sync(NULL, (char **)convert, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
     g_assert_cmpint(status, ==, 0);
     g_assert_true(g_file_get_contents(raw, &bytes, &len, NULL));
@@ -471,7 +472,7 @@ int main(int argc, char **argv)
 {
     static const char *const formats[] = {
         "qcow2", "qcow2 compat=0.10", "qcow2 cluster_size=512", "qcow2 cluster_size=2097152", "qcow2 refcount_bits=1", "qcow2 refcount_bits=64 lazy_refcounts=on",
-        "qcow2 preallocation=metadata", "qcow2 extended_l2=on",
+        "qcow2 preallocation=metadata", "qcow2 extended_l2=on", "vdi", "vdi static=on", "parallels", "parallels cluster_size=65536", "parallels cluster_size=12288",
     };
 
     g_test_init(&argc, &argv, NULL);

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading and writing disks in grains (block/grains.h). */
+#include "block/grains.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 1 << 20 };
+
+static Grains *grains(BlkNode *n)
+{
+    return n->state;
+}
+
+void grains_init(BlkNode *n, const GrainOps *ops, uint64_t grain)
+{
+    Grains *g = grains(n);
+
+    g->ops = ops;
+    g->grain = grain;
+    fiber_mutex_init(&g->lock);
+}
+
+void grains_free(BlkNode *n)
+{
+    Grains *g = grains(n);
+
+    if (g->index) {
+        g_hash_table_unref(g->index);
+        g_ptr_array_unref(g->pages);
+    }
+    g_free(g->unpacked);
+    if (g->ops) {
+        fiber_mutex_destroy(&g->lock);
+    }
+}
+
+void grains_close(BlkNode *n)
+{
+    Grains *g = grains(n);
+
+    if (!n->read_only && g->begun) {
+        fiber_mutex_lock(&g->lock);
+        grains_sync(n, true);
+        fiber_mutex_unlock(&g->lock);
+    }
+    grains_free(n);
+}
+
+/* ---- finding; lock held ---- */
+
+static int find(BlkNode *n, uint64_t off, GrainPlace *p)
+{
+    Grains *g = grains(n);
+    uint64_t size = node_size(n);
+    int r;
+
+    *p = (GrainPlace){};
+    if (g->grain) {
+        p->start = off - off % g->grain;
+        p->size = g->grain;
+        p->run = g->grain - (off - p->start);
+    }
+    r = g->ops->find(n, off, p);
+    if (r == 0 && p->run > size - off) {
+        p->run = size - off;
+    }
+    return r;
+}
+
+/* The grain's plain bytes, in memory until the next one is unpacked. */
+static int unpack(BlkNode *n, const GrainPlace *p, const uint8_t **out)
+{
+    Grains *g = grains(n);
+    int r;
+
+    if (g->unpacked && g->unpacked_start == p->start && g->unpacked_size == p->size) {
+        *out = g->unpacked;
+        return 0;
+    }
+    g_free(g->unpacked);
+    g->unpacked = g_try_malloc(p->size);
+    if (!g->unpacked) {
+        return -ENOMEM;
+    }
+    r = g->ops->unpack(n, p, g->unpacked);
+    if (r < 0) {
+        g_clear_pointer(&g->unpacked, g_free);
+        return r;
+    }
+    g->unpacked_start = p->start;
+    g->unpacked_size = p->size;
+    *out = g->unpacked;
+    return 0;
+}
+
+static void forget_unpacked(Grains *g)
+{
+    g_clear_pointer(&g->unpacked, g_free);
+}
+
+/* ---- bytes of a grain that has a place ---- */
+
+static int data_read(BlkNode *n, const GrainPlace *p, uint64_t off, uint64_t len, BlkVec v)
+{
+    const GrainOps *ops = grains(n)->ops;
+    uint8_t *buf;
+    int r = 0;
+
+    if (!ops->decode) {
+        return node_read(p->file, p->offset, len, v, 0);
+    }
+    buf = blk_buffer(MIN(len, CHUNK));
+    for (uint64_t at = 0; at < len && r == 0;) {
+        uint64_t now = MIN(len - at, CHUNK);
+
+        r = node_pread_padded(p->file, p->offset + at, buf, now);
+        r = r ? r : ops->decode(n, off + at, buf, now);
+        if (r == 0) {
+            blk_vec_write(blk_vec_from(v, at), buf, now);
+        }
+        at += now;
+    }
+    free(buf);
+    return r;
+}
+
+static int data_write(BlkNode *n, const GrainPlace *p, uint64_t off, uint64_t len, BlkVec v)
+{
+    const GrainOps *ops = grains(n)->ops;
+    uint8_t *buf;
+    int r = 0;
+
+    if (!ops->encode) {
+        return node_write(p->file, p->offset, len, v, 0);
+    }
+    buf = blk_buffer(MIN(len, CHUNK));
+    for (uint64_t at = 0; at < len && r == 0;) {
+        uint64_t now = MIN(len - at, CHUNK);
+
+        blk_vec_read(blk_vec_from(v, at), buf, now);
+        r = ops->encode(n, off + at, buf, now);
+        r = r ? r : node_pwrite(p->file, p->offset + at, buf, now);
+        at += now;
+    }
+    free(buf);
+    return r;
+}
+
+/* ---- read ---- */
+
+int grains_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    Grains *g = grains(n);
+    int r = 0;
+
+    while (len && r == 0) {
+        const uint8_t *plain;
+        GrainPlace p;
+        uint64_t now;
+
+        fiber_mutex_lock(&g->lock);
+        r = find(n, off, &p);
+        now = MIN(len, p.run);
+        if (r == 0 && p.kind == GRAIN_PACKED) {
+            r = unpack(n, &p, &plain);
+            if (r == 0) {
+                blk_vec_write(v, plain + (off - p.start), now);
+            }
+        }
+        fiber_mutex_unlock(&g->lock);
+        if (r < 0) {
+            break;
+        }
+        if (p.kind == GRAIN_DATA) {
+            r = data_read(n, &p, off, now, v);
+        } else if (p.kind == GRAIN_ABSENT && n->backing) {
+            r = node_read_below(n->backing->node, off, now, v, flags);
+        } else if (p.kind != GRAIN_PACKED) {
+            blk_vec_fill(v, 0, now);
+        }
+        off += now;
+        len -= now;
+        v = blk_vec_from(v, now);
+    }
+    return r;
+}
+
+/* ---- a new grain; lock held ---- */
+
+int grains_begin(BlkNode *n)
+{
+    Grains *g = grains(n);
+    int r;
+
+    if (g->begun) {
+        return 0;
+    }
+    r = g->ops->begin ? g->ops->begin(n) : 0;
+    g->begun = r == 0;
+    return r;
+}
+
+/* What the grain held before, from `from` to `to`, into its new place. */
+static int carry(BlkNode *n, const GrainPlace *old, const GrainPlace *p, uint64_t from, uint64_t to, bool fresh)
+{
+    bool below = old->kind == GRAIN_ABSENT && n->backing && from < node_size(n->backing->node), encrypted = grains(n)->ops->encode;
+    const uint8_t *plain = NULL;
+    uint8_t *buf;
+    int r = 0;
+
+    if (from >= to) {
+        return 0;
+    }
+    if (old->kind == GRAIN_PACKED) {
+        GrainPlace at = *p;
+
+        r = unpack(n, old, &plain);
+        at.offset += from - p->start;
+        return r ? r : data_write(n, &at, from, to - from, BLK_VEC1(plain + (from - p->start), to - from));
+    }
+    if (!below && !encrypted) {
+        return fresh ? 0 : node_zeroes(p->file, p->offset + (from - p->start), to - from, 0);
+    }
+    buf = blk_buffer(MIN(to - from, CHUNK));
+    while (from < to && r == 0) {
+        uint64_t now = MIN(to - from, CHUNK);
+        GrainPlace at = *p;
+
+        at.offset += from - p->start;
+        if (below) {
+            r = node_read_below(n->backing->node, from, now, BLK_VEC1(buf, now), 0);
+        } else {
+            memset(buf, 0, now);
+        }
+        r = r ? r : data_write(n, &at, from, now, BLK_VEC1(buf, now));
+        from += now;
+    }
+    free(buf);
+    return r;
+}
+
+static int file_reaches(BlkNode *file, uint64_t end)
+{
+    Error *err = NULL;
+    int r = 0;
+
+    if (node_size(file) < end && !node_resize(file, end, BLK_PREALLOC_OFF, &err)) {
+        r = error_errno(err) ? -error_errno(err) : -ENOSPC;
+        error_free(err);
+    }
+    return r;
+}
+
+static int make_grain(BlkNode *n, const GrainPlace *old, uint64_t off, uint64_t len, BlkVec v)
+{
+    const GrainOps *ops = grains(n)->ops;
+    GrainPlace p = *old, at;
+    bool fresh;
+    int r = ops->place && old->size ? ops->place(n, &p) : -ENOTSUP;
+
+    if (r < 0) {
+        return r;
+    }
+    fresh = p.offset >= node_size(p.file);
+    at = p;
+    at.offset += off - p.start;
+    r = carry(n, old, &p, p.start, off, fresh);
+    r = r ? r : data_write(n, &at, off, len, v);
+    r = r ? r : carry(n, old, &p, off + len, p.start + p.size, fresh);
+    r = r ? r : file_reaches(p.file, p.offset + p.size);
+    r = r ? r : ops->link(n, &p);
+    if (r == 0) {
+        forget_unpacked(grains(n));
+    }
+    return r;
+}
+
+/* ---- write ---- */
+
+int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    Grains *g = grains(n);
+    int r = 0;
+
+    while (len && r == 0) {
+        bool made = false;
+        GrainPlace p;
+        uint64_t now;
+
+        fiber_mutex_lock(&g->lock);
+        r = grains_begin(n);
+        r = r ? r : find(n, off, &p);
+        now = r ? 0 : MIN(len, p.run);
+        if (r == 0 && p.kind != GRAIN_DATA) {
+            now = MIN(len, p.start + p.size - off);
+            r = make_grain(n, &p, off, now, v);
+            made = true;
+        }
+        fiber_mutex_unlock(&g->lock);
+        if (r == 0 && !made) {
+            r = data_write(n, &p, off, now, v);
+        }
+        off += now;
+        len -= now;
+        v = blk_vec_from(v, now);
+    }
+    return r;
+}
+
+int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
+{
+    Grains *g = grains(n);
+    int r = g->ops->pack ? 0 : -ENOTSUP;
+
+    while (len && r == 0) {
+        uint8_t *buf = NULL;
+        GrainPlace p;
+        uint64_t now = 0;
+
+        fiber_mutex_lock(&g->lock);
+        r = grains_begin(n);
+        r = r ? r : find(n, off, &p);
+        if (r == 0) {
+            now = MIN(len, p.size);
+            r = off != p.start || (now < p.size && off + now < node_size(n)) ? -EINVAL : 0;
+        }
+        if (r == 0) {
+            buf = g_malloc0(p.size);
+            blk_vec_read(v, buf, now);
+            r = g->ops->pack(n, &p, buf);
+            forget_unpacked(g);
+            g_free(buf);
+        }
+        fiber_mutex_unlock(&g->lock);
+        off += now;
+        len -= now;
+        v = blk_vec_from(v, now);
+    }
+    return r;
+}
+
+/* ---- zeroes ---- */
+
+static int zero_one(BlkNode *n, uint64_t off, uint64_t len, GrainPlace *p, uint64_t *now)
+{
+    Grains *g = grains(n);
+    int r = grains_begin(n);
+
+    r = r ? r : find(n, off, p);
+    if (r < 0) {
+        return r;
+    }
+    *now = MIN(len, p->run);
+    if (p->kind == GRAIN_ZERO || (p->kind == GRAIN_ABSENT && !n->backing)) {
+        return 0;
+    }
+    if (p->kind == GRAIN_DATA) {
+        return g->ops->encode ? -ENOTSUP : 1;
+    }
+    if (g->ops->link_zero && off == p->start && (len >= p->size || off + len >= node_size(n))) {
+        *now = MIN(len, p->size);
+        forget_unpacked(g);
+        return g->ops->link_zero(n, p);
+    }
+    return -ENOTSUP;
+}
+
+int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
+{
+    Grains *g = grains(n);
+    int r = 0;
+
+    while (len && r == 0) {
+        uint64_t now = 0;
+        GrainPlace p;
+
+        fiber_mutex_lock(&g->lock);
+        r = zero_one(n, off, len, &p, &now);
+        fiber_mutex_unlock(&g->lock);
+        if (r == 1) {
+            r = node_zeroes(p.file, p.offset, now, flags & ~(unsigned)BLK_FUA);
+        }
+        off += now;
+        len -= now;
+    }
+    return r;
+}
+
+/* ---- status ---- */
+
+static bool goes_on(const GrainPlace *a, uint64_t run, const GrainPlace *b)
+{
+    return a->kind == b->kind && (a->kind == GRAIN_ABSENT || a->kind == GRAIN_ZERO || (a->kind == GRAIN_DATA && a->file == b->file && a->offset + run == b->offset));
+}
+
+int grains_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
+{
+    enum { LOOK = 4096 };
+    Grains *g = grains(n);
+    GrainPlace p, q;
+    int r;
+
+    fiber_mutex_lock(&g->lock);
+    r = find(n, off, &p);
+    out->len = r ? 0 : p.run;
+    for (unsigned i = 0; r == 0 && i < LOOK && out->len < len; i++) {
+        if (find(n, off + out->len, &q) < 0 || !goes_on(&p, out->len, &q)) {
+            break;
+        }
+        out->len += q.run;
+    }
+    fiber_mutex_unlock(&g->lock);
+    if (r < 0) {
+        return r;
+    }
+    out->len = MIN(out->len, len);
+    if (p.kind == GRAIN_DATA) {
+        out->flags = BLK_EXT_DATA | (g->ops->decode ? 0 : BLK_EXT_OFFSET);
+        out->node = p.file;
+        out->offset = p.offset;
+    } else if (p.kind == GRAIN_PACKED) {
+        out->flags = BLK_EXT_DATA | BLK_EXT_COMPRESSED;
+    } else if (p.kind == GRAIN_ZERO || g->absent_is_zero) {
+        out->flags = BLK_EXT_ZERO | BLK_EXT_ALLOCATED;
+    }
+    return 0;
+}
+
+/* ---- flush ---- */
+
+int grains_sync(BlkNode *n, bool durable)
+{
+    Grains *g = grains(n);
+    int r = 0;
+
+    if (g->ops->sync) {
+        return g->ops->sync(n, durable);
+    }
+    for (unsigned level = 0; level < META_LEVELS && r == 0 && meta_dirty(g); level++) {
+        r = meta_flush_files(n);
+        r = r ? r : meta_write_level(g, level);
+    }
+    if (r == 0 && durable && g->ops->synced) {
+        r = g->ops->synced(n);
+    }
+    return r || !durable ? r : meta_flush_files(n);
+}
+
+int grains_flush(BlkNode *n)
+{
+    Grains *g = grains(n);
+    int r;
+
+    fiber_mutex_lock(&g->lock);
+    r = n->read_only ? 0 : grains_sync(n, true);
+    fiber_mutex_unlock(&g->lock);
+    return r;
+}
+
+/* ---- small things ---- */
+
+bool format_open_file(BlkNode *n, Json *o, Error **errp)
+{
+    if (!blk_open_child(n, o, "file", NULL, BLK_CHILD_FILE, 0, errp)) {
+        return false;
+    }
+    n->read_only = n->read_only || n->file->node->read_only;
+    return true;
+}
+
+Blk *format_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp)
+{
+    Json *o;
+
+    if (!blk_create_file(s, filename, size, prealloc, errp)) {
+        return NULL;
+    }
+    o = json_object();
+    return blk_open(s, filename, o, BLK_O_RDWR | BLK_O_PROTOCOL_NODE, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ, errp);
+}
+
+bool format_not(BlkNode *n, const char *name, Error **errp)
+{
+    return error_set(errp, "Image is not in %s format", name);
+}
+
+void format_report(BlkCheck *c, const char *fmt, ...)
+{
+    g_autofree char *line = NULL;
+    va_list ap;
+
+    if (!c->report) {
+        return;
+    }
+    va_start(ap, fmt);
+    line = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    c->report(c->opaque, line);
+}

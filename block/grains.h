@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Grains: what formats share that keep a disk in pieces of one size and a
+ * table of where each piece lies.  A format's state begins with a Grains; it
+ * says how to find a grain, where a new one goes and how its entry is written
+ * (GrainOps), and takes grains_read() and the rest as its driver functions.
+ *
+ * Tables are read through a cache of pages of the file (meta_read(),
+ * meta_write()), so opening costs nothing however large a table claims to be,
+ * and memory stays bounded.  Changed pages stay in memory until the next
+ * flush; then they go out by level, with a flush of the file before each:
+ *
+ *     data -> flush -> level 0 -> flush -> level 1 -> flush -> level 2 -> flush
+ *
+ * What an entry names is on the medium before the entry is, and a grain's
+ * place never changes nor is handed out twice while the image is open: the
+ * whole argument of docs/block-crash.md for these formats.
+ *
+ * The lock is held by ops while they run, and by the layer here through the
+ * making of a new grain; reads and writes of grains that exist go without it.
+ */
+#ifndef BLOCK_GRAINS_H
+#define BLOCK_GRAINS_H
+
+#include "block/driver.h"
+#include "block/image.h"
+
+typedef enum { GRAIN_ABSENT, GRAIN_ZERO, GRAIN_DATA, GRAIN_PACKED } GrainKind;
+
+typedef struct GrainPlace {
+    GrainKind kind;
+    BlkNode *file;                  /* data, packed: where */
+    uint64_t offset;                /* data: of the byte asked for; packed: of the packed bytes */
+    uint64_t packed;                /* how many of those at most */
+    uint64_t run;                   /* bytes from the one asked for of which all this is true */
+    uint64_t start, size;           /* the grain, in the disk; size 0: cannot be made (a hole in a fixed place) */
+    void *part;                     /* the format's own: which extent */
+    uint32_t method;                /* the format's own: how it is packed */
+} GrainPlace;
+
+typedef struct GrainOps {
+    /* Where is the grain of `off`?  run and start, size are filled in as one grain before the call. */
+    int (*find)(BlkNode *n, uint64_t off, GrainPlace *out);
+    /* A place for the grain at p->start, at the end of what is used: p->file and p->offset, of the grain's first byte. */
+    int (*place)(BlkNode *n, GrainPlace *p);
+    /* The entry says so from now on (meta_write). */
+    int (*link)(BlkNode *n, const GrainPlace *p);
+    /* The entry says that the grain is zeroes; NULL: the format has no such entry. */
+    int (*link_zero)(BlkNode *n, const GrainPlace *p);
+    /* Unpack a grain into p->size bytes. */
+    int (*unpack)(BlkNode *n, const GrainPlace *p, uint8_t *buf);
+    /* Pack p->size bytes, write them and link them. */
+    int (*pack)(BlkNode *n, GrainPlace *p, const uint8_t *buf);
+    /* Before the first write since the image was opened. */
+    int (*begin)(BlkNode *n);
+    /* After data is on the medium: write what is dirty another way than above (a log). */
+    int (*sync)(BlkNode *n, bool durable);
+    /* After the tables, before the last flush of a durable sync. */
+    int (*synced)(BlkNode *n);
+    /* Encrypted data: whole sectors of 512 bytes at `off` of the disk. */
+    int (*decode)(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len);
+    int (*encode)(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len);
+} GrainOps;
+
+enum { META_PAGE = 4096, META_SECTOR = 512, META_LEVELS = 3 };
+
+typedef struct MetaPage {
+    BlkNode *file;
+    uint64_t offset;
+    uint8_t level[META_PAGE / META_SECTOR];     /* 0: clean; else its level + 1 */
+    bool dirty, used;
+    uint8_t data[META_PAGE];
+} MetaPage;
+
+typedef struct Grains {
+    const GrainOps *ops;
+    uint64_t grain;                 /* bytes, where all are of one size */
+    bool absent_is_zero;            /* no backing file: an absent grain is this layer's zeroes */
+    FiberMutex lock;
+    bool begun;                     /* ops->begin() has run */
+    uint64_t next;                  /* for ops->place: where the next grain goes, 0: not known yet */
+    /* cache of tables */
+    GHashTable *index;
+    GPtrArray *pages;
+    unsigned hand, dirty;
+    /* the grain unpacked last */
+    uint8_t *unpacked;
+    uint64_t unpacked_size, unpacked_start;
+} Grains;
+
+void grains_init(BlkNode *n, const GrainOps *ops, uint64_t grain);
+/* Writes what is left and frees; on failure in open: without writing. */
+void grains_close(BlkNode *n);
+void grains_free(BlkNode *n);
+
+/* Driver functions. */
+int grains_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
+int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags);
+int grains_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);
+int grains_flush(BlkNode *n);
+/* With the lock: all tables out; `durable` with the last flush. */
+int grains_sync(BlkNode *n, bool durable);
+/* With the lock: the steps before the first change. */
+int grains_begin(BlkNode *n);
+
+/* ---- tables; lock held, or nobody else there yet ---- */
+int meta_read(BlkNode *n, BlkNode *file, uint64_t off, void *buf, uint64_t len);
+int meta_write(BlkNode *n, BlkNode *file, uint64_t off, const void *buf, uint64_t len, unsigned level);
+/* A table that is new: zeroes, whatever the file holds there. */
+int meta_zero(BlkNode *n, BlkNode *file, uint64_t off, uint64_t len, unsigned level);
+int meta_get32le(BlkNode *n, BlkNode *file, uint64_t off, uint32_t *v);
+int meta_get32be(BlkNode *n, BlkNode *file, uint64_t off, uint32_t *v);
+int meta_get64le(BlkNode *n, BlkNode *file, uint64_t off, uint64_t *v);
+int meta_get64be(BlkNode *n, BlkNode *file, uint64_t off, uint64_t *v);
+int meta_set32le(BlkNode *n, BlkNode *file, uint64_t off, uint32_t v, unsigned level);
+int meta_set32be(BlkNode *n, BlkNode *file, uint64_t off, uint32_t v, unsigned level);
+int meta_set64le(BlkNode *n, BlkNode *file, uint64_t off, uint64_t v, unsigned level);
+int meta_set64be(BlkNode *n, BlkNode *file, uint64_t off, uint64_t v, unsigned level);
+int meta_write_level(Grains *g, unsigned level);        /* all sectors of one level; no flush */
+int meta_flush_files(BlkNode *n);
+static inline bool meta_dirty(const Grains *g)
+{
+    return g->dirty != 0;
+}
+
+/* ---- small things that formats share ---- */
+/* The file child, read-only passed up; false: error set. */
+bool format_open_file(BlkNode *n, Json *o, Error **errp);
+/* Whole sectors. */
+static inline uint64_t format_round(uint64_t v, uint64_t unit)
+{
+    return (v + unit - 1) / unit * unit;
+}
+/* A fresh file opened for writing under a format's create; the caller frees it. */
+Blk *format_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp);
+/* The same text for every format that a file is not of. */
+bool format_not(BlkNode *n, const char *name, Error **errp);
+void format_report(BlkCheck *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* The cache of table pages (block/grains.h). */
+#include "block/grains.h"
+
+#include <string.h>
+
+#include "util/bswap.h"
+
+enum { MAX_PAGES = 512 };
+
+static guint page_hash(gconstpointer p)
+{
+    const MetaPage *m = p;
+    uint64_t x = (m->offset / META_PAGE + (uintptr_t)m->file) * 0x9e3779b97f4a7c15ull;
+
+    return x >> 32;
+}
+
+static gboolean page_equal(gconstpointer a, gconstpointer b)
+{
+    const MetaPage *x = a, *y = b;
+
+    return x->offset == y->offset && x->file == y->file;
+}
+
+/* A page that may be given up; NULL: all are dirty. */
+static MetaPage *victim(Grains *g)
+{
+    for (unsigned i = 0; i < 2 * g->pages->len; i++) {
+        MetaPage *p = g->pages->pdata[g->hand++ % g->pages->len];
+
+        if (!p->dirty && !p->used) {
+            return p;
+        }
+        p->used = false;
+    }
+    return NULL;
+}
+
+static int fresh_page(BlkNode *n, Grains *g, MetaPage **out)
+{
+    MetaPage *p;
+    int r;
+
+    if (g->pages->len < MAX_PAGES) {
+        p = g_new0(MetaPage, 1);
+        g_ptr_array_add(g->pages, p);
+        *out = p;
+        return 0;
+    }
+    p = victim(g);
+    if (!p) {
+        r = grains_sync(n, false);
+        if (r < 0) {
+            return r;
+        }
+        p = victim(g);
+    }
+    if (p->file) {
+        g_hash_table_remove(g->index, p);
+    }
+    *out = p;
+    return 0;
+}
+
+static int page_get(BlkNode *n, BlkNode *file, uint64_t off, MetaPage **out)
+{
+    Grains *g = n->state;
+    MetaPage key, *p;
+    int r;
+
+    key.file = file;
+    key.offset = off & ~(uint64_t)(META_PAGE - 1);
+    if (!g->index) {
+        g->index = g_hash_table_new(page_hash, page_equal);
+        g->pages = g_ptr_array_new_with_free_func(g_free);
+    }
+    p = g_hash_table_lookup(g->index, &key);
+    if (!p) {
+        r = fresh_page(n, g, &p);
+        if (r < 0) {
+            return r;
+        }
+        p->file = NULL;
+        r = node_pread_padded(file, key.offset, p->data, META_PAGE);
+        if (r < 0) {
+            return r;
+        }
+        p->file = file;
+        p->offset = key.offset;
+        g_hash_table_add(g->index, p);
+    }
+    p->used = true;
+    *out = p;
+    return 0;
+}
+
+static void mark(Grains *g, MetaPage *p, unsigned from, unsigned to, unsigned level)
+{
+    for (unsigned s = from / META_SECTOR; s <= (to - 1) / META_SECTOR; s++) {
+        p->level[s] = MAX(p->level[s], level + 1);
+    }
+    g->dirty += !p->dirty;
+    p->dirty = true;
+}
+
+int meta_read(BlkNode *n, BlkNode *file, uint64_t off, void *buf, uint64_t len)
+{
+    uint8_t *to = buf;
+
+    while (len) {
+        unsigned in = off % META_PAGE, now = MIN(len, META_PAGE - in);
+        MetaPage *p;
+        int r = page_get(n, file, off, &p);
+
+        if (r < 0) {
+            return r;
+        }
+        memcpy(to, p->data + in, now);
+        off += now;
+        to += now;
+        len -= now;
+    }
+    return 0;
+}
+
+static int change(BlkNode *n, BlkNode *file, uint64_t off, const uint8_t *from, uint64_t len, unsigned level)
+{
+    while (len) {
+        unsigned in = off % META_PAGE, now = MIN(len, META_PAGE - in);
+        MetaPage *p;
+        int r = page_get(n, file, off, &p);
+
+        if (r < 0) {
+            return r;
+        }
+        if (from) {
+            memcpy(p->data + in, from, now);
+            from += now;
+        } else {
+            memset(p->data + in, 0, now);
+        }
+        mark(n->state, p, in, in + now, level);
+        off += now;
+        len -= now;
+    }
+    return 0;
+}
+
+int meta_write(BlkNode *n, BlkNode *file, uint64_t off, const void *buf, uint64_t len, unsigned level)
+{
+    return change(n, file, off, buf, len, level);
+}
+
+int meta_zero(BlkNode *n, BlkNode *file, uint64_t off, uint64_t len, unsigned level)
+{
+    return change(n, file, off, NULL, len, level);
+}
+
+#define META_ACCESS(bits, letter, order) \
+    int meta_get##bits##order(BlkNode *n, BlkNode *file, uint64_t off, uint##bits##_t *v) \
+    { \
+        uint8_t b[bits / 8]; \
+        int r = meta_read(n, file, off, b, sizeof(b)); \
+        *v = r ? 0 : ld##letter##_##order##_p(b); \
+        return r; \
+    } \
+    int meta_set##bits##order(BlkNode *n, BlkNode *file, uint64_t off, uint##bits##_t v, unsigned level) \
+    { \
+        uint8_t b[bits / 8]; \
+        st##letter##_##order##_p(b, v); \
+        return meta_write(n, file, off, b, sizeof(b), level); \
+    }
+META_ACCESS(32, l, le)
+META_ACCESS(32, l, be)
+META_ACCESS(64, q, le)
+META_ACCESS(64, q, be)
+#undef META_ACCESS
+
+/* Runs of sectors of this level; what else is in the page stays as the file has it. */
+static int write_page(Grains *g, MetaPage *p, unsigned level)
+{
+    unsigned n = META_PAGE / META_SECTOR, left = 0;
+
+    for (unsigned a = 0, b; a < n; a = b + 1) {
+        int r;
+
+        for (b = a; b < n && p->level[b] == level + 1; b++) {
+        }
+        if (b == a) {
+            continue;
+        }
+        r = node_pwrite(p->file, p->offset + a * META_SECTOR, p->data + a * META_SECTOR, (b - a) * META_SECTOR);
+        if (r < 0) {
+            return r;
+        }
+        memset(p->level + a, 0, b - a);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        left += p->level[i] != 0;
+    }
+    if (!left) {
+        p->dirty = false;
+        g->dirty--;
+    }
+    return 0;
+}
+
+int meta_write_level(Grains *g, unsigned level)
+{
+    for (unsigned i = 0; g->pages && i < g->pages->len; i++) {
+        MetaPage *p = g->pages->pdata[i];
+        int r = p->dirty ? write_page(g, p, level) : 0;
+
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+int meta_flush_files(BlkNode *n)
+{
+    int r = 0;
+
+    for (BlkChild *c = n->children; c; c = c->next) {
+        if (c->role != BLK_CHILD_BACKING && !c->node->read_only) {
+            int e = node_flush(c->node);
+            r = r ? r : e;
+        }
+    }
+    return r;
+}

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""rhea-img and qemu-img on each other's images of every format that both can make.
+
+usage: formats.py RHEA-IMG [FORMAT...]        exit status 77 where qemu-img is not installed
+"""
+import glob
+import json
+import os
+import shutil
+import sys
+import tempfile
+
+import peer as p
+from peer import IO, equal, fail, ours, peer, run
+
+# What can be made, each with one line per shape of it.
+MATRIX = {
+    'vdi': [[], ['static=on']],
+    'parallels': [[], ['cluster_size=64k'], ['cluster_size=12k']],
+}
+CHECKED = ['vdi', 'parallels', 'qed', 'vhdx', 'vmdk']       # the peer has a check for these
+GROWS = []                          # the peer can resize these
+MAPPED = ['vdi', 'parallels', 'vpc', 'qed', 'qcow', 'vmdk']             # the peer knows what is where in these
+RANDOM = ['uuid', 'cid', 'parent-cid', 'iters', 'master-key-iters', 'date']         # differ from image to image
+
+
+def options(shape):
+    return ['-o', ','.join(shape)] if shape else []
+
+
+def scrub(j):
+    """Without what differs by chance, by place or by version."""
+    if isinstance(j, dict):
+        return {k: scrub(v) for k, v in j.items() if k not in RANDOM + ['actual-size', 'filename', 'children']}
+    return [scrub(v) for v in j] if isinstance(j, list) else j
+
+
+def info(tool, name):
+    j = json.loads(tool('info', '--output=json', name).stdout)
+    return {k: v for k, v in j.items() if k not in ('children', 'actual-size')}
+
+
+def same_info(what, name):
+    """Key by key, in the same order."""
+    a, b = info(ours, name), info(peer, name)
+    equal(f'info {what}', json.dumps(a), json.dumps(b))
+    return a
+
+
+def check_both(fmt, name, what):
+    for tool in (ours, peer):
+        r = tool('check', '-f', fmt, name, status=None)
+        if r.returncode != (0 if fmt in CHECKED else 63):
+            fail(f'check {what}: {r.args[0]} says {r.returncode} {r.stdout}{r.stderr}')
+    if fmt in CHECKED:
+        a, b = (json.loads(t('check', '-f', fmt, '--output=json', name).stdout) for t in (ours, peer))
+        equal(f'check {what}', a, b)
+
+
+def data_map(tool, fmt, name):
+    """(start, end, offset in the file) of what is data and not zeroes, joined."""
+    out = []
+    for e in json.loads(tool('map', '--output=json', '-f', fmt, name).stdout):
+        if e['data'] and not e['zero']:
+            row = [e['start'], e['start'] + e['length'], e.get('offset')]
+            if out and out[-1][1] == row[0] and (row[2] is None) == (out[-1][2] is None) and (row[2] is None or out[-1][2] + out[-1][1] - out[-1][0] == row[2]):
+                out[-1][1] = row[1]
+            else:
+                out.append(row)
+    return out
+
+
+def same_map(what, fmt, name, raw):
+    """What we call data lies where the peer says; what only the peer calls data are holes of the file, and reads as zeroes."""
+    theirs, at = data_map(peer, fmt, name), 0
+    content = open(raw, 'rb').read()
+    for start, end, offset in data_map(ours, fmt, name):
+        home = [t for t in theirs if t[0] <= start and end <= t[1]]
+        if not home or (offset is None) != (home[0][2] is None) or (offset is not None and offset - start != home[0][2] - home[0][0]):
+            fail(f'map {what}: our {start}-{end} at {offset} is not in {home or theirs[:20]}')
+        if content[at:start].strip(b'\0'):
+            fail(f'map {what}: data between {at} and {start} is missing')
+        at = end
+    if content[at:].strip(b'\0'):
+        fail(f'map {what}: data behind {at} is missing')
+
+
+def clean(*names):
+    for n in names:
+        for f in glob.glob(n + '*'):
+            os.unlink(f)
+
+
+def test_create(fmt, shape, size):
+    what = f'{fmt} {shape} {size}'
+    clean('a.', 'b.')
+    a = ours('create', '-f', fmt, *options(shape), 'a.img', size)
+    b = peer('create', '-f', fmt, *options(shape), 'b.img', size)
+    equal(f'create {what}', a.stdout.replace('a.img', 'b.img'), b.stdout)
+    x, y = same_info(what + ' ours', 'a.img'), same_info(what + ' theirs', 'b.img')
+    equal(f'info of both {what}', scrub(x), scrub(y))
+    check_both(fmt, 'a.img', what + ' made by us')
+    check_both(fmt, 'b.img', what + ' made by them')
+
+
+def test_convert(fmt, shape, raw):
+    what = f'{fmt} {shape}'
+    for tool, other in ((ours, peer), (peer, ours)):
+        clean('t.', 'back.')
+        tool('convert', '-f', 'raw', '-O', fmt, *options(shape), raw, 't.img')
+        for reader in (ours, peer):
+            r = reader('compare', '-f', 'raw', '-F', fmt, raw, 't.img', status=None)
+            if r.returncode:
+                fail(f'{what}: written by {tool.__name__}, compared by {reader.__name__}: {r.stdout}{r.stderr}')
+        check_both(fmt, 't.img', f'{what} converted by {tool.__name__}')
+        other('convert', '-f', fmt, '-O', 'raw', 't.img', 'back.raw')
+        p.run('cmp', '-n', str(os.path.getsize(raw)), raw, 'back.raw')
+        if fmt in MAPPED:
+            same_map(f'{what} by {tool.__name__}', fmt, 't.img', raw)
+
+
+def test_write(fmt, shape, size):
+    """Each writes into the other's image, in turns."""
+    what = f'{fmt} {shape}'
+    if not IO or 'streamOptimized' in str(shape):
+        return
+    for tool in (ours, peer):
+        clean('w.')
+        tool('create', '-q', '-f', fmt, *options(shape), 'w.img', size)
+        with open('w.raw', 'wb') as f:
+            f.truncate(json.loads(peer('info', '--output=json', 'w.img').stdout)['virtual-size'])
+        for i, cmd in enumerate(('write -P 5 100k 300k', 'write -P 6 5M 70k', 'write -z 150k 20k', 'write -P 7 1m 3m', 'write -P 8 200k 1k')):
+            if i % 2 == 0:
+                for f, n in (('raw', 'w.raw'), (fmt, 'w.img')):
+                    run(IO, '-f', f, '-c', cmd, n)
+            else:
+                run(IO, '-f', 'raw', '-c', cmd, 'w.raw')
+                ours('convert', '-n', '-f', 'raw', '-O', fmt, 'w.raw', 'w.img')
+            for reader in (ours, peer):
+                r = reader('compare', '-f', 'raw', '-F', fmt, 'w.raw', 'w.img', status=None)
+                if r.returncode:
+                    fail(f'{what}: step {i} compared by {reader.__name__}: {r.stdout}{r.stderr}')
+            check_both(fmt, 'w.img', f'{what} step {i}')
+
+
+def test_resize(fmt, shape, raw):
+    for tool, other in ((ours, peer), (peer, ours)):
+        clean('r.')
+        tool('convert', '-f', 'raw', '-O', fmt, *options(shape), raw, 'r.img')
+        before = info(peer, 'r.img')['virtual-size']
+        for way in (ours, peer):
+            a = way('resize', '-f', fmt, 'r.img', '+30M', status=None)
+            if (a.returncode == 0) != (fmt in GROWS):
+                fail(f'resize {fmt} {shape}: {a.returncode} {a.stderr}')
+        if fmt in GROWS:
+            equal(f'resized {fmt}', info(other, 'r.img')['virtual-size'], before + (60 << 20))
+            check_both(fmt, 'r.img', f'{fmt} {shape} resized')
+        other('compare', '-q', '-f', 'raw', '-F', fmt, raw, 'r.img')
+
+
+def help_keys(text):
+    return [ln.split('=')[0].strip() for ln in text.split('\n') if ln.startswith('  ')]
+
+
+def test_help(fmt):
+    a, b = (help_keys(t('create', '-f', fmt, '-o', 'help').stdout) for t in (ours, peer))
+    equal(f'-o help of {fmt}', sorted(a), sorted(b))
+
+
+def run_format(fmt):
+    test_help(fmt)
+    for shape in MATRIX[fmt]:
+        for size in ('10M', '0', '5000000', '33M'):
+            test_create(fmt, shape, size)
+        test_convert(fmt, shape, 's.raw')
+        test_write(fmt, shape, '9M')
+        test_resize(fmt, shape, 's.raw')
+
+
+def main():
+    if not p.PEER:
+        return 77
+    top = tempfile.mkdtemp(prefix='rhea-formats-')
+    os.chdir(top)
+    for name in ('rhea-img', 'qemu-img'):
+        os.symlink(p.OURS, name)
+    p.sparse_file('s.raw', 20 << 20, 1)
+    for fmt in sys.argv[2:] or MATRIX:
+        before = p.failed
+        run_format(fmt)
+        print(fmt, 'ok' if p.failed == before else 'FAILED', flush=True)
+    shutil.rmtree(top)
+    return p.failed != 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

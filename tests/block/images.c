@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/block/images.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block/image.h"
+
+const ImageRow image_rows[] = {
+    { "vdi", 'v', "", 3 << 20 },
+    { "parallels", 'p', "cluster_size=4096", 1 << 20 },
+    {}
+};
+
+static GByteArray *made[32];
+
+Json *image_options(const char *text, uint64_t size)
+{
+    g_auto(GStrv) parts = g_strsplit(text, " ", -1);
+    Json *o = json_object();
+
+    json_set_uint(o, "size", size);
+    for (char **p = parts; *p && **p; p++) {
+        char *eq = strchr(*p, '=');
+
+        *eq = 0;
+        if (g_ascii_isdigit(eq[1])) {
+            json_set_uint(o, *p, strtoul(eq + 1, NULL, 10));
+        } else if (!strcmp(eq + 1, "on")) {
+            json_set_bool(o, *p, true);
+        } else {
+            json_set_string(o, *p, eq + 1);
+        }
+    }
+    return o;
+}
+
+static void write_some(const ImageRow *row, Session *s)
+{
+    Error *err = NULL;
+    Blk *b = memdisk_open(s, row->format, BLK_O_RDWR, &err);
+    char data[3000];
+
+    if (!b) {
+        g_error("%s: %s", row->format, error_message(err));
+    }
+    memset(data, 'x', sizeof(data));
+    blk_write(b, 4096, data, sizeof(data), BLK_COMPRESSED_WRITE);
+    blk_write(b, 100, data, sizeof(data), 0);
+    blk_write(b, 40000, data, 100, 0);
+    blk_write(b, 200000, data, sizeof(data), 0);
+    blk_zeroes(b, 20480, 8192, 0);
+    blk_free(b);
+}
+
+static GByteArray *create(const ImageRow *row)
+{
+    Session *s = session_new();
+    g_autofree char *path = NULL, *bytes = NULL;
+    g_autoptr(Json) o = image_options(row->options, row->size);
+    GByteArray *a = g_byte_array_new();
+    Error *err = NULL;
+    const uint8_t *now;
+    gsize len;
+    int fd = g_file_open_tmp("image-XXXXXX", &path, NULL);
+
+    close(fd);
+    if (!blk_create(s, blk_driver_find(row->format), path, o, &err) || !g_file_get_contents(path, &bytes, &len, NULL)) {
+        g_error("%s: %s", row->format, error_message(err));
+    }
+    unlink(path);
+    memdisk_set(bytes, len);
+    write_some(row, s);
+    now = memdisk_get(&len);
+    g_byte_array_append(a, now, len);
+    memdisk_clear();
+    session_free(s);
+    return a;
+}
+
+const GByteArray *image_good(const ImageRow *row)
+{
+    unsigned i = row - image_rows;
+
+    if (!made[i]) {
+        made[i] = row->by_hand ? row->by_hand() : create(row);
+    }
+    return made[i];
+}
+
+const ImageRow *image_row(char letter)
+{
+    for (const ImageRow *r = image_rows; r->format; r++) {
+        if (r->letter == letter) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+void images_free(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(made); i++) {
+        if (made[i]) {
+            g_byte_array_unref(made[i]);
+            made[i] = NULL;
+        }
+    }
+}

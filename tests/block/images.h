@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Small images of every format: made by the driver where it can, by hand from the specification where not. */
+#ifndef TESTS_BLOCK_IMAGES_H
+#define TESTS_BLOCK_IMAGES_H
+
+#include "tests/block/memdisk.h"
+
+typedef struct ImageRow {
+    const char *format;
+    char letter;                    /* of fuzz inputs */
+    const char *options;            /* "a=b c=d" for create */
+    uint64_t size;
+    GByteArray *(*by_hand)(void);   /* NULL: created */
+} ImageRow;
+extern const ImageRow image_rows[]; /* ends with {} */
+
+/* The image, with some data written: borrowed, made once.  Inside of a test with a loop attached. */
+const GByteArray *image_good(const ImageRow *row);
+const ImageRow *image_row(char letter);
+void images_free(void);
+/* create()'s options from "a=b c=d". */
+Json *image_options(const char *text, uint64_t size);
+
+#endif
