@@ -260,6 +260,24 @@ static Json *node_options(Json *o, Json *file_options)
     return rest;
 }
 
+/* The filter over a disk that may be written; takes the reference. */
+static BlkNode *keep_reads(Session *s, BlkNode *n, Error **errp)
+{
+    Json *o = json_object();
+    BlkNode *filter;
+
+    if (n->read_only) {
+        fprintf(stderr, "warning: disabling copy-on-read on read-only drive\n");
+        json_unref(o);
+        return n;
+    }
+    json_set_string(o, "driver", "copy-on-read");
+    json_set_string(o, "file", n->name);
+    filter = blk_node_open(s, NULL, o, BLK_O_RDWR | (n->flags & BLK_O_UNMAP), errp);
+    blk_node_unref(n);
+    return filter;
+}
+
 static BlkNode *open_image(Session *s, Drive *d, Json *o, Json *file_options, bool snapshot, unsigned *flags, Error **errp)
 {
     const char *file = json_get_string(o, "file"), *format = json_get_string(o, "format");
@@ -282,7 +300,8 @@ static BlkNode *open_image(Session *s, Drive *d, Json *o, Json *file_options, bo
     if (n && file) {
         warn_probed(n, file);
     }
-    return n && snapshot ? blk_node_overlay(n, *flags, errp) : n;
+    n = n && snapshot ? blk_node_overlay(n, *flags, errp) : n;
+    return n && json_get_bool(o, "copy-on-read", false) ? keep_reads(s, n, errp) : n;
 }
 
 static bool open_flags(const Json *o, const Drive *d, bool snapshot, unsigned *flags, Error **errp)
@@ -292,9 +311,6 @@ static bool open_flags(const Json *o, const Drive *d, bool snapshot, unsigned *f
     *flags = snapshot || d->cdrom || json_get_bool(o, "read-only", false) ? 0 : BLK_O_RDWR;
     if (aio && strcmp(aio, "threads") && strcmp(aio, "native") && strcmp(aio, "io_uring")) {
         return error_set(errp, "invalid aio option");
-    }
-    if (json_get_bool(o, "copy-on-read", false)) {
-        return error_set(errp, "copy-on-read=on is not in this program yet");
     }
     return !cache || blk_cache_flags(cache, flags, errp);
 }
