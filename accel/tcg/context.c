@@ -11,36 +11,6 @@
 
 #include "accel/tcg/tcg-priv.h"
 
-static uint64_t new_generation(TcgVcpu *v)
-{
-    v->count.generations++;
-    return __atomic_add_fetch(&v->st->generation, 1, __ATOMIC_RELAXED);
-}
-
-static void forget_set(JumpSet *s)
-{
-    if (!s || !s->nfilled) {
-        return;
-    }
-    if (s->nfilled > G_N_ELEMENTS(s->filled)) {
-        memset(s->entry, 0xff, sizeof(s->entry));
-    } else {
-        for (unsigned i = 0; i < s->nfilled; i++) {
-            s->entry[s->filled[i]].pc = UINT64_MAX;
-        }
-    }
-    s->nfilled = 0;
-}
-
-void jump_forget(JumpTable *j)
-{
-    if (j) {
-        forget_set(&j->plain);
-        forget_set(j->landing[0]);
-        forget_set(j->landing[1]);
-    }
-}
-
 bool ctx_in_use(const TcgVcpu *v, const Ctx *c)
 {
     for (unsigned i = 0; i < v->ops->nmmu; i++) {
@@ -51,19 +21,11 @@ bool ctx_in_use(const TcgVcpu *v, const Ctx *c)
     return false;
 }
 
-void exec_changed(TcgVcpu *v, Exec *x)
+static TlbEntry *filled_entry(Ctx *c, unsigned i)
 {
-    x->generation = new_generation(v);
-    memset(x->bloom, 0, sizeof(x->bloom));
-    x->any = false;
-    memset(x->entry, 0xff, sizeof(x->entry));           /* page ~0 matches nothing: low bits are set */
-    for (unsigned i = 0; i < CTX_JUMPS; i++) {
-        jump_forget(x->jump[i]);
-    }
-    if (v->ctx[0] && v->ctx[0]->x == x) {
-        v->env->generation = x->generation;
-        tcg_env_flush_ring(v->env);
-    }
+    unsigned f = c->filled[i];
+
+    return &(f & 0x8000 ? c->fast.store : c->fast.load)[f & 0x7fff];
 }
 
 static void clear_data(Ctx *c)
@@ -72,9 +34,7 @@ static void clear_data(Ctx *c)
         memset(&c->fast, 0xff, sizeof(c->fast));
     } else {
         for (unsigned i = 0; i < c->nfilled; i++) {
-            unsigned f = c->filled[i];
-
-            (f & 0x8000 ? c->fast.store : c->fast.load)[f & 0x7fff].tag = UINT64_MAX;
+            filled_entry(c, i)->tag = UINT64_MAX;
         }
     }
     c->nfilled = 0;
@@ -98,32 +58,40 @@ static void clear_page(Ctx *c, vaddr page)
     }
 }
 
+static void clear_if_in(TlbEntry *e, vaddr va, uint64_t len)
+{
+    if (((e->tag & 0x00fffffffffff000ull) - va) < len) {
+        e->tag = UINT64_MAX;
+    }
+}
+
+/* Entry by entry: what lies elsewhere stays. */
+static void clear_scan(Ctx *c, vaddr va, uint64_t len)
+{
+    va &= 0x00ffffffffffffffull;
+    if (c->nfilled <= CTX_FILLED) {
+        for (unsigned i = 0; i < c->nfilled; i++) {
+            clear_if_in(filled_entry(c, i), va, len);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < TLB_SIZE; i++) {
+        clear_if_in(&c->fast.load[i], va, len);
+        clear_if_in(&c->fast.store[i], va, len);
+    }
+}
+
 static void clear_range(Ctx *c, const FlushRec *r)
 {
     uint64_t pages = r->len >> 12;
 
     if (pages > 64) {
-        clear_data(c);
+        clear_scan(c, r->va, r->len);
         return;
     }
     for (uint64_t i = 0; i < pages; i++) {
         clear_page(c, r->va + (i << 12));
     }
-}
-
-static bool range_has_code(const Exec *x, const FlushRec *r)
-{
-    uint64_t pages = r->len >> 12;
-
-    if (pages > 64) {
-        return x->any;
-    }
-    for (uint64_t i = 0; i < pages; i++) {
-        if (bloom_has(x, r->va + (i << 12))) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Stores to this host page go the slow way from now on. */
@@ -149,6 +117,7 @@ static void apply_data(Ctx *c, const FlushRec *r)
 {
     switch (r->kind) {
     case REC_ALL:
+    case REC_NEW:
         clear_data(c);
         break;
     case REC_ASID:
@@ -168,33 +137,6 @@ static void apply_data(Ctx *c, const FlushRec *r)
     }
 }
 
-static bool changes_code(const Exec *x, const FlushRec *r)
-{
-    switch (r->kind) {
-    case REC_ALL:
-        return x->any;
-    case REC_ASID:
-        return x->any && !x->shared && x->asid == (uint16_t)r->asid;
-    case REC_RANGE:
-        return range_has_code(x, r);
-    default:
-        return false;
-    }
-}
-
-void exec_catch_up(TcgVcpu *v, Exec *x)
-{
-    bool changed = v->seq - x->seq > JOURNAL && x->any;
-
-    for (uint64_t s = x->seq; !changed && s < v->seq; s++) {
-        changed = changes_code(x, &v->journal[s % JOURNAL]);
-    }
-    x->seq = v->seq;
-    if (changed) {
-        exec_changed(v, x);
-    }
-}
-
 void ctx_catch_up(TcgVcpu *v, Ctx *c)
 {
     if (v->seq - c->seq > JOURNAL) {
@@ -211,6 +153,9 @@ void ctx_catch_up(TcgVcpu *v, Ctx *c)
 void ctx_record(TcgVcpu *v, const FlushRec *r)
 {
     v->journal[v->seq++ % JOURNAL] = *r;
+    if (r->kind == REC_NEW) {
+        v->seq_new = v->seq;
+    }
     for (unsigned i = 0; i < v->ops->nmmu; i++) {
         if (v->ctx[i] && v->ctx[i]->seq != v->seq) {
             ctx_catch_up(v, v->ctx[i]);
@@ -230,16 +175,6 @@ static Ctx *ctx_victim(TcgVcpu *v)
         }
     }
     return old;
-}
-
-static Exec *exec_new(TcgVcpu *v, bool shared)
-{
-    Exec *x = g_new0(Exec, 1);
-
-    x->shared = shared;
-    x->seq = v->seq;
-    exec_changed(v, x);
-    return x;
 }
 
 void ctx_go_private(TcgVcpu *v, Ctx *c)
@@ -312,18 +247,6 @@ Ctx *ctx_get(TcgVcpu *v, uint64_t key)
         ctx_catch_up(v, c);
     }
     return c;
-}
-
-static void exec_free(Exec *x)
-{
-    for (unsigned k = 0; x && k < CTX_JUMPS; k++) {
-        if (x->jump[k]) {
-            g_free(x->jump[k]->landing[0]);
-            g_free(x->jump[k]->landing[1]);
-        }
-        g_free(x->jump[k]);
-    }
-    g_free(x);
 }
 
 void ctx_free_all(TcgVcpu *v)

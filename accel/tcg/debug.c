@@ -98,7 +98,7 @@ static void changed(Machine *m, bool code)
 
     st->break_set += code;
     for (unsigned i = 0; i < st->vcpus->len; i++) {
-        flush_post(g_ptr_array_index(st->vcpus, i), &(FlushRec){ .kind = REC_ALL });
+        flush_post(g_ptr_array_index(st->vcpus, i), &(FlushRec){ .kind = REC_NEW });
     }
 }
 

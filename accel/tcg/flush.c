@@ -14,6 +14,7 @@ void flush_apply(TcgVcpu *v, FlushRec *r)
 {
     switch (r->kind) {
     case REC_ALL:
+    case REC_NEW:
         v->count.flush_all++;
         l2_flush_all(v);
         break;
@@ -23,7 +24,9 @@ void flush_apply(TcgVcpu *v, FlushRec *r)
         break;
     case REC_RANGE:
         v->count.flush_range++;
-        l2_flush_range(v, &r->va, &r->len);
+        if (!l2_flush_range(v, &r->va, &r->len)) {
+            r->kind = REC_ALL;
+        }
         break;
     case REC_CODE:
     case REC_STORES:
@@ -37,36 +40,39 @@ void flush_drain(TcgVcpu *v)
     FlushRec mail[MAILBOX];
     unsigned n;
     uint64_t seq;
-    bool all;
+    bool all, new;
 
     cpu_pending_clear(v->cpu, CPU_EXIT_FLUSH);
     pthread_mutex_lock(&v->mail_lock);
     n = v->nmail;
     all = v->mail_all;
+    new = v->mail_new;
     seq = v->posted;
     for (unsigned i = 0; i < n; i++) {
         mail[i] = v->mail[i];
     }
     v->nmail = 0;
-    v->mail_all = false;
+    v->mail_all = v->mail_new = false;
     pthread_mutex_unlock(&v->mail_lock);
     if (all) {
-        flush_apply(v, &(FlushRec){ .kind = REC_ALL });
+        flush_apply(v, &(FlushRec){ .kind = new ? REC_NEW : REC_ALL });
         ctx_record(v, &(FlushRec){ .kind = REC_STORES });
     }
     for (unsigned i = 0; i < n && !all; i++) {
         flush_apply(v, &mail[i]);
     }
+    exec_check(v);
     __atomic_store_n(&v->acked, seq, __ATOMIC_RELEASE);
 }
 
 void flush_post(TcgVcpu *to, const FlushRec *r)
 {
     pthread_mutex_lock(&to->mail_lock);
+    to->mail_new |= r->kind == REC_NEW;
     if (to->nmail < MAILBOX) {
         to->mail[to->nmail++] = *r;
     } else {
-        to->mail_all = true;                            /* REC_ALL and REC_STORES cover every kind */
+        to->mail_all = true;                            /* REC_ALL or REC_NEW, and REC_STORES, cover every kind */
     }
     __atomic_store_n(&to->posted, to->posted + 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&to->mail_lock);
@@ -146,6 +152,7 @@ void flush_wait(TcgVcpu *v)
 static void flush_here(Cpu *cpu, FlushRec r)
 {
     flush_apply(vcpu_of(cpu), &r);
+    exec_check(vcpu_of(cpu));
 }
 
 static void flush_everywhere(Cpu *cpu, FlushRec r)
@@ -154,6 +161,7 @@ static void flush_everywhere(Cpu *cpu, FlushRec r)
 
     flush_broadcast(v, &r);
     flush_apply(v, &r);
+    exec_check(v);
 }
 
 static FlushRec range(vaddr va, uint64_t len, int asid)

@@ -232,11 +232,11 @@ static void follow_link(TcgVcpu *v)
 static void forget_landing(TcgVcpu *v, unsigned i)
 {
     for (unsigned k = 0; k < 2; k++) {
-        JumpEntry *j = &v->jump->landing[k]->entry[i];
+        JumpEntry *j = v->jump->landing[k]->entry;
 
-        if (j->pc == v->env->pc) {
-            j->pc = UINT64_MAX;
-            v->env->landing = v->env->exit_arg == (uintptr_t)j ? (k ? 3 : 1) : v->env->landing;
+        if (j[i].pc == v->env->pc) {
+            jump_clear_entry(j, i);
+            v->env->landing = v->env->exit_arg == (uintptr_t)&j[i] ? (k ? 3 : 1) : v->env->landing;
         }
     }
 }
@@ -244,11 +244,10 @@ static void forget_landing(TcgVcpu *v, unsigned i)
 static void forget_jump(TcgVcpu *v)
 {
     unsigned i = jump_index(v->env->pc);
-    JumpEntry *j = &v->jump->plain.entry[i];
 
     v->count.stale++;
-    if (j->pc == v->env->pc) {
-        j->pc = UINT64_MAX;
+    if (v->jump->plain.entry[i].pc == v->env->pc) {
+        jump_clear_entry(v->jump->plain.entry, i);
     }
     if (v->jump->landing[0]) {
         forget_landing(v, i);
@@ -483,7 +482,7 @@ void tcg_state_changed(Cpu *cpu)
 {
     TcgVcpu *v = vcpu_of(cpu);
 
-    flush_post(v, &(FlushRec){ .kind = REC_ALL });
+    flush_post(v, &(FlushRec){ .kind = REC_NEW });
     v->one = v->watch_stop = false;
     tcg_monitor_clear(cpu);
 }

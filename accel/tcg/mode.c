@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The current mode: block key, contexts, dispatch cache; looked up again when the front end says that it may have changed. */
-#include <string.h>
-
 #include "accel/tcg/tcg-priv.h"
 
 static void set_init(JumpSet *s)
 {
     s->nfilled = 0;
-    memset(s->entry, 0xff, sizeof(s->entry));
+    jump_clear(s->entry);
 }
 
 static void table_split(JumpTable *j)
@@ -65,6 +63,9 @@ void mode_update(TcgVcpu *v)
             v->ctx[i] = ctx_get(v, key);
             env->tlb[i] = &v->ctx[i]->fast;
         }
+    }
+    if (G_UNLIKELY(v->ctx[0]->x->check)) {
+        exec_check(v);
     }
     j = mode_jump_table(v->ctx[0]->x, v->key);
     if (j != v->jump) {

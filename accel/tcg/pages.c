@@ -226,7 +226,7 @@ static void topology(MemListener *l, AddressSpace *as)
 {
     TcgState *st = (TcgState *)((char *)l - offsetof(TcgState, listener));
 
-    flush_post_all(st, &(FlushRec){ .kind = REC_ALL });
+    flush_post_all(st, &(FlushRec){ .kind = REC_NEW });
 }
 
 static void logging(MemListener *l, uint32_t clients)

@@ -6,6 +6,7 @@
  *   loop.c      enter generated code, handle why it left
  *   mode.c      block key, contexts and dispatch caches of the current mode
  *   context.c   address contexts: first-level TLBs, what a flush means to one
+ *   exec.c      the executable side of contexts: pages with code, link generations
  *   tlb.c       second-level TLB, walks, filling
  *   flush.c     flushes: own, posted to others, acknowledged
  *   pages.c     RAM pages with code: protection, granules, invalidation
@@ -94,12 +95,16 @@ typedef struct Counters {
     uint64_t l1_slow, l2_hit, walks, io, walk_faults;
     uint64_t slow_load, slow_store, code_store, code_hit;
     uint64_t blocks, insns, host_bytes, translate_ns, lost, stale, kills, resets;
-    uint64_t exits[8], exc, irq, lookups, links, modes, contexts_made, generations, rings;
+    uint64_t exits[8], exc, irq, lookups, links, modes, contexts_made, generations, checks;
     uint64_t flush_all, flush_asid, flush_range, posted, waits, protects, retries, checked;
 } Counters;
 
 /* What happened to translations; kept for contexts that are not in use. */
-typedef enum { REC_ALL, REC_ASID, REC_RANGE, REC_CODE, REC_STORES } RecKind;
+typedef enum {
+    REC_ALL, REC_ASID, REC_RANGE,
+    REC_NEW,                    /* everything, and no dispatch or link may outlive it: breakpoints, state from outside */
+    REC_CODE, REC_STORES,
+} RecKind;
 typedef struct FlushRec {
     RecKind kind;
     int asid;                   /* -1: any */
@@ -115,11 +120,11 @@ typedef struct TlbSide {
     paddr pa;
 } TlbSide;
 
-typedef struct ExecEntry {
+typedef struct ExecPage {
     vaddr page;                 /* 1: empty */
     PageCode *code;
     bool guarded;
-} ExecEntry;
+} ExecPage;
 
 /* Entries of a dispatch cache, and which of them to clear. */
 typedef struct JumpSet {
@@ -135,19 +140,18 @@ typedef struct JumpTable {
     JumpSet *landing[2];        /* IR_LANDING of kinds 1 and 2, of kind 3; NULL, and `plain` serves them, until code is run from a guarded page */
 } JumpTable;
 
-enum { CTX_MAX = 16, CTX_JUMPS = 4, EXEC_SIZE = 128, CTX_FILLED = 64, JOURNAL = 64, MAILBOX = 32 };
-enum { BLOOM_WORDS = 1024 };
+enum { CTX_MAX = 16, CTX_JUMPS = 4, CTX_FILLED = 64, JOURNAL = 64, MAILBOX = 32 };
 
 /*
  * The executable side of an address space: where code is, what was linked and dispatched under it.  Contexts of one regime
  * that have run global pages only (a kernel) share one; the first private page gives a context its own.
  */
 typedef struct Exec {
-    ExecEntry entry[EXEC_SIZE];
-    uint64_t bloom[BLOOM_WORDS];        /* virtual pages that code was fetched from since the last generation */
-    bool any;                           /* bloom is not empty */
+    ExecPage *page;                     /* hash of the virtual pages that code was fetched from since the last generation */
+    uint32_t npages, room;              /* room: a power of two */
     bool shared;
     bool guarded;                       /* code was run from a guarded page: jumps with IR_LANDING have their own caches */
+    bool check;                         /* flushed: are the pages where they were? */
     uint16_t asid;                      /* of one that is not shared */
     uint64_t generation;
     uint64_t seq;                       /* journal records applied */
@@ -181,7 +185,7 @@ typedef struct L2Entry {
 } L2Entry;
 
 typedef struct Huge { vaddr va; uint64_t size; } Huge;
-enum { HUGES = 8 };
+enum { HUGES = 64, LARGE_SETS = 512, LARGE_WAYS = 8 };
 
 struct TcgVcpu {
     Cpu *cpu;
@@ -207,7 +211,7 @@ struct TcgVcpu {
     unsigned nctx;
     uint64_t tick;
     FlushRec journal[JOURNAL];
-    uint64_t seq;
+    uint64_t seq, seq_new;      /* behind the last REC_NEW */
     /* second level */
     L2Entry (*l2)[L2_WAYS];
     uint8_t l2_next[L2_SETS];
@@ -217,7 +221,9 @@ struct TcgVcpu {
     Exec *shared[REGIMES];
     bool has_private[REGIMES];  /* contexts of this regime run code of their own */
     unsigned nregimes;
-    uint64_t large[64];         /* 2 MiB regions (hashed) in which a mapping of up to that size was seen */
+    uint64_t large[LARGE_SETS][LARGE_WAYS];     /* 2 MiB regions that one mapping covers: number + 1, 0: free */
+    uint32_t large_next;
+    bool any_large;
     uint64_t mid_size;          /* largest mapping below 2 MiB, 0: all were pages */
     Huge huge[HUGES];
     unsigned nhuge;
@@ -225,7 +231,7 @@ struct TcgVcpu {
     pthread_mutex_t mail_lock;
     FlushRec mail[MAILBOX];
     unsigned nmail;
-    bool mail_all;
+    bool mail_all, mail_new;
     uint64_t posted, acked;     /* atomic */
     uint64_t *ticket;           /* by vCPU index: what this one waits for */
     bool tickets;
@@ -297,40 +303,20 @@ void tcg_deadline_in(struct timespec *ts, uint64_t ns);     /* for pthread's tim
 Ctx *ctx_get(TcgVcpu *v, uint64_t key);
 void ctx_catch_up(TcgVcpu *v, Ctx *c);          /* apply the journal */
 void ctx_record(TcgVcpu *v, const FlushRec *r); /* something happened: now for those in use, later for the others */
-void exec_changed(TcgVcpu *v, Exec *x);         /* a new generation; what was linked and dispatched is forgotten */
-void exec_catch_up(TcgVcpu *v, Exec *x);
 void ctx_go_private(TcgVcpu *v, Ctx *c);        /* it runs code of its own from now on */
 void ctx_free_all(TcgVcpu *v);
 bool ctx_in_use(const TcgVcpu *v, const Ctx *c);
-void jump_forget(JumpTable *j);
 void ctx_forget_jumps(TcgVcpu *v);
 
-/* Two bits for each virtual page (tag byte left out): a kernel runs code on thousands, and a false hit costs all links. */
-static inline void bloom_bits(vaddr page, unsigned bit[2])
-{
-    uint64_t n = page << 8 >> 20;
-
-    bit[0] = (unsigned)(n & (BLOOM_WORDS * 64 - 1));
-    bit[1] = (unsigned)((n * 0x9e3779b97f4a7c15ull) >> 48);
-}
-
-static inline void bloom_add(Exec *c, vaddr page)
-{
-    unsigned bit[2];
-
-    bloom_bits(page, bit);
-    c->bloom[bit[0] / 64] |= 1ull << (bit[0] % 64);
-    c->bloom[bit[1] / 64] |= 1ull << (bit[1] % 64);
-    c->any = true;
-}
-
-static inline bool bloom_has(const Exec *c, vaddr page)
-{
-    unsigned bit[2];
-
-    bloom_bits(page, bit);
-    return c->bloom[bit[0] / 64] >> (bit[0] % 64) & c->bloom[bit[1] / 64] >> (bit[1] % 64) & 1;
-}
+/* ---- exec.c ---- */
+Exec *exec_new(TcgVcpu *v, bool shared);
+void exec_free(Exec *x);
+void exec_changed(TcgVcpu *v, Exec *x);         /* a new generation; what was linked and dispatched is forgotten */
+void exec_catch_up(TcgVcpu *v, Exec *x);        /* apply the journal */
+void exec_check(TcgVcpu *v);                    /* when the current one was flushed: is every page where it was? */
+const ExecPage *exec_find(const Exec *x, vaddr page);   /* until the next exec_add() */
+void exec_add(Exec *x, const ExecPage *p);
+void jump_forget(JumpTable *j);
 
 /* ---- mode.c ---- */
 void mode_update(TcgVcpu *v);
@@ -350,10 +336,11 @@ typedef struct Span {
 /* False: the walk failed (state for raise_fault is prepared unless `probe`). */
 bool tlb_span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, bool probe, Span *s);
 PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s);      /* and s->guarded; NULL: walk failed, or s->region is no memory */
+bool tlb_fetch(TcgVcpu *v, vaddr pc, Span *s, bool *global);    /* false: walk failed */
 void l2_flush_all(TcgVcpu *v);
 void l2_flush_asid(TcgVcpu *v, uint16_t asid);
-/* Drops [va, va+len), widened to whole mappings; the widened range is returned in *va, *len. */
-void l2_flush_range(TcgVcpu *v, vaddr *va, uint64_t *len);
+/* Drops [va, va+len), widened to whole mappings; the widened range is returned in *va, *len.  False: everything has gone. */
+bool l2_flush_range(TcgVcpu *v, vaddr *va, uint64_t *len);
 uint16_t l2_regime(TcgVcpu *v, uint64_t word);
 
 /* ---- flush.c ---- */

@@ -32,7 +32,10 @@ static uint32_t next_stamp(TcgVcpu *v)
 void l2_flush_all(TcgVcpu *v)
 {
     v->floor = next_stamp(v);
-    memset(v->large, 0, sizeof(v->large));
+    if (v->any_large) {
+        memset(v->large, 0, sizeof(v->large));
+        v->any_large = false;
+    }
     v->mid_size = 0;
     v->nhuge = 0;
 }
@@ -64,36 +67,75 @@ uint16_t l2_regime(TcgVcpu *v, uint64_t word)
 /* ---- sizes of mappings, for flushes of a part of one ---- */
 
 #define MIB2 (2ull << 20)
+#define FAR_TOO_MUCH (1ull << 40)
 
-static unsigned large_bit(vaddr va)
+static uint64_t *large_set(TcgVcpu *v, uint64_t region)
 {
-    uint64_t n = (va & 0x00ffffffffffffffull) >> 21;
-
-    return (unsigned)((n ^ n >> 12) & (G_N_ELEMENTS(((TcgVcpu *)0)->large) * 64 - 1));
+    return v->large[(region ^ region >> 9) & (LARGE_SETS - 1)];
 }
 
-static void note_size(TcgVcpu *v, vaddr va, uint64_t size)
+static uint64_t large_region(vaddr va)
 {
-    if (size < MIB2) {
-        v->mid_size = MAX(v->mid_size, size);
-        return;
-    }
-    if (size == MIB2) {
-        unsigned b = large_bit(va);
+    return ((va & 0x00ffffffffffffffull) >> 21) + 1;
+}
 
-        v->large[b / 64] |= 1ull << (b % 64);
+static uint64_t *large_find(TcgVcpu *v, uint64_t region)
+{
+    uint64_t *set = large_set(v, region);
+
+    for (unsigned i = 0; i < LARGE_WAYS; i++) {
+        if (set[i] == region) {
+            return &set[i];
+        }
+    }
+    return NULL;
+}
+
+/* What is not remembered any more must not be cached any more. */
+static void large_forget(TcgVcpu *v, uint64_t region)
+{
+    flush_apply(v, &(FlushRec){ .kind = REC_RANGE, .va = (region - 1) << 21, .len = MIB2, .asid = -1 });
+}
+
+static void note_large(TcgVcpu *v, uint64_t region)
+{
+    uint64_t *set = large_set(v, region), *at;
+
+    if (large_find(v, region)) {
         return;
     }
+    for (at = set; at < set + LARGE_WAYS && *at; at++) {
+    }
+    if (at == set + LARGE_WAYS) {
+        at = &set[v->large_next++ % LARGE_WAYS];
+        large_forget(v, *at);
+    }
+    *at = region;
+    v->any_large = true;
+}
+
+static void note_huge(TcgVcpu *v, vaddr va, uint64_t size)
+{
     va &= ~(size - 1) & 0x00ffffffffffffffull;
     for (unsigned i = 0; i < v->nhuge; i++) {
         if (v->huge[i].va == va && v->huge[i].size == size) {
             return;
         }
     }
-    if (v->nhuge < HUGES) {
-        v->huge[v->nhuge++] = (Huge){ va, size };
-    } else {                                            /* everything is huge from now on */
-        v->huge[0] = (Huge){ 0, UINT64_MAX };
+    if (v->nhuge == HUGES) {
+        flush_apply(v, &(FlushRec){ .kind = REC_ALL });
+    }
+    v->huge[v->nhuge++] = (Huge){ va, size };
+}
+
+static void note_size(TcgVcpu *v, vaddr va, uint64_t size)
+{
+    if (size < MIB2) {
+        v->mid_size = MAX(v->mid_size, size);
+    } else if (size == MIB2) {
+        note_large(v, large_region(va));
+    } else {
+        note_huge(v, va, size);
     }
 }
 
@@ -105,29 +147,50 @@ static void widen(vaddr *va, uint64_t *len, uint64_t size)
     *len = last - *va + 1;
 }
 
-static void widen_to_mappings(TcgVcpu *v, vaddr *va, uint64_t *len)
+/* Regions that go as a whole. */
+static void forget_whole(TcgVcpu *v, vaddr va, uint64_t len)
 {
-    vaddr plain = *va & 0x00ffffffffffffffull;
+    uint64_t skip = -va & (MIB2 - 1), n = len >= skip ? (len - skip) / MIB2 : 0;
 
-    widen(va, len, 4096);
-    if (v->mid_size) {
-        widen(va, len, v->mid_size);
+    for (uint64_t i = 0; i < n && i < 64; i++) {
+        uint64_t *at = large_find(v, large_region(va + skip + i * MIB2));
+
+        if (at) {
+            *at = 0;
+        }
     }
+}
+
+/* All of the region goes when a part of it does; it is noted again when it is walked again. */
+static void widen_to_large(TcgVcpu *v, vaddr *va, uint64_t *len)
+{
+    vaddr last = *va + *len - 1;
+
+    if (large_find(v, large_region(last))) {
+        *len = (last | (MIB2 - 1)) - *va + 1;
+    }
+    if (large_find(v, large_region(*va))) {
+        widen(va, len, MIB2);
+    }
+    forget_whole(v, *va, *len);
+}
+
+/* False: part of something huge, whose pages nobody wants to drop one by one. */
+static bool widen_to_mappings(TcgVcpu *v, vaddr *va, uint64_t *len)
+{
+    vaddr plain;
+
+    widen(va, len, MAX(v->mid_size, 4096));
+    plain = *va & 0x00ffffffffffffffull;
     for (unsigned i = 0; i < v->nhuge; i++) {
         if (plain - v->huge[i].va < v->huge[i].size || v->huge[i].va - plain < *len) {
-            *len = 1ull << 40;                          /* more pages than anybody drops one by one */
-            return;
+            return false;
         }
     }
-    /* counted, not compared: the range may end at the top of the address space */
-    for (uint64_t n = *len < 64 * MIB2 ? ((*va & (MIB2 - 1)) + *len + MIB2 - 1) / MIB2 : 0, i = 0; i < n; i++) {
-        unsigned b = large_bit(*va + i * MIB2);
-
-        if (v->large[b / 64] >> (b % 64) & 1) {
-            widen(va, len, MIB2);
-            return;
-        }
+    if (v->any_large) {
+        widen_to_large(v, va, len);
     }
+    return true;
 }
 
 static void l2_drop_page(TcgVcpu *v, vaddr page)
@@ -156,18 +219,20 @@ static void l2_drop_scan(TcgVcpu *v, vaddr va, uint64_t len)
     }
 }
 
-void l2_flush_range(TcgVcpu *v, vaddr *va, uint64_t *len)
+bool l2_flush_range(TcgVcpu *v, vaddr *va, uint64_t *len)
 {
-    widen_to_mappings(v, va, len);
-    if (*len >= 1ull << 40) {
+    if (!widen_to_mappings(v, va, len) || *len >= FAR_TOO_MUCH) {
         l2_flush_all(v);
-    } else if (*len >> 12 > 256) {
+        return false;
+    }
+    if (*len >> 12 > 2048) {
         l2_drop_scan(v, *va, *len);
     } else {
         for (uint64_t i = 0; i < *len >> 12; i++) {
             l2_drop_page(v, *va + (i << 12));
         }
     }
+    return true;
 }
 
 static L2Entry *l2_find(TcgVcpu *v, const Ctx *c, vaddr page)
@@ -351,8 +416,9 @@ bool tlb_span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, bool probe, Span 
 
 /* ---- fetch ---- */
 
-static bool exec_fill(TcgVcpu *v, Ctx *c, vaddr pc, Span *s, bool *global)
+bool tlb_fetch(TcgVcpu *v, vaddr pc, Span *s, bool *global)
 {
+    Ctx *c = v->ctx[0];
     vaddr page = pc & ~0xfffull;
     L2Entry *e = l2_find(v, c, page);
     WalkResult w = {};
@@ -391,28 +457,26 @@ PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s)
 {
     Ctx *c = v->ctx[0];
     vaddr page = pc & ~0xfffull;
-    ExecEntry *x = &c->x->entry[(pc >> 12) & (EXEC_SIZE - 1)];
+    const ExecPage *known = exec_find(c->x, page);
+    PageCode *p;
     bool global;
 
-    if (x->page == page) {
-        s->guarded = x->guarded;
-        return x->code;
+    if (known) {
+        s->guarded = known->guarded;
+        return known->code;
     }
     s->region = NULL;
-    if (!exec_fill(v, c, pc, s, &global) || s->region) {
+    if (!tlb_fetch(v, pc, s, &global) || s->region) {
         return NULL;
     }
     if (!global && c->x->shared) {
         ctx_go_private(v, c);
         mode_update(v);
-        x = &c->x->entry[(pc >> 12) & (EXEC_SIZE - 1)];
     }
     if (s->guarded && !c->x->guarded) {
         mode_guarded(v, c->x);
     }
-    bloom_add(c->x, page);
-    x->page = page;
-    x->guarded = s->guarded;
-    x->code = page_get(v->st, s->at >> 12, s->host);
-    return x->code;
+    p = page_get(v->st, s->at >> 12, s->host);
+    exec_add(c->x, &(ExecPage){ page, p, s->guarded });
+    return p;
 }

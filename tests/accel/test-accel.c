@@ -414,6 +414,110 @@ static void test_large(void)
     toy_close(b);
 }
 
+/* More large mappings than are remembered: those that are not are not cached either. */
+static void test_large_many(void)
+{
+    ToyBoard *b = open_one();
+    ToyAsm a = { b, 0x1000 };
+    ToyCpu *t = toy_cpu(b, 0);
+    enum { N = 3 * LARGE_WAYS };
+    vaddr at[N];
+
+    map_identity(b, PT);
+    for (unsigned i = 0; i < 8; i++) {          /* the table itself */
+        toy_map(b, PT, PT + (i << 12), PT + (i << 12), TOY_V | TOY_W);
+    }
+    toy_const(&a, 5, PT);
+    toy_emit(&a, T_SETPT, 0, 5, 0);
+    toy_emit(&a, T_LI, 2, 0, 0);
+    for (unsigned k = 1; k <= N; k++) {         /* region numbers that share a set */
+        uint64_t number = k << 9 | (0x60 ^ k);
+
+        at[k - 1] = (number - 1) << 21;
+        toy_map(b, PT, at[k - 1] + 0x3000, 0x403000, TOY_V | TOY_W | TOY_2M);
+        toy_const(&a, 7, at[k - 1] + 0x3000);
+        toy_emit(&a, T_LD, 1, 7, 0);
+    }
+    *toy_ram(b, 0x403000) = 1;
+    *toy_ram(b, 0x405000) = 2;
+    for (unsigned k = 0; k < N; k++) {
+        toy_const(&a, 5, PT + ((at[k] + 0x3000) >> 12 & 0xfff) * 8);
+        toy_const(&a, 6, 0x405000 | TOY_V | TOY_W | TOY_2M);
+        toy_emit(&a, T_ST, 6, 5, 0);
+        toy_const(&a, 8, at[k]);
+        toy_emit(&a, T_FLUSHVA, 0, 8, 0);       /* another page of it */
+        toy_const(&a, 7, at[k] + 0x3000);
+        toy_emit(&a, T_LD, 1, 7, 0);
+        toy_emit(&a, T_ADD, 2, 2, 1);
+    }
+    finish(b, &a);
+    g_assert_cmpuint(t->x[2], ==, 2 * N);
+    toy_close(b);
+}
+
+/* Code was fetched under an ASID that is flushed while another one runs: links hold if it has not moved. */
+static uint64_t flushed_elsewhere(bool moved)
+{
+    ToyBoard *b = open_one();
+    ToyAsm a = { b, 0x1000 }, f = { b, 0x60000 }, g = { b, 0x70000 };
+    ToyCpu *t = toy_cpu(b, 0);
+    uint64_t generations;
+
+    map_identity(b, PT);
+    toy_map(b, PT, 0x60000, 0x60000, TOY_V | TOY_X);
+    toy_emit(&f, T_ADDI, 2, 2, 1);
+    toy_emit(&f, T_JR, 0, 4, 0);
+    toy_emit(&g, T_ADDI, 3, 3, 1);
+    toy_emit(&g, T_JR, 0, 4, 0);
+    toy_const(&a, 5, PT);
+    toy_emit(&a, T_LI, 10, 0, 1);
+    toy_emit(&a, T_LI, 11, 0, 2);
+    toy_emit(&a, T_SETASID, 0, 10, 0);
+    toy_emit(&a, T_SETPT, 0, 5, 0);
+    toy_const(&a, 4, a.at + 10 * 4);
+    toy_branch(&a, T_JMP, 0, 0, 0x60000);
+    toy_const(&a, 4, a.at + 10 * 4);
+    toy_branch(&a, T_JMP, 0, 0, 0x60000);
+    toy_emit(&a, T_SETASID, 0, 11, 0);
+    toy_const(&a, 5, PT + 0x60 * 8);
+    toy_const(&a, 6, (moved ? 0x70000 : 0x60000) | TOY_V | TOY_X);
+    toy_emit(&a, T_ST, 6, 5, 0);
+    toy_emit(&a, T_FLUSH, 0, 0, 0);
+    toy_emit(&a, T_SETASID, 0, 10, 0);
+    toy_const(&a, 4, a.at + 10 * 4);
+    toy_branch(&a, T_JMP, 0, 0, 0x60000);
+    finish(b, &a);
+    g_assert_cmpuint(t->x[2], ==, moved ? 2 : 3);
+    g_assert_cmpuint(t->x[3], ==, moved);
+    g_assert_cmpuint(toy_vcpu(b, 0)->count.checks, >, 0);
+    generations = toy_vcpu(b, 0)->count.generations;
+    toy_close(b);
+    return generations;
+}
+
+static void test_flushed_elsewhere(void)
+{
+    g_assert_cmpuint(flushed_elsewhere(false), <, flushed_elsewhere(true));
+}
+
+/* The last address is one like all others: nothing is dispatched there by mistake. */
+static void test_last_pc(void)
+{
+    ToyBoard *b = open_one();
+    ToyAsm a = { b, 0x1000 }, h = { b, 0x800 };
+    ToyCpu *t = toy_cpu(b, 0);
+
+    toy_emit(&h, T_MFCAUSE, 15, 0, 0);
+    toy_emit(&h, T_MFEPC, 13, 0, 0);
+    toy_emit(&h, T_STOP, 0, 0, 0);
+    toy_emit(&a, T_LI, 1, 0, -1);
+    toy_emit(&a, T_JR, 0, 1, 0);
+    finish(b, &a);
+    g_assert_cmpuint(t->x[15], ==, CAUSE_BUS);
+    g_assert_cmphex(t->x[13], ==, UINT64_MAX);
+    toy_close(b);
+}
+
 /* ---- atomics, monitors, interrupts ---- */
 
 static void test_atomics(void)
@@ -647,7 +751,8 @@ int main(int argc, char **argv)
     static const struct { const char *name; void (*fn)(void); } tests[] = {
         { "loop", test_loop }, { "sizes", test_sizes }, { "faults", test_faults }, { "io", test_io }, { "next-insn", test_next_insn },
         { "rewrite", test_rewrite }, { "granules", test_granules }, { "dma-to-code", test_dma_to_code }, { "full", test_full },
-        { "asids", test_asids }, { "remap", test_remap }, { "large", test_large }, { "atomics", test_atomics }, { "irq", test_irq },
+        { "asids", test_asids }, { "remap", test_remap }, { "large", test_large },
+        { "large-many", test_large_many }, { "flushed-elsewhere", test_flushed_elsewhere }, { "last-pc", test_last_pc }, { "atomics", test_atomics }, { "irq", test_irq },
         { "sleep", test_sleep }, { "debug", test_debug }, { "icount", test_icount }, { "icount-exact", test_icount_exact }, { "single", test_single },
     };
 
