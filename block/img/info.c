@@ -197,6 +197,15 @@ static void print_tree(const Json *j, unsigned depth)
     }
 }
 
+static void print_disk_size(const char *indent, const Json *info)
+{
+    if (json_get(info, "actual-size")) {
+        print_size(indent, "disk size", json_get_u64(info, "actual-size", 0), false);
+    } else {
+        printf("%sdisk size: unavailable\n", indent);
+    }
+}
+
 static void print_children(const Json *list)
 {
     for (unsigned i = 0; i < json_size(list); i++) {
@@ -205,9 +214,7 @@ static void print_children(const Json *list)
         printf("Child node '/%s':\n", json_get_string(c, "name"));
         printf("    filename: %s\n    protocol type: %s\n", json_get_string(info, "filename"), json_get_string(info, "format"));
         print_size("    ", "file length", json_get_u64(info, "virtual-size", 0), true);
-        if (json_get(info, "actual-size")) {
-            print_size("    ", "disk size", json_get_u64(info, "actual-size", 0), false);
-        }
+        print_disk_size("    ", info);
     }
 }
 
@@ -217,9 +224,7 @@ static void print_info(const Json *j)
 
     printf("image: %s\nfile format: %s\n", json_get_string(j, "filename"), json_get_string(j, "format"));
     print_size("", "virtual size", json_get_u64(j, "virtual-size", 0), true);
-    if (json_get(j, "actual-size")) {
-        print_size("", "disk size", json_get_u64(j, "actual-size", 0), false);
-    }
+    print_disk_size("", j);
     if (json_get(j, "encrypted")) {
         printf("encrypted: yes\n");
     }
