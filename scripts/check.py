@@ -2,9 +2,17 @@
 """Runs the tests of one or more builds and adds up what they say.
 
 Each stage is a build folder, meson options and suites.  Tests that print TAP
-count by their lines, others as one.  The last line is `N passed, N failed`
-(with the skips, when there are any); the exit status is 1 when anything failed.
+count by their lines, others as one.  What failed is shown once more at the end,
+so that the last lines of a log tell the cause; the last line of all is
+`N passed, N failed`; the exit status is 1 when anything failed.
+
+--full adds the suites that take hours.  Each of their tests that passes is
+written down for the tree it ran on (build/full.json), so that an interrupted
+run goes on where it was; fuzz targets add up their processor time by
+themselves (--tally), whatever the tree.
 """
+import concurrent.futures
+import hashlib
 import json
 import os
 import re
@@ -14,57 +22,213 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAN = ['-Db_lundef=false', '-Doptimization=1']
+ASAN = SAN + ['-Db_sanitize=address,undefined']
+TSAN = SAN + ['-Db_sanitize=thread']
 # name, folder, meson options, suites, in --full only
 STAGES = [
     ('gcc', 'build', [], ['quick', 'unit', 'guest'], False),
-    ('address and undefined behaviour sanitizers', 'build-asan', SAN + ['-Db_sanitize=address,undefined'], ['quick', 'unit'], False),
+    ('address and undefined behaviour sanitizers', 'build-asan', ASAN, ['quick', 'unit'], False),
+    ('thread sanitizer', 'build-tsan', TSAN, ['threads'], True),
+    ('fuzz targets under the sanitizers', 'build-asan', ASAN, ['fuzz'], True),
     ('long suites', 'build', [], ['long'], True),
 ]
+# A test's own limit is for the machine it was written on; here it only ends what hangs.
+PATIENCE = 10
+CPUS = len(os.sched_getaffinity(0))
 
 
-def outcome(test, total):
-    """Adds one entry of meson's log to the totals; returns what to show."""
-    text = test.get('stdout') or ''
-    points = re.findall(r'^(not ok|ok) \d+(.*)$', text, re.M)
-    good = test['result'] in ('OK', 'SKIP', 'EXPECTEDFAIL')
-    if not points or (not good and not any(p[0] == 'not ok' for p in points)):
-        points = points + [('ok' if good else 'not ok', ' # SKIP' if test['result'] == 'SKIP' else '')]
-    for word, rest in points:
-        kind = 'failed' if word == 'not ok' else 'skipped' if '# SKIP' in rest.upper() else 'passed'
-        total[kind] += 1
-    return good
+def environment():
+    env = dict(os.environ, PYTHONUNBUFFERED='1')
+    for name in ('G_MESSAGES_DEBUG', 'MAKEFLAGS', 'RHEA_BIN', 'RHEA_BUILD', 'RHEA_LONG'):
+        env.pop(name, None)
+    return env
+
+
+class Totals:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.bad = []           # (name, output)
+        self.times = []         # (what, seconds)
+
+    def fail(self, name, text):
+        self.failed += 1
+        self.bad.append((name, text))
+
+    def add(self, name, test):
+        """One entry of meson's log; returns whether it was good."""
+        text = test.get('stdout') or ''
+        points = re.findall(r'^(not ok|ok) \d+(.*)$', text, re.M)
+        good = test['result'] in ('OK', 'SKIP', 'EXPECTEDFAIL')
+        if not points or (not good and not any(p[0] == 'not ok' for p in points)):
+            points = points + [('ok' if good else 'not ok', ' # SKIP' if test['result'] == 'SKIP' else '')]
+        for word, rest in points:
+            if word == 'not ok':
+                self.failed += 1
+            elif '# SKIP' in rest.upper():
+                self.skipped += 1
+            else:
+                self.passed += 1
+        if not good:
+            command = ' '.join(test.get('command') or [])
+            self.bad.append((name, f"{test['result']} after {test['duration']:.1f} s: {command}\n{text}\n{test.get('stderr') or ''}"))
+        return good
+
+
+def build(folder, options, total):
+    start = time.time()
+    run = subprocess.run([os.path.join(ROOT, 'scripts/build'), folder] + options, cwd=ROOT, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
+    total.times.append((f'build in {folder}', time.time() - start))
+    print(run.stdout + f'built in {time.time() - start:.0f} s', flush=True)
+    if run.returncode:
+        total.fail(f'the build in {folder}', run.stdout)
+    return run.returncode == 0
+
+
+def meson_test(folder, logbase, args, processes, echo):
+    """Runs meson; returns the entries of its log, None when nothing ran."""
+    log = os.path.join(ROOT, folder, 'meson-logs', logbase + '.json')
+    if os.path.exists(log):
+        os.unlink(log)
+    command = ['meson', 'test', '-C', folder, '--no-rebuild', '--logbase', logbase, '--num-processes', str(processes),
+               '--timeout-multiplier', str(PATIENCE)] + args
+    said = []
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors='replace', env=environment()) as run:
+        for line in run.stdout:
+            said.append(line)
+            if echo and re.match(r' *\d+/\d+ ', line):
+                print(line, end='', flush=True)
+    if not os.path.exists(log):
+        return None, ''.join(said)
+    with open(log, encoding='utf-8', errors='surrogateescape') as f:
+        return [json.loads(line) for line in f], ''.join(said)
+
+
+def short(test):
+    return test['name'].split(' / ')[-1]
 
 
 def stage(name, folder, options, suites, total):
     print(f'== {name}', flush=True)
+    if not build(folder, options, total):
+        return
     start = time.time()
-    run = subprocess.run([os.path.join(ROOT, 'scripts/build'), folder] + options, cwd=ROOT)
-    if run.returncode:
-        print(f'FAILED: the build in {folder}')
-        total['failed'] += 1
+    tests, said = meson_test(folder, 'check', [x for s in suites for x in ('--suite', s)], CPUS, True)
+    total.times.append((f'tests in {folder}', time.time() - start))
+    print(f'tested in {time.time() - start:.0f} s', flush=True)
+    if not tests:
+        total.fail(f'no test ran in {folder}', said)
         return
-    print(f'built in {time.time() - start:.0f} s', flush=True)
-    log = os.path.join(ROOT, folder, 'meson-logs', 'check.json')
-    if os.path.exists(log):
-        os.unlink(log)
-    args = ['meson', 'test', '-C', folder, '--no-rebuild', '--logbase', 'check', '--num-processes', str(os.cpu_count() or 1)]
-    for s in suites:
-        args += ['--suite', s]
-    subprocess.run(args, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if not os.path.exists(log):
-        print(f'FAILED: no test ran in {folder}; see meson test -C {folder}')
-        total['failed'] += 1
+    for test in tests:
+        total.add(f'{short(test)} ({folder})', test)
+        for reason in sorted(set(re.findall(r'# SKIP (.*)', test.get('stdout') or '', re.I))):
+            print(f'skipped: {short(test)}: {reason}')
+
+
+# ---- what takes hours: one by one, and written down ----
+
+def tree():
+    """Names the sources as they are now; None outside git."""
+    def git(*args):
+        return subprocess.run(['git', '-C', ROOT, *args], capture_output=True)
+    head, diff = git('rev-parse', 'HEAD^{tree}'), git('diff', 'HEAD')
+    if head.returncode or diff.returncode:
+        return None
+    return head.stdout.decode().strip() + (hashlib.sha1(diff.stdout).hexdigest() if diff.stdout else '')
+
+
+class Diary:
+    """Which long tests have passed on this tree."""
+
+    def __init__(self):
+        self.path = os.path.join(ROOT, 'build', 'full.json')
+        self.tree, self.done = tree(), {}
+        try:
+            with open(self.path, encoding='utf-8') as f:
+                old = json.load(f)
+            if self.tree and old['tree'] == self.tree:
+                self.done = old['done']
+        except (OSError, ValueError, KeyError):
+            pass
+
+    def add(self, key, test):
+        self.done[key] = test
+        with open(self.path + '.new', 'w', encoding='utf-8') as f:
+            json.dump({'tree': self.tree, 'done': self.done}, f)
+        os.rename(self.path + '.new', self.path)
+
+
+def figures(text):
+    """What a long test says about itself: TAP comments, else its last lines."""
+    lines = [x for x in text.splitlines() if x.startswith('# ') and not re.match(r'# (random seed|Start of|End of|slow test)', x)]
+    plain = [x for x in text.splitlines() if x.strip() and not re.match(r'(not )?ok |#|1\.\.|TAP version', x)]
+    return lines[-20:] or plain[-6:]
+
+
+def long_stage(name, folder, options, suites, total):
+    print(f'== {name}', flush=True)
+    if not build(folder, options, total):
         return
-    with open(log, encoding='utf-8') as f:
-        for line in f:
-            test = json.loads(line)
-            good = outcome(test, total)
-            print(f"{'ok  ' if good else 'FAIL'} {test['duration']:7.1f} s  {test['name']}", flush=True)
-            for reason in re.findall(r'# SKIP (.*)', test.get('stdout') or '', re.I):
-                print(f'       skipped: {reason}')
-            if not good:
-                print((test.get('stdout') or '')[-6000:])
-                print((test.get('stderr') or '')[-6000:])
+    diary, start = Diary(), time.time()
+    listed = subprocess.run(['meson', 'test', '-C', folder, '--no-rebuild', '--list'] + [x for s in suites for x in ('--suite', s)],
+                            cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
+    names = [x.split(' / ')[-1].strip() for x in listed.splitlines() if ' / ' in x]
+    if not names:
+        total.fail(f'no test of {" ".join(suites)} in {folder}', listed)
+        return
+
+    def one(test_name):
+        key = f'{folder}/{test_name}'
+        if key in diary.done:
+            return key, diary.done[key], True, ''
+        tests, said = meson_test(folder, 'full-' + test_name, [test_name], 1, False)
+        return key, tests[0] if tests else None, False, said
+
+    # the machines of a long test have several processors of their own
+    with concurrent.futures.ThreadPoolExecutor(max(1, CPUS // 2)) as pool:
+        for key, test, earlier, said in pool.map(one, names):
+            if not test:
+                total.fail(key, said)
+                continue
+            good = total.add(key, test)
+            word = ('passed earlier' if earlier else 'ok') if good and test['result'] != 'SKIP' else test['result']
+            print(f"{word} {test['duration']:9.1f} s  {key}", flush=True)
+            for line in figures(test.get('stdout') or ''):
+                print('       ' + line, flush=True)
+            if good and not earlier and test['result'] != 'SKIP':
+                diary.add(key, test)
+    total.times.append((f'{name}', time.time() - start))
+
+
+# ---- the end of the log ----
+
+TELLING = re.compile(r'^not ok|Bail out|ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|assert|Assert|Error:|FAIL|error:|TIMEOUT|^ +#[0-3] 0x')
+
+
+def digest(text, room):
+    """The lines of a failed test that say why, at most so many: telling ones from its middle, then its end."""
+    lines = [x[:300] for x in text.splitlines() if x.strip()]
+    if len(lines) <= room:
+        return lines
+    last = lines[-(room * 2 // 3):]
+    telling = [x for x in lines[:-len(last)] if TELLING.search(x)]
+    return lines[:1] + telling[:room - len(last) - 2] + ['...'] + last
+
+
+def report(total):
+    if total.bad:
+        print('\n== what failed, in full')
+        for name, text in total.bad:
+            print(f'-- {name}\n{text[-20000:]}', flush=True)
+    print('\n== time')
+    print(', '.join(f'{what} {seconds:.0f} s' for what, seconds in total.times), flush=True)
+    if total.skipped:
+        print(f'{total.skipped} skipped')
+    for name, text in total.bad:
+        print(f'== FAILED: {name}')
+        print('\n'.join(digest(text, max(6, 30 // len(total.bad)))))
+    print(f'{total.passed} passed, {total.failed} failed', flush=True)
 
 
 def main(argv):
@@ -72,13 +236,14 @@ def main(argv):
     if [a for a in argv if a != '--full']:
         print('usage: ./check [--full]', file=sys.stderr)
         return 2
-    total = {'passed': 0, 'failed': 0, 'skipped': 0}
+    total = Totals()
     for name, folder, options, suites, only_full in STAGES:
-        if full or not only_full:
+        if not only_full:
             stage(name, folder, options, suites, total)
-    text = f"{total['passed']} passed, {total['failed']} failed"
-    print(text + (f", {total['skipped']} skipped" if total['skipped'] else ''), flush=True)
-    return 1 if total['failed'] or not total['passed'] else 0
+        elif full:
+            long_stage(name, folder, options, suites, total)
+    report(total)
+    return 1 if total.failed or not total.passed else 0
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/accel/toy-target.h"
+#include "tests/wait.h"
 
 static const char *accel = "tcg,host=interp";
 static unsigned scale = 1;
@@ -82,7 +83,7 @@ static void test_cross_code(void)
     toy_emit(&w, T_ST, 6, 1, 8);
     toy_branch(&w, T_BLT, 6, 7, loop);
     toy_emit(&w, T_STOP, 0, 0, 0);
-    g_assert_true(toy_run(b, 30000));
+    g_assert_true(toy_run(b));
     g_assert_cmpuint(toy_cpu(b, 0)->x[3], ==, (uint64_t)rounds * (rounds + 1) / 2);
     toy_close(b);
 }
@@ -147,11 +148,9 @@ static void test_broadcast(void)
     toy_emit(&z, T_WFI, 0, 0, 0);
     toy_emit(&z, T_STOP, 0, 0, 0);
     machine_run(&b->m);
-    for (int i = 0; i < 30000 && !(is_off(b, 0) && is_off(b, 1)); i++) {
-        g_usleep(1000);
-    }
+    WAIT_UNTIL(is_off(b, 0) && is_off(b, 1), g_usleep(1000));
     cpu_line(machine_cpu(&b->m, 2), 0, 1);
-    g_assert_true(toy_run(b, 10000));
+    g_assert_true(toy_run(b));
     g_assert_cmpuint(toy_cpu(b, 1)->x[3], ==, rounds / 2);
     toy_close(b);
 }
@@ -184,7 +183,7 @@ static void test_counters(void)
         toy_branch(&a, T_BNE, 6, 4, loop);
         toy_emit(&a, T_STOP, 0, 0, 0);
     }
-    g_assert_true(toy_run(b, 60000));
+    g_assert_true(toy_run(b));
     g_assert_cmpuint(*toy_ram(b, 0x30000), ==, 2 * rounds);
     g_assert_cmpuint(*toy_ram(b, 0x30040), ==, 2 * rounds);
     g_assert_cmpuint(*toy_ram(b, 0x30ffc), ==, 2 * rounds);
@@ -226,7 +225,7 @@ static void test_same_value(void)
     toy_emit(&w, T_ST, 6, 1, 8);
     toy_branch(&w, T_BLT, 6, 7, loop);
     toy_emit(&w, T_STOP, 0, 0, 0);
-    g_assert_true(toy_run(b, 30000));
+    g_assert_true(toy_run(b));
     g_assert_cmpuint(toy_cpu(b, 0)->x[3], ==, rounds);         /* every one failed */
     g_assert_cmpuint(*toy_ram(b, 0x30000), ==, 0);
     toy_close(b);
@@ -291,11 +290,8 @@ static void test_pause(void)
         g_assert_cmpuint(before, ==, after);
         vcpu_resume_all(&b->m);
     }
-    for (int i = 0; i < 10000 && !(toy_cpu(b, 0)->x[6] && toy_cpu(b, 1)->x[6] && toy_cpu(b, 3)->x[6]); i++) {
-        g_usleep(1000);
-    }
     for (unsigned n = 0; n < 4; n++) {
-        g_assert_cmpuint(toy_cpu(b, n)->x[6], >, 0);
+        WAIT_UNTIL(__atomic_load_n(&toy_cpu(b, n)->x[6], __ATOMIC_RELAXED), g_usleep(1000));
     }
     toy_close(b);
 }
@@ -331,7 +327,7 @@ static void test_full(void)
         toy_branch(&a, T_BNE, 6, 9, outer);
         toy_emit(&a, T_STOP, 0, 0, 0);
     }
-    g_assert_true(toy_run(b, 60000));
+    g_assert_true(toy_run(b));
     for (unsigned n = 0; n < 4; n++) {
         g_assert_cmpuint(toy_cpu(b, n)->x[2], ==, 4 * blocks);
     }

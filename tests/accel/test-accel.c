@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/accel/toy-target.h"
+#include "tests/wait.h"
 
 static const char *accel = "tcg,host=interp";
 
@@ -30,7 +31,7 @@ static ToyBoard *open_one(void)
 static void finish(ToyBoard *b, ToyAsm *a)
 {
     toy_emit(a, T_STOP, 0, 0, 0);
-    g_assert_true(toy_run(b, 10000));
+    g_assert_true(toy_run(b));
 }
 
 static void test_loop(void)
@@ -259,7 +260,7 @@ static void test_dma_to_code(void)
     g_assert_true(page_is_plain(toy_state(b), 0x1000));         /* its only block is gone */
     toy_cpu(b, 0)->env.pc = 0x1000;
     toy_cpu(b, 0)->cpu.power_off = false;
-    g_assert_true(toy_run(b, 10000));
+    g_assert_true(toy_run(b));
     g_assert_cmpuint(toy_cpu(b, 0)->x[2], ==, 33);
     toy_close(b);
 }
@@ -568,11 +569,9 @@ static void test_irq(void)
     toy_emit(&a, T_ST, 1, 2, 0);
     toy_branch(&a, T_JMP, 0, 0, loop);
     machine_run(&b->m);
-    while (!__atomic_load_n(toy_ram(b, 0x3000), __ATOMIC_ACQUIRE)) {    /* the loop has begun: a thread may take its time to start */
-        g_usleep(100);
-    }
+    WAIT_UNTIL(__atomic_load_n(toy_ram(b, 0x3000), __ATOMIC_ACQUIRE), g_usleep(100));     /* the loop has begun */
     cpu_line(&t->cpu, 0, 1);
-    g_assert_true(toy_run(b, 10000));
+    g_assert_true(toy_run(b));
     g_assert_cmpuint(t->x[15], ==, CAUSE_IRQ);
     g_assert_cmpuint(t->x[1], >, 0);
     toy_close(b);
@@ -590,12 +589,10 @@ static void test_sleep(void)
     toy_emit(&a, T_LI, 1, 0, 2);
     toy_emit(&a, T_STOP, 0, 0, 0);
     machine_run(&b->m);
-    for (int i = 0; i < 1000 && __atomic_load_n(&t->cpu.where, __ATOMIC_SEQ_CST) != VCPU_SLEEPING; i++) {
-        g_usleep(1000);
-    }
+    WAIT_UNTIL(__atomic_load_n(&t->cpu.where, __ATOMIC_SEQ_CST) == VCPU_SLEEPING, g_usleep(1000));
     g_assert_cmpuint(t->x[1], ==, 1);
     cpu_line(&t->cpu, 0, 1);
-    g_assert_true(toy_run(b, 10000));
+    g_assert_true(toy_run(b));
     g_assert_cmpuint(t->x[1], ==, 2);
     toy_close(b);
 }
@@ -608,12 +605,7 @@ static void run_to_stop(ToyBoard *b, CpuStop why)
 
     cpu->exit_code = CPU_STOP_NONE;
     machine_run(&b->m);
-    for (int i = 0; i < 10000; i++) {
-        if (machine_poll(&b->m)) {
-            break;
-        }
-        g_usleep(200);
-    }
+    WAIT_UNTIL(machine_poll(&b->m), g_usleep(200));
     machine_pause(&b->m, RUN_DEBUG);
     g_assert_cmpint(cpu->exit_code, ==, why);
 }
@@ -653,7 +645,7 @@ static void test_debug(void)
     g_assert_cmphex(t->env.pc, ==, loop + 8);   /* the store has been made */
     g_assert_cmpuint(*toy_ram(b, 0x20008), ==, 2);
     debug_break_clear(&b->m);
-    g_assert_true(toy_run(b, 10000));
+    g_assert_true(toy_run(b));
     g_assert_cmpuint(t->x[2], ==, 3);
     toy_close(b);
 }
@@ -684,7 +676,7 @@ static uint64_t icount_run(uint64_t *time, uint64_t *other)
         toy_branch(&a, T_BNE, 2, 4, loop);
         toy_emit(&a, T_STOP, 0, 0, 0);
     }
-    g_assert_true(toy_run(b, 20000));
+    g_assert_true(toy_run(b));
     *time = toy_cpu(b, 0)->x[9] + toy_cpu(b, 1)->x[9];
     *other = toy_cpu(b, 0)->x[7];
     count = toy_cpu(b, 0)->cpu.clock_count;
@@ -742,7 +734,7 @@ static void test_single(void)
         toy_branch(&a, T_BLT, 3, 4, loop);
         toy_emit(&a, T_STOP, 0, 0, 0);
     }
-    g_assert_true(toy_run(b, 10000));
+    g_assert_true(toy_run(b));
     toy_close(b);
 }
 

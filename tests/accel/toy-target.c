@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The toy guest: front end, page walk, exceptions, board. */
 #include "tests/accel/toy-target.h"
+#include "tests/wait.h"
 
 #include <string.h>
 
@@ -405,12 +406,13 @@ void toy_map(ToyBoard *b, paddr pt, vaddr va, paddr pa, unsigned flags)
     *toy_ram(b, pt + (va >> 12 & 0xfff) * 8) = pa | flags;
 }
 
-bool toy_run(ToyBoard *b, unsigned ms)
+bool toy_run(ToyBoard *b)
 {
+    gint64 end = wait_end();
     bool all = false;
 
     machine_run(&b->m);
-    for (unsigned i = 0; i < ms * 5 && !all; i++) {
+    while (!all && g_get_monotonic_time() < end) {
         all = true;
         for (unsigned n = 0; n < machine_ncpus(&b->m); n++) {
             all &= __atomic_load_n(&machine_cpu(&b->m, n)->power_off, __ATOMIC_ACQUIRE);

@@ -62,7 +62,7 @@ void toy_const(ToyAsm *a, unsigned d, uint64_t val);
 /* Branch of `op` to an address already emitted or known. */
 void toy_branch(ToyAsm *a, ToyOp op, unsigned d, unsigned s, paddr to);
 /* Run until every vCPU that was started has executed STOP, at most `ms` of host time; true when they have. */
-bool toy_run(ToyBoard *b, unsigned ms);
+bool toy_run(ToyBoard *b);
 void toy_map(ToyBoard *b, paddr pt, vaddr va, paddr pa, unsigned flags);
 TcgState *toy_state(ToyBoard *b);
 TcgVcpu *toy_vcpu(ToyBoard *b, unsigned i);

@@ -13,6 +13,7 @@
 #include "chardev/telnet.h"
 #include "io/loop.h"
 #include "io/session.h"
+#include "tests/wait.h"
 #include "util/options.h"
 
 /* A front that keeps what it gets, and takes `room` bytes at most. */
@@ -403,7 +404,7 @@ static void test_pty(void)
     }
     g_assert_cmpstr(s->got->str, ==, "in");
     char_write(&s->front, "out\n", 4);
-    g_assert_cmpint(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 5000), ==, 1);
+    g_assert_cmpint(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, WAIT_SECONDS * 1000), ==, 1);
     reads(fd, "out\n", 4);
     close(fd);
     while (s->events->len < 2) {

@@ -47,11 +47,11 @@ class System:
         self.m.__exit__(*a)
 
     def login(self):
-        self.m.expect('login: $', 240)
+        self.m.expect('login: $')
         self.m.send('root\n')
-        self.m.expect('assword:', 60)
+        self.m.expect('assword:')
         self.m.send('rhea\n')
-        self.m.expect(r'rhea-guest:~# ', 60)
+        self.m.expect(r'rhea-guest:~# ')
 
     def run(self, line, seconds=60):
         """Runs a line; returns (status, output)."""

@@ -5,7 +5,10 @@ RHEA_BIN names another emulator with the same command line, so that a test can
 be tried against one that is known to be right.
 """
 import base64
+import hashlib
+import http.server
 import os
+import random
 import re
 import selectors
 import signal
@@ -13,11 +16,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get('RHEA_BUILD', os.path.join(ROOT, 'build'))
 BIN = os.environ.get('RHEA_BIN') or os.path.join(BUILD, 'tools', 'rhea-system-aarch64')
+
+
+# Tests wait for facts, never for times. This many seconds turn a hang into a failure that shows the console;
+# a loaded machine with one slow processor must keep within it.
+PATIENCE = 600
 
 
 class Skip(Exception):
@@ -26,6 +35,11 @@ class Skip(Exception):
 
 class Failure(Exception):
     """What was expected did not come."""
+
+
+def same(what, got, want):
+    if got != want:
+        raise Failure(f'{what}: got {got!r}, want {want!r}')
 
 
 def guest(name):
@@ -81,7 +95,7 @@ class Machine:
             self.seen = found.end()
         return found
 
-    def expect(self, pattern, seconds=60):
+    def expect(self, pattern, seconds=PATIENCE):
         """Waits for a regular expression; returns the match."""
         end = time.monotonic() + seconds
         while not (found := self.look(pattern)):
@@ -99,31 +113,36 @@ class Machine:
     def send(self, text):
         self.proc.stdin.write(text.encode())
 
-    def end(self, seconds=30):
+    def end(self, seconds=PATIENCE):
         """Waits for the process to end by itself; returns its exit status."""
         stop = time.monotonic() + seconds
         while self.pump(max(0, stop - time.monotonic())):
             if time.monotonic() >= stop:
                 raise Failure(f'still running after {seconds} s:\n{plain(self.text)[-800:]}')
-        return self.proc.wait(5)
+        return self.proc.wait(PATIENCE)
+
+
+def connect(path, seconds=PATIENCE):
+    """A client of a unix socket that somebody will listen at."""
+    end = time.monotonic() + seconds
+    while True:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)
+            sock.settimeout(seconds)
+            return sock
+        except OSError:
+            sock.close()
+            if time.monotonic() > end:
+                raise Failure(f'nobody listens at {path}')
+            time.sleep(0.05)
 
 
 class Monitor:
     """The human monitor on a unix socket: Monitor(path).ask('info status')."""
 
-    def __init__(self, path, seconds=10):
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                self.sock = socket.socket(socket.AF_UNIX)
-                self.sock.connect(path)
-                break
-            except OSError:
-                self.sock.close()
-                if time.monotonic() > end:
-                    raise Failure(f'no monitor at {path}')
-                time.sleep(0.05)
-        self.sock.settimeout(seconds)
+    def __init__(self, path):
+        self.sock = connect(path)
         self.until()
 
     def until(self):
@@ -141,6 +160,43 @@ class Monitor:
 
     def close(self):
         self.sock.close()
+
+
+class Host:
+    """A web server on the host's loopback that has one random file: what a guest downloads through user networking."""
+
+    def __init__(self, size):
+        payload = os.urandom(size)
+
+        class Serve(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(payload)
+
+            def log_message(self, *args):
+                pass
+
+        self.md5 = hashlib.md5(payload).hexdigest()
+        self.server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Serve)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def quiet_port():
+    """A TCP port that nobody listens at now, outside the range from which the kernel gives ports to others meanwhile."""
+    while True:
+        port = random.randrange(10000, 30000)
+        with socket.socket() as s:
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                pass
 
 
 def linux(name='linux-arm64-cloud', *, append='', machine='virt', cpu='cortex-a57', mem=512, smp=1):

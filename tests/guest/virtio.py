@@ -1,37 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Virtio under a Debian kernel: every transport and ring, behind root ports, serial ports, and a machine that is saved and goes on."""
 import hashlib
-import http.server
 import os
-import threading
-import time
 
-from machine import Failure, Machine, Monitor, command, linux, main
+from machine import Host, Machine, Monitor, command, connect, linux, main, same
 
 DISK = 16 << 20
-
-
-def same(what, got, want):
-    if got != want:
-        raise Failure(f'{what}: got {got!r}, want {want!r}')
-
-
-class Serve(http.server.BaseHTTPRequestHandler):
-    payload = os.urandom(1 << 20)
-
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(self.payload)
-
-    def log_message(self, *args):
-        pass
-
-
-def serve():
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Serve)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_address[1]
 
 
 def rounds(port, n):
@@ -49,18 +23,17 @@ class World:
         with open(self.image, 'wb') as f:
             f.write(data)
         self.disk = hashlib.md5(data).hexdigest()
-        self.net = hashlib.md5(Serve.payload).hexdigest()
-        self.port = serve()
+        self.host = Host(1 << 20)
 
     def args(self, n, devices, **kw):
-        return linux(append=command(rounds(self.port, n)), mem=256, **kw) + [
+        return linux(append=command(rounds(self.host.port, n)), mem=256, **kw) + [
             '-drive', f'if=none,id=d0,format=raw,file={self.image}', '-netdev', 'user,id=n0', *devices]
 
     def check(self, m, n):
         for _ in range(n):
-            got = m.expect(r'ROUND \d+ (\w+)  - (\w+)  -', 120)
+            got = m.expect(r'ROUND \d+ (\w+)  - (\w+)  -')
             same('checksum of the disk', got.group(1), self.disk)
-            same('checksum of the download', got.group(2), self.net)
+            same('checksum of the download', got.group(2), self.host.md5)
 
 
 def devices(kind, extra=''):
@@ -72,7 +45,7 @@ def works(name, devs, **kw):
         w = World(tmp)
         with Machine(*w.args(3, devs, **kw)) as m:
             w.check(m, 3)
-            m.expect('GUEST-EXIT 5', 60)
+            m.expect('GUEST-EXIT 5')
             m.end()
     run.__name__ = name
     return run
@@ -85,14 +58,14 @@ def saved(name, devs, **kw):
         args = w.args(8, devs, **kw)
         with Machine(*args, '-monitor', f'unix:{tmp}/a,server=on,wait=off') as m:
             w.check(m, 2)
-            mon = Monitor(tmp + '/a', 60)
+            mon = Monitor(tmp + '/a')
             mon.ask(f'migrate file:{tmp}/state')
             mon.ask('cont')
             w.check(m, 2)
         with Machine(*args, '-incoming', f'file:{tmp}/state', '-monitor', f'unix:{tmp}/b,server=on,wait=off') as m:
-            Monitor(tmp + '/b', 60).ask('cont')
+            Monitor(tmp + '/b').ask('cont')
             w.check(m, 4)
-            m.expect('GUEST-EXIT 5', 90)
+            m.expect('GUEST-EXIT 5')
             m.end()
     run.__name__ = name
     return run
@@ -100,33 +73,23 @@ def saved(name, devs, **kw):
 
 def serial_ports(tmp):
     """A named port both ways, and a second console."""
-    script = ('modprobe virtio_console; p=$(echo /dev/vport*p1); cat /sys/class/virtio-ports/${p#/dev/}/name; echo from-the-guest > $p; '
+    # ports appear when their messages have come, which modprobe does not wait for
+    script = ('modprobe virtio_console; until [ -e /sys/class/virtio-ports/vport*p1/name -a -c /dev/hvc0 ]; do sleep 1; done; p=$(echo /dev/vport*p1); cat /sys/class/virtio-ports/${p#/dev/}/name; echo from-the-guest > $p; '
               'echo on-the-console > /dev/hvc0; echo CLOSED; read line < $p; echo "GOT $line"; exit 6')
     args = linux(append=command(script)) + [
         '-device', 'virtio-serial-pci', '-chardev', f'socket,id=c1,path={tmp}/port,server=on,wait=off', '-device', 'virtserialport,chardev=c1,name=org.example.port',
         '-chardev', f'file,id=c0,path={tmp}/console', '-device', 'virtconsole,chardev=c0']
-    import socket
     with Machine(*args) as m:
-        s = socket.socket(socket.AF_UNIX)
-        end = time.monotonic() + 20
-        while True:
-            try:
-                s.connect(tmp + '/port')
-                break
-            except OSError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
-        s.settimeout(120)
-        m.expect('org.example.port', 120)
+        s = connect(tmp + '/port')
+        m.expect('org.example.port')
         got = b''
         while not got.endswith(b'\n'):
             got += s.recv(100)
         same('text from the port', got, b'from-the-guest\n')
-        m.expect('CLOSED', 20)                  # what comes before that is thrown away with the close
+        m.expect('CLOSED')                      # what comes before that is thrown away with the close
         s.sendall(b'from the host\n')
-        m.expect('GOT from the host', 20)
-        m.expect('GUEST-EXIT 6', 20)
+        m.expect('GOT from the host')
+        m.expect('GUEST-EXIT 6')
         m.end()
         s.close()
     with open(tmp + '/console', 'rb') as f:

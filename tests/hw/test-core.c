@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows, properties, clock, inputs, lines: a device made for the test. */
 #include "tests/hw/bench-machine.h"
+#include "tests/wait.h"
 
 #include <string.h>
 
@@ -252,7 +253,7 @@ static void count(void *opaque) { __atomic_fetch_add((int *)opaque, 1, __ATOMIC_
 static void test_host_clock(void)
 {
     Clock *c = clock_new(CLOCK_HOST, "test");
-    int n = 0, spins = 0;
+    int n = 0;
     int64_t now;
     Timer t;
 
@@ -261,9 +262,7 @@ static void test_host_clock(void)
     g_usleep(3000);
     g_assert_cmpint(__atomic_load_n(&n, __ATOMIC_SEQ_CST), ==, 0);       /* stands */
     clock_start(c);
-    while (!__atomic_load_n(&n, __ATOMIC_SEQ_CST) && spins++ < 2000) {
-        g_usleep(1000);
-    }
+    WAIT_UNTIL(__atomic_load_n(&n, __ATOMIC_SEQ_CST), g_usleep(1000));
     g_assert_cmpint(n, ==, 1);
     g_assert_cmpint(clock_now(c), >=, 1000000);
     clock_stop(c);

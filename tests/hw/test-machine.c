@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The machine handle with processors that only count: run, pause, exclusive sections, requests, save and restore, two at once. */
 #include "hw/core/machine.h"
+#include "tests/wait.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -138,10 +139,7 @@ static void test_pause(void)
         vcpu_resume_all(m);
     }
     before = count_of(m, 0);
-    for (int i = 0; i < 2000 && count_of(m, 0) < before + 5000; i++) {
-        g_usleep(1000);
-    }
-    g_assert_cmpuint(count_of(m, 0), >=, before + 5000);
+    WAIT_UNTIL(count_of(m, 0) >= before + 5000, g_usleep(1000));
     machine_pause(m, RUN_PAUSED);
     g_assert_cmpint(exclusive_seen, >, 0);
     machine_close(m);
@@ -168,10 +166,7 @@ static void test_work(void)
     vcpu_power_off(machine_cpu(m, 1));
     vcpu_resume_all(m);
     vcpu_power_on(machine_cpu(m, 1), 1000000000, 0);
-    for (int i = 0; i < 2000 && count_of(m, 1) < 1000000000; i++) {
-        g_usleep(1000);
-    }
-    g_assert_cmpuint(count_of(m, 1), >=, 1000000000);
+    WAIT_UNTIL(count_of(m, 1) >= 1000000000, g_usleep(1000));
     machine_close(m);
 }
 
@@ -255,9 +250,7 @@ static void test_two(void)
 
     machine_run(a);
     machine_run(b);
-    for (int i = 0; i < 2000 && (count_of(a, 0) < 2000 || count_of(b, 0) < 2000); i++) {
-        g_usleep(1000);
-    }
+    WAIT_UNTIL(count_of(a, 0) >= 2000 && count_of(b, 0) >= 2000, g_usleep(1000));
     machine_pause(a, RUN_PAUSED);
     machine_pause(b, RUN_PAUSED);
     g_assert_cmpuint(count_of(b, 0), ==, 5 + clock_icount_total(b->clock));

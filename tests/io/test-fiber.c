@@ -23,6 +23,8 @@ static void teardown(void)
 
 static GString *text;
 
+static int spoken;
+
 static void speaker(void *opaque)
 {
     const char *name = opaque;
@@ -32,6 +34,7 @@ static void speaker(void *opaque)
     g_string_append_printf(text, "%s2", name);
     fiber_pause();
     g_string_append_printf(text, "%s3", name);
+    spoken++;
 }
 
 static void conductor(void *opaque)
@@ -39,7 +42,9 @@ static void conductor(void *opaque)
     fiber_start(speaker, (void *)"a");
     fiber_start(speaker, (void *)"b");
     g_string_append(text, "-");
-    fiber_sleep(1000000);
+    while (spoken < 2) {
+        fiber_sleep(1000);
+    }
 }
 
 static void test_order(void)

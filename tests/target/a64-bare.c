@@ -11,6 +11,7 @@
 #include "hw/core/machine.h"
 #include "target/arm/sysregs.h"
 #include "tests/target/a64-lockstep.h"
+#include "tests/wait.h"
 
 typedef struct Board {
     Machine m;
@@ -105,7 +106,7 @@ int main(int argc, char **argv)
         m->accel->state_changed(machine_cpu(m, 0));
     }
     machine_run(m);
-    for (unsigned i = 0; !__atomic_load_n(&done, __ATOMIC_ACQUIRE) && i < 600000; i++) {
+    for (gint64 end = wait_end(); !__atomic_load_n(&done, __ATOMIC_ACQUIRE) && g_get_monotonic_time() < end;) {
         g_usleep(100);
     }
     machine_pause(m, RUN_PAUSED);

@@ -8,6 +8,7 @@
 
 #include "hw/core/machine.h"
 #include "target/arm/sysregs.h"
+#include "tests/wait.h"
 
 typedef struct Board {
     Machine m;
@@ -78,7 +79,7 @@ int main(int argc, char **argv)
     c->cpu.ops->set_pc(&c->cpu, 0x80000);
     m->accel->state_changed(&c->cpu);
     machine_run(m);
-    for (unsigned i = 0; !__atomic_load_n(&done, __ATOMIC_ACQUIRE) && i < 1200000; i++) {      /* two minutes: for a program that hangs */
+    for (gint64 end = wait_end(); !__atomic_load_n(&done, __ATOMIC_ACQUIRE) && g_get_monotonic_time() < end;) {
         g_usleep(100);
     }
     machine_pause(m, RUN_PAUSED);

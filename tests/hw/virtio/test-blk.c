@@ -9,6 +9,7 @@
 #include "hw/core/machine.h"
 #include "hw/virtio/bootorder.h"
 #include "tests/hw/virtio/guest.h"
+#include "tests/wait.h"
 #include "util/bits.h"
 
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, ZEROES = 13, DISK = 1 << 20 };
@@ -133,12 +134,7 @@ static int begin(Disk *d, unsigned queue, uint32_t type, uint64_t sector, void *
 
 static uint8_t wait_for(Disk *d, unsigned queue, uint64_t status_at)
 {
-    gint64 stop = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
-
-    while (drvq_used(d->g->queues[queue], NULL) < 0) {
-        g_assert_cmpint(g_get_monotonic_time(), <, stop);
-        loop_step(loop, false);
-    }
+    WAIT_UNTIL(drvq_used(d->g->queues[queue], NULL) >= 0, loop_step(loop, false));
     guest_irq(d->g);
     return *(uint8_t *)drv_ptr(&d->g->mem, status_at);
 }
