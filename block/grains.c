@@ -253,27 +253,81 @@ static int file_reaches(BlkNode *file, uint64_t end)
     return r;
 }
 
-static int make_grain(BlkNode *n, const GrainPlace *old, uint64_t off, uint64_t len, BlkVec v)
+/* Some grains on the way to their places. */
+enum { BATCH = 32 };
+typedef struct {
+    uint64_t off, end;              /* of the request */
+    unsigned count;
+    GrainPlace old[BATCH], to[BATCH];
+    bool fresh[BATCH];
+} Making;
+
+static int choose_places(BlkNode *n, Making *m, uint64_t *reached)
 {
     const GrainOps *ops = grains(n)->ops;
-    GrainPlace p = *old, at;
-    bool fresh;
-    int r = ops->place && old->size ? ops->place(n, &p) : -ENOTSUP;
+    uint64_t at = m->off;
+    int r = 0;
 
-    if (r < 0) {
-        return r;
+    while (m->count < BATCH && at < m->end) {
+        GrainPlace *old = &m->old[m->count], *to = &m->to[m->count];
+
+        r = find(n, at, old);
+        if (r < 0 || old->kind == GRAIN_DATA) {
+            break;
+        }
+        *to = *old;
+        r = ops->place && old->size ? ops->place(n, to) : -ENOTSUP;
+        if (r < 0) {
+            break;
+        }
+        m->fresh[m->count++] = to->offset >= node_size(to->file);
+        at = MIN(m->end, old->start + old->size);
     }
-    fresh = p.offset >= node_size(p.file);
-    at = p;
-    at.offset += off - p.start;
-    r = carry(n, old, &p, p.start, off, fresh);
-    r = r ? r : data_write(n, &at, off, len, v);
-    r = r ? r : carry(n, old, &p, off + len, p.start + p.size, fresh);
-    r = r ? r : file_reaches(p.file, p.offset + p.size);
-    r = r ? r : ops->link(n, &p);
-    if (r == 0) {
-        forget_unpacked(grains(n));
+    *reached = at;
+    m->end = at;
+    return r;
+}
+
+/* The request's bytes, in one piece where the places follow each other. */
+static int fill_places(BlkNode *n, const Making *m, BlkVec v)
+{
+    int r = 0;
+
+    for (unsigned i = 0, j; i < m->count && r == 0; i = j) {
+        const GrainPlace *a = &m->to[i], *z = a;
+        uint64_t from = MAX(m->off, a->start), to;
+        GrainPlace at = *a;
+
+        for (j = i + 1; j < m->count && m->to[j].file == z->file && m->to[j].offset == z->offset + z->size; j++) {
+            z = &m->to[j];
+        }
+        to = MIN(m->end, z->start + z->size);
+        at.offset += from - a->start;
+        r = data_write(n, &at, from, to - from, blk_vec_from(v, from - m->off));
     }
+    return r;
+}
+
+static int make_grains(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, uint64_t *done)
+{
+    Making m = { .off = off, .end = off + len };
+    const GrainPlace *last;
+    uint64_t reached;
+    int r = choose_places(n, &m, &reached);
+
+    if (r < 0 || !m.count) {
+        return r ? r : -EIO;
+    }
+    last = &m.to[m.count - 1];
+    r = carry(n, m.old, m.to, m.to->start, off, m.fresh[0]);
+    r = r ? r : fill_places(n, &m, v);
+    r = r ? r : carry(n, &m.old[m.count - 1], last, reached, last->start + last->size, m.fresh[m.count - 1]);
+    for (unsigned i = 0; i < m.count && r == 0; i++) {
+        r = file_reaches(m.to[i].file, m.to[i].offset + m.to[i].size);
+        r = r ? r : grains(n)->ops->link(n, &m.to[i]);
+    }
+    forget_unpacked(grains(n));
+    *done = reached - off;
     return r;
 }
 
@@ -294,9 +348,10 @@ int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flag
         r = r ? r : find(n, off, &p);
         now = r ? 0 : MIN(len, p.run);
         if (r == 0 && p.kind != GRAIN_DATA) {
-            now = MIN(len, p.start + p.size - off);
-            r = make_grain(n, &p, off, now, v);
+            r = make_grains(n, off, len, v, &now);
             made = true;
+        } else if (r == 0 && g->ops->touch) {
+            r = g->ops->touch(n, &p);
         }
         fiber_mutex_unlock(&g->lock);
         if (r == 0 && !made) {
@@ -357,7 +412,8 @@ static int zero_one(BlkNode *n, uint64_t off, uint64_t len, GrainPlace *p, uint6
         return 0;
     }
     if (p->kind == GRAIN_DATA) {
-        return g->ops->encode ? -ENOTSUP : 1;
+        r = g->ops->touch ? g->ops->touch(n, p) : 0;
+        return g->ops->encode ? -ENOTSUP : r ? r : 1;
     }
     if (g->ops->link_zero && off == p->start && (len >= p->size || off + len >= node_size(n))) {
         *now = MIN(len, p->size);
@@ -481,9 +537,13 @@ Blk *format_create_file(Session *s, const char *filename, uint64_t size, const c
     return blk_open(s, filename, o, BLK_O_RDWR | BLK_O_PROTOCOL_NODE, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ, errp);
 }
 
-bool format_not(BlkNode *n, const char *name, Error **errp)
+void format_backing_option(BlkNode *n, Json *backing)
 {
-    return error_set(errp, "Image is not in %s format", name);
+    if (backing && json_is(backing, JSON_NULL)) {
+        g_clear_pointer(&n->backing_name, g_free);
+    } else if (backing) {
+        n->backing_options = json_copy(backing);
+    }
 }
 
 void format_report(BlkCheck *c, const char *fmt, ...)

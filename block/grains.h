@@ -51,6 +51,8 @@ typedef struct GrainOps {
     int (*unpack)(BlkNode *n, const GrainPlace *p, uint8_t *buf);
     /* Pack p->size bytes, write them and link them. */
     int (*pack)(BlkNode *n, GrainPlace *p, const uint8_t *buf);
+    /* Before a grain that is there is written. */
+    int (*touch)(BlkNode *n, const GrainPlace *p);
     /* Before the first write since the image was opened. */
     int (*begin)(BlkNode *n);
     /* After data is on the medium: write what is dirty another way than above (a log). */
@@ -128,15 +130,15 @@ static inline bool meta_dirty(const Grains *g)
 /* ---- small things that formats share ---- */
 /* The file child, read-only passed up; false: error set. */
 bool format_open_file(BlkNode *n, Json *o, Error **errp);
-/* Whole sectors. */
+/* The option "backing": null says none, whatever the image says. */
+void format_backing_option(BlkNode *n, Json *backing);
+/* Up to a multiple of unit. */
 static inline uint64_t format_round(uint64_t v, uint64_t unit)
 {
     return (v + unit - 1) / unit * unit;
 }
 /* A fresh file opened for writing under a format's create; the caller frees it. */
 Blk *format_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp);
-/* The same text for every format that a file is not of. */
-bool format_not(BlkNode *n, const char *name, Error **errp);
 void format_report(BlkCheck *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 #endif

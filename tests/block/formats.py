@@ -18,9 +18,12 @@ from peer import IO, equal, fail, ours, peer, run
 MATRIX = {
     'vdi': [[], ['static=on']],
     'parallels': [[], ['cluster_size=64k'], ['cluster_size=12k']],
+    'vpc': [[], ['subformat=fixed'], ['force_size=on'], ['force_size=on', 'subformat=fixed']],
+    'qed': [[], ['cluster_size=4k'], ['cluster_size=4k', 'table_size=2'], ['cluster_size=1M', 'table_size=16']],
+    'qcow': [[]],
 }
 CHECKED = ['vdi', 'parallels', 'qed', 'vhdx', 'vmdk']       # the peer has a check for these
-GROWS = []                          # the peer can resize these
+GROWS = ['qed']                          # the peer can resize these
 MAPPED = ['vdi', 'parallels', 'vpc', 'qed', 'qcow', 'vmdk']             # the peer knows what is where in these
 RANDOM = ['uuid', 'cid', 'parent-cid', 'iters', 'master-key-iters', 'date']         # differ from image to image
 
@@ -36,14 +39,14 @@ def scrub(j):
     return [scrub(v) for v in j] if isinstance(j, list) else j
 
 
-def info(tool, name):
-    j = json.loads(tool('info', '--output=json', name).stdout)
+def info(tool, fmt, name):
+    j = json.loads(tool('info', '-f', fmt, '--output=json', name).stdout)
     return {k: v for k, v in j.items() if k not in ('children', 'actual-size')}
 
 
-def same_info(what, name):
+def same_info(what, fmt, name):
     """Key by key, in the same order."""
-    a, b = info(ours, name), info(peer, name)
+    a, b = info(ours, fmt, name), info(peer, fmt, name)
     equal(f'info {what}', json.dumps(a), json.dumps(b))
     return a
 
@@ -95,10 +98,15 @@ def clean(*names):
 def test_create(fmt, shape, size):
     what = f'{fmt} {shape} {size}'
     clean('a.', 'b.')
-    a = ours('create', '-f', fmt, *options(shape), 'a.img', size)
-    b = peer('create', '-f', fmt, *options(shape), 'b.img', size)
+    a = ours('create', '-f', fmt, *options(shape), 'a.img', size, status=None)
+    b = peer('create', '-f', fmt, *options(shape), 'b.img', size, status=None)
+    if a.returncode != b.returncode or a.returncode:
+        equal(f'create {what}: status', (a.returncode, a.stderr.split(': ')[2:]), (b.returncode, b.stderr.split(': ')[2:]))
+        return
     equal(f'create {what}', a.stdout.replace('a.img', 'b.img'), b.stdout)
-    x, y = same_info(what + ' ours', 'a.img'), same_info(what + ' theirs', 'b.img')
+    if peer('info', '-f', fmt, 'b.img', status=None).returncode:
+        return                          # it makes what it cannot open
+    x, y = same_info(what + ' ours', fmt, 'a.img'), same_info(what + ' theirs', fmt, 'b.img')
     equal(f'info of both {what}', scrub(x), scrub(y))
     check_both(fmt, 'a.img', what + ' made by us')
     check_both(fmt, 'b.img', what + ' made by them')
@@ -129,7 +137,7 @@ def test_write(fmt, shape, size):
         clean('w.')
         tool('create', '-q', '-f', fmt, *options(shape), 'w.img', size)
         with open('w.raw', 'wb') as f:
-            f.truncate(json.loads(peer('info', '--output=json', 'w.img').stdout)['virtual-size'])
+            f.truncate(json.loads(peer('info', '-f', fmt, '--output=json', 'w.img').stdout)['virtual-size'])
         for i, cmd in enumerate(('write -P 5 100k 300k', 'write -P 6 5M 70k', 'write -z 150k 20k', 'write -P 7 1m 3m', 'write -P 8 200k 1k')):
             if i % 2 == 0:
                 for f, n in (('raw', 'w.raw'), (fmt, 'w.img')):
@@ -148,13 +156,13 @@ def test_resize(fmt, shape, raw):
     for tool, other in ((ours, peer), (peer, ours)):
         clean('r.')
         tool('convert', '-f', 'raw', '-O', fmt, *options(shape), raw, 'r.img')
-        before = info(peer, 'r.img')['virtual-size']
+        before = info(peer, fmt, 'r.img')['virtual-size']
         for way in (ours, peer):
             a = way('resize', '-f', fmt, 'r.img', '+30M', status=None)
             if (a.returncode == 0) != (fmt in GROWS):
                 fail(f'resize {fmt} {shape}: {a.returncode} {a.stderr}')
         if fmt in GROWS:
-            equal(f'resized {fmt}', info(other, 'r.img')['virtual-size'], before + (60 << 20))
+            equal(f'resized {fmt}', info(other, fmt, 'r.img')['virtual-size'], before + (60 << 20))
             check_both(fmt, 'r.img', f'{fmt} {shape} resized')
         other('compare', '-q', '-f', 'raw', '-F', fmt, raw, 'r.img')
 

@@ -10,6 +10,10 @@
 const ImageRow image_rows[] = {
     { "vdi", 'v', "", 3 << 20 },
     { "parallels", 'p', "cluster_size=4096", 1 << 20 },
+    { "vpc", 'c', "force_size=on", 4 << 20 },
+    { "vpc", 'C', "force_size=on subformat=fixed", 1 << 20 },
+    { "qed", 'e', "cluster_size=4096 table_size=1", 1 << 20 },
+    { "qcow", 'q', "", 1 << 20 },
     {}
 };
 

@@ -33,10 +33,10 @@ static void test_offset(void)
 }
 
 /* Another program finds the image clean, and the same bytes in it. */
-static void ask_peer(const char *path)
+static void ask_peer(const char *path, const char *format)
 {
     g_autofree char *raw = g_strdup_printf("%s.raw", path);
-    const char *check[] = { "qemu-img", "check", "-q", path, NULL }, *convert[] = { "qemu-img", "convert", "-O", "raw", path, raw, NULL };
+    const char *check[] = { "qemu-img", "check", "-q", "-f", format, path, NULL }, *convert[] = { "qemu-img", "convert", "-f", format, "-O", "raw", path, raw, NULL };
     g_autofree char *bytes = NULL;
     gsize len;
     int status;
@@ -95,7 +95,7 @@ static void test_format(gconstpointer opaque)
     text = g_strdup_printf("{\"driver\": \"%s\"}", parts[0]);
     conform(path, text, 0);
     check_clean(path);
-    ask_peer(path);
+    ask_peer(path, parts[0]);
     teardown();
 }
 
@@ -313,6 +313,7 @@ int main(int argc, char **argv)
     static const char *const formats[] = {
         "qcow2", "qcow2 compat=0.10", "qcow2 cluster_size=512", "qcow2 cluster_size=2097152", "qcow2 refcount_bits=1", "qcow2 refcount_bits=64 lazy_refcounts=on",
         "qcow2 preallocation=metadata", "qcow2 extended_l2=on", "vdi", "vdi static=on", "parallels", "parallels cluster_size=65536", "parallels cluster_size=12288",
+        "vpc force_size=on", "vpc force_size=on subformat=fixed", "qed", "qed cluster_size=4096 table_size=2", "qcow",
     };
 
     g_test_init(&argc, &argv, NULL);
