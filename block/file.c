@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "block/image.h"
+#include "io/fdset.h"
 #include "util/iov.h"
 #include "util/size.h"
 
@@ -66,28 +67,14 @@ static bool check_kind(BlkNode *n, const struct stat *st, const char *path, Erro
     return true;
 }
 
-static int open_path(const char *path, int flags)
-{
-    int fd;
-
-    if (g_str_has_prefix(path, "/dev/fdset/")) {
-        errno = ENOENT;         /* sets are the monitor's, which hands us numbers */
-        return -1;
-    }
-    do {
-        fd = open(path, flags | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
-    return fd;
-}
-
 static int open_host(BlkNode *n, const char *path)
 {
     int direct = n->flags & BLK_O_DIRECT ? O_DIRECT : 0;
-    int fd = open_path(path, (n->read_only ? O_RDONLY : O_RDWR) | direct);
+    int fd = fdset_open(n->session, path, (n->read_only ? O_RDONLY : O_RDWR) | direct, 0);
 
     if (fd < 0 && (errno == EACCES || errno == EROFS) && !n->read_only && (n->flags & BLK_O_AUTO_RDONLY)) {
         n->read_only = true;
-        fd = open_path(path, O_RDONLY | direct);
+        fd = fdset_open(n->session, path, O_RDONLY | direct, 0);
     }
     return fd;
 }
@@ -142,7 +129,7 @@ static bool locking_option(BlkNode *n, Json *o, const struct stat *st, const cha
     if ((locking && !strcmp(locking, "off")) || (!must && !S_ISREG(st->st_mode))) {
         return true;
     }
-    f->lock_fd = open_path(path, O_RDONLY);
+    f->lock_fd = fdset_open(n->session, path, O_RDONLY, 0);
     if (f->lock_fd >= 0 && !locks_work(f->lock_fd)) {
         close(f->lock_fd);
         f->lock_fd = -1;
@@ -198,7 +185,7 @@ static void file_close(BlkNode *n)
 static bool file_reopen_rw(BlkNode *n, Error **errp)
 {
     BlkFile *f = n->state;
-    int fd = open_path(json_get_string(n->options, "filename"), O_RDWR | (n->flags & BLK_O_DIRECT ? O_DIRECT : 0));
+    int fd = fdset_open(n->session, json_get_string(n->options, "filename"), O_RDWR | (n->flags & BLK_O_DIRECT ? O_DIRECT : 0), 0);
 
     if (fd < 0 || dup3(fd, f->fd, O_CLOEXEC) < 0) {
         return error_set_errno(errp, errno, "Could not reopen file '%s'", n->filename);

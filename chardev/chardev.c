@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "chardev/trace.h"
+#include "io/fdset.h"
 #include "io/session.h"
 #include "util/suggest.h"
 
@@ -135,7 +136,7 @@ static bool logfile_open(Chardev *c, const Json *opts, Error **errp)
     int flags = json_get_bool(opts, "logappend", false) ? O_APPEND : O_TRUNC;
 
     if (path) {
-        c->log_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+        c->log_fd = fdset_open(c->all->session, path, O_WRONLY | O_CREAT | flags, 0666);
         if (c->log_fd < 0) {
             return error_set_errno(errp, errno, "Unable to open logfile %s", path);
         }

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "io/fdset.h"
+
 typedef struct CharFile {
     Chardev c;
     CharFd fd;
@@ -24,9 +26,9 @@ static const OptKey pipe_keys[] = { { "path", OPT_STRING, .help = "FIFO PATH, or
 static const OptVariant pipe_options = { .group = "chardev", .name = "pipe", .help = "named pipes", .keys = pipe_keys };
 OPT_VARIANT(pipe_options);
 
-static int open_path(const char *path, int flags, Error **errp)
+static int open_path(const Chardev *c, const char *path, int flags, Error **errp)
 {
-    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
+    int fd = fdset_open(c->all->session, path, flags | O_NOCTTY, 0666);
 
     if (fd < 0) {
         error_set_errno(errp, errno, "Could not open '%s'", path);
@@ -52,12 +54,12 @@ static bool file_open(Chardev *c, const Json *opts, Error **errp)
     if (!path) {
         return error_set(errp, "chardev: file: no filename given");
     }
-    out = open_path(path, O_WRONLY | O_CREAT | (json_get_bool(opts, "append", false) ? O_APPEND : O_TRUNC), errp);
+    out = open_path(c, path, O_WRONLY | O_CREAT | (json_get_bool(opts, "append", false) ? O_APPEND : O_TRUNC), errp);
     if (out < 0) {
         return false;
     }
     s->fd.out = out;
-    if (input && (in = open_path(input, O_RDONLY | O_NONBLOCK, errp)) < 0) {
+    if (input && (in = open_path(c, input, O_RDONLY | O_NONBLOCK, errp)) < 0) {
         return false;
     }
     return start(s, in, out);
@@ -80,7 +82,7 @@ static bool pipe_open(Chardev *c, const Json *opts, Error **errp)
         if (in >= 0 || out >= 0) {
             close(in >= 0 ? in : out);
         }
-        in = out = open_path(path, O_RDWR | O_NONBLOCK, errp);
+        in = out = open_path(c, path, O_RDWR | O_NONBLOCK, errp);
         if (in < 0) {
             return false;
         }

@@ -96,6 +96,12 @@ static const OptKey overcommit_keys[] = {
 };
 GROUP(overcommit_group, .name = "overcommit", .keys = overcommit_keys);
 
+static const OptKey add_fd_keys[] = {
+    { "fd", OPT_NUMBER, .must = true, .help = "open descriptor" }, { "set", OPT_NUMBER, .must = true, .help = "number of the set" },
+    { "opaque", OPT_STRING, .help = "free text" }, {}
+};
+GROUP(add_fd_group, .name = "add-fd", .keys = add_fd_keys);
+
 static const OptKey trace_keys[] = {
     { "enable", OPT_STRING, .help = "pattern of names" }, { "events", OPT_STRING, .help = "file with a pattern per line" },
     { "file", OPT_STRING, .absent = "trace lines go to the log; -D names its file" }, {}

@@ -36,7 +36,7 @@ const CmdOption cmd_options[] = {
     { "uuid", "%08x-%04x-%04x-%04x-%012x", "UUID of the machine" },
     { "seed", "number", "seed of the machine's random source; runs repeat under -icount" },
     ABSENT("numa", "x", "memory has one node"),
-    ABSENT("add-fd", "x", "descriptor sets come with QMP; fd=NUMBER works where a descriptor is taken"),
+    { "add-fd", "fd=fd,set=set[,opaque=opaque]", "the open descriptor 'fd' goes into set 'set': files named /dev/fdset/<set>", "add-fd" },
     ABSENT("set", "x", "give the property where the device is named"),
     ABSENT("k", "x", no_display),
     ABSENT("audio", "x", no_audio), ABSENT("audiodev", "x", no_audio), ABSENT("audio-help", NULL, no_audio), ABSENT("soundhw", "x", no_audio),

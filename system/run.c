@@ -226,7 +226,7 @@ static bool open_session(System *s, GPtrArray *serials, Error **errp)
     s->session = session_new();
     s->loop = loop_new_glib("main", NULL);
     chardevs_init(s->session, s->loop, &host);
-    ok = objects_open(s, errp) && backends_open(s, serials, errp) && drives_open(s, errp) && netcards_open(s, errp);
+    ok = fds_open(s, errp) && objects_open(s, errp) && backends_open(s, serials, errp) && drives_open(s, errp) && netcards_open(s, errp);
     g_ptr_array_add(serials, NULL);
     return ok;
 }

@@ -74,6 +74,7 @@ void system_print_info(System *s, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* lists.c: answers -device help and the like on stdout. True: it was a question; *code is the status. */
 bool lists_answer(const ProgramName *name, const CmdLine *cl, int *code);
 /* backends.c: character devices, serial lines, monitors' devices. */
+bool fds_open(System *s, Error **errp);         /* fds.c: -add-fd */
 bool backends_open(System *s, GPtrArray *serials, Error **errp);
 /* machine.c: the board that is asked for, then the machine with its devices. */
 bool system_machine_type(System *s, Error **errp);

@@ -329,6 +329,24 @@ def case_waits_for_client():
     check('signal', (p.returncode, err), (-signal.SIGTERM, b''))
 
 
+def case_add_fd():
+    """Descriptors that we opened: a disk and a log; a wrong one is named."""
+    with open('disk', 'wb') as f:
+        f.truncate(1 << 20)
+    disk, log = os.open('disk', os.O_RDWR), os.open('log', os.O_WRONLY | os.O_CREAT)
+    argv = machine(OFF, '-display', 'none', '-serial', 'none', '-add-fd', f'set=0,fd={disk},opaque=disk', '-add-fd', f'fd={log},set=7',
+                   '-drive', 'file=/dev/fdset/0,if=virtio,format=raw', '-chardev', 'stdio,id=m,logfile=/dev/fdset/7', '-mon', 'm', '-S')
+    r = subprocess.run(argv, input=b'info block\nquit\n', capture_output=True, timeout=60, pass_fds=(disk, log))
+    check('status', (r.returncode, r.stderr.count(b'\n'), b'virtio0' in r.stdout, b'/dev/fdset/0' in r.stdout), (0, 0, True, True))
+    with open('log', 'rb') as f:
+        check('log', b'virtio0' in f.read(), True)
+    for text, why in (('fd=99,set=1', b'fd is not valid or already in use'), ('fd=1,set=1', b'fd cannot be a standard I/O stream'), ('set=1', b"Parameter 'fd' is missing")):
+        r = run(machine(OFF, *QUIET, '-add-fd', text))
+        check(text, (r.returncode, why in r.stderr), (1, True))
+    os.close(disk)
+    os.close(log)
+
+
 def case_rtc():
     """The board's clock begins where -rtc says; under instruction time a stopped machine's stands there."""
     for args, base, late in ((['-rtc', 'base=2006-06-17T16:01:21', '-icount', '3', '-seed', '1'], 1150560081, 0),
