@@ -96,8 +96,9 @@ typedef enum {
  * bit  4    big-endian
  * bits 5-7  required alignment log2 (0: none); a miss is the target's alignment fault
  * bits 8-11 mmu index: 0 the current translation regime; others by the target
- * bit  12   must be single-copy atomic even where it is not naturally aligned (LSE2)
+ * bit  12   of ld2 and st2: both elements are one single-copy atomic access where they lie in an aligned unit of 16 bytes of memory
  * bit  13   never through the inline path (device-like, tagged ...): always call the slow path
+ * bit  14   with an alignment of the whole access's size: one within an aligned unit of 16 bytes need not be aligned
  */
 typedef uint32_t IrMem;
 #define IR_MEM_SIZE(m)     ((m) & 7)
@@ -109,6 +110,7 @@ typedef uint32_t IrMem;
 #define IR_MEM_IDX_OF(m)   (((m) >> 8) & 15)
 #define IR_MEM_ATOMIC      (1u << 12)
 #define IR_MEM_SLOW        (1u << 13)
+#define IR_MEM_WITHIN16    (1u << 14)
 
 typedef struct IrOp {
     uint8_t opc, type;

@@ -60,7 +60,7 @@ bool mem_aligned(TcgVcpu *v, vaddr va, IrMem m, AccType acc)
     uint64_t mask = (1u << IR_MEM_ALIGN_OF(m)) - 1;
     uint16_t word;
 
-    if (!(va & mask)) {
+    if (!(va & mask) || (m & IR_MEM_WITHIN16 && (va & 15) + mask < 16)) {
         return true;
     }
     word = tcg_restore_here(v->cpu);

@@ -107,6 +107,7 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define SCTLR_A    (1ull << 1)
 #define SCTLR_C    (1ull << 2)
 #define SCTLR_SA   (1ull << 3)
+#define SCTLR_NAA  (1ull << 6)
 #define SCTLR_SA0  (1ull << 4)
 #define SCTLR_UMA  (1ull << 9)
 #define SCTLR_I    (1ull << 12)
@@ -167,6 +168,7 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_GUARDED  (1ull << 29)   /* the page is guarded; not in A64Cpu.key */
 #define KEY_BTYPE(k) ((k) >> 30 & 3)    /* PSTATE.BTYPE, where the first instruction raises an exception that shows it; not in A64Cpu.key */
 #define KEY_BTYPE_SHIFT 30
+#define KEY_NAA      (1ull << 32)   /* SCTLR.nAA: ordered accesses need no alignment */
 
 enum { A64_MMU_CURRENT, A64_MMU_USER };     /* mmu indexes of the front end */
 

@@ -102,6 +102,7 @@ void a64_mode_changed(A64Cpu *c)
         k |= (s & SCTLR_ENIA ? KEY_ENIA : 0) | (s & SCTLR_ENIB ? KEY_ENIB : 0) | (s & SCTLR_ENDA ? KEY_ENDA : 0) | (s & SCTLR_ENDB ? KEY_ENDB : 0);
     }
     k |= s & (el1 ? SCTLR_BT1 : SCTLR_BT0) ? KEY_BTI : 0;
+    k |= s & SCTLR_NAA ? KEY_NAA : 0;
     k |= c->il ? KEY_IL : 0;
     k |= c->open_excl ? KEY_OPEN_EXCL : 0;
     if (G_UNLIKELY(c->sys[SR_MDSCR_EL1] & 1) && stepping(c)) {

@@ -152,9 +152,7 @@ static void sctlr_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
 {
     uint64_t changed;
 
-    if (!a64_has(c, A64_FEAT_bti)) {
-        c->sys[SR_SCTLR_EL1] &= ~(SCTLR_BT0 | SCTLR_BT1);
-    }
+    c->sys[SR_SCTLR_EL1] &= ~((a64_has(c, A64_FEAT_bti) ? 0 : SCTLR_BT0 | SCTLR_BT1) | (a64_has(c, A64_FEAT_lse2) ? 0 : SCTLR_NAA));
     changed = c->sys[SR_SCTLR_EL1] ^ old;
 
     (void)r;

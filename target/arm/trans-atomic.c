@@ -5,9 +5,11 @@
 #include "target/arm/trans-mem.h"
 
 /* Atomics and exclusives want alignment to the whole access, with LSE2 only within 16 bytes. */
-static IrMem atomic_desc(A64Dis *d, unsigned sz, unsigned align)
+IrMem atomic_desc(A64Dis *d, unsigned sz, unsigned align)
 {
-    return (mem_desc(d, sz) & ~IR_MEM_ALIGN(7)) | IR_MEM_ALIGN(align);
+    bool within = a64_feature(d, A64_FEAT_lse2) && !(d->key & KEY_ALIGN);
+
+    return (mem_desc(d, sz) & ~IR_MEM_ALIGN(7)) | IR_MEM_ALIGN(align) | (within ? IR_MEM_WITHIN16 : 0);
 }
 
 #define RMW(name, op) \

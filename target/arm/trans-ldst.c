@@ -2,6 +2,7 @@
 /* A64 loads and stores of general registers: Arm ARM (DDI 0487), C4.1.97. */
 #include "target/arm/translate.h"
 
+#include "hw/core/machine.h"
 #include "target/arm/trans-mem.h"
 
 /* Address of the access, and the base after it. */
@@ -99,12 +100,20 @@ bool trans_prfm_lit(A64Dis *d, arg_ldlit *a)
     return true;
 }
 
+/* With LSE2 the pair is one access within 16 bytes; nobody can tell where there is one processor. */
+static IrMem pair_desc(A64Dis *d, unsigned sz)
+{
+    const Machine *m = d->cpu->cpu.machine;
+
+    return mem_desc(d, sz) | (a64_feature(d, A64_FEAT_lse2) && (!m || machine_ncpus(m) > 1) ? IR_MEM_ATOMIC : 0);
+}
+
 bool trans_stp(A64Dis *d, arg_ldstp *a)
 {
     bool sf = a->sz == 3;
     IrVal addr = ldst_addr(d, a->rn, a->imm, a->p);
 
-    ir_st2(d->ir, addr, gpr_get(d, a->rt, sf), gpr_get(d, a->rt2, sf), mem_desc(d, a->sz));
+    ir_st2(d->ir, addr, gpr_get(d, a->rt, sf), gpr_get(d, a->rt2, sf), pair_desc(d, a->sz));
     ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
     return true;
 }
@@ -113,7 +122,7 @@ bool trans_ldp(A64Dis *d, arg_ldstp *a)
 {
     IrVal lo, hi, addr = ldst_addr(d, a->rn, a->imm, a->p);
 
-    ir_ld2(d->ir, a->sz == 3 || a->sign ? IR_I64 : IR_I32, addr, mem_desc(d, a->sz) | (a->sign ? IR_MEM_SIGN : 0), &lo, &hi);
+    ir_ld2(d->ir, a->sz == 3 || a->sign ? IR_I64 : IR_I32, addr, pair_desc(d, a->sz) | (a->sign ? IR_MEM_SIGN : 0), &lo, &hi);
     ldst_writeback(d, a->rn, addr, a->imm, a->w, a->p);
     gpr_set(d, a->rt, lo);
     gpr_set(d, a->rt2, hi);
@@ -124,7 +133,7 @@ bool trans_ldp(A64Dis *d, arg_ldstp *a)
 
 static IrMem ordered_desc(A64Dis *d, unsigned sz)
 {
-    return (mem_desc(d, sz) & ~IR_MEM_ALIGN(7)) | (a64_feature(d, A64_FEAT_lse2) ? IR_MEM_ATOMIC : IR_MEM_ALIGN(sz));
+    return d->key & KEY_NAA ? mem_desc(d, sz) : atomic_desc(d, sz, sz);
 }
 
 bool trans_ldar(A64Dis *d, arg_ordered *a)

@@ -262,6 +262,53 @@ static void emit_ld(Emit *e, const IrOp *op)
     end_access(e, &a);
 }
 
+/* ---- pairs in one access (IR_MEM_ATOMIC): 16 bytes through a vector register, 8 through a general one ---- */
+
+static void vec_gpr(Emit *e, uint32_t op, bool w, int x, int r)
+{
+    if (e->has.avx) {
+        vex_rr(&e->a, op, w, x, op == (M3A | P66 | 0x22) ? x : 0, r);
+    } else {
+        op_rr(&e->a, op, w, x, r);
+    }
+    if ((op & M3A) == M3A) {
+        put8(&e->a, 1);
+    }
+}
+
+static void load_pair(Emit *e, unsigned type, const Access *a, int d0, int d1)
+{
+    if (IR_MEM_SIZE(a->m) == 3) {
+        load_reg(e, SCRATCH_X, at(a, 0), IR_V128);
+        vec_gpr(e, M0F | P66 | 0x7e, true, SCRATCH_X, d0);
+        vec_gpr(e, M3A | P66 | 0x16, true, SCRATCH_X, d1);
+        return;
+    }
+    mov_rm(&e->a, true, d0, at(a, 0));
+    mov_rr(&e->a, true, d1, d0);
+    if (a->m & IR_MEM_SIGN && type == IR_I64) {
+        shift_ri(&e->a, SH_SAR, true, d1, 32);
+        op_rr(&e->a, 0x63, true, d0, d0);
+    } else {
+        shift_ri(&e->a, SH_SHR, true, d1, 32);
+        mov_rr(&e->a, false, d0, d0);
+    }
+}
+
+static void store_pair(Emit *e, const IrOp *op, const Access *a)
+{
+    bool w = IR_MEM_SIZE(a->m) == 3;
+
+    vec_gpr(e, M0F | P66 | 0x6e, w, SCRATCH_X, ra_use(e, op->in[1]));
+    vec_gpr(e, M3A | P66 | 0x22, w, SCRATCH_X, ra_use(e, op->in[2]));
+    store_reg(e, at(a, 0), SCRATCH_X, w ? IR_V128 : IR_F64);
+}
+
+static bool one_access(const IrOp *op, unsigned n)
+{
+    return n == 2 && op->imm & IR_MEM_ATOMIC && !is_xmm_type(op->type) && IR_MEM_SIZE(op->imm) >= 2 && !(op->imm & IR_MEM_BE);
+}
+
 static void emit_ld2(Emit *e, const IrOp *op)
 {
     Access a = access_of(e, op, 2);
@@ -269,14 +316,18 @@ static void emit_ld2(Emit *e, const IrOp *op)
     const uint8_t *back;
     int d0, d1;
 
-    if (odd(op, op->type)) {
+    if (odd(op, op->type) || (op->imm & IR_MEM_ATOMIC && op->imm & IR_MEM_BE)) {
         a.m |= IR_MEM_SLOW;
     }
     d0 = ra_def(e, op->out[0], NOREG, 1u << a.base);
     d1 = ra_def(e, op->out[1], NOREG, 1u << d0);
     tlb_check(e, &a, false);
-    load_elem(e, op->type, a.m, d0, at(&a, 0));
-    load_elem(e, op->type, a.m, d1, at(&a, size));
+    if (one_access(op, 2)) {
+        load_pair(e, op->type, &a, d0, d1);
+    } else {
+        load_elem(e, op->type, a.m, d0, at(&a, 0));
+        load_elem(e, op->type, a.m, d1, at(&a, size));
+    }
     back = e->a.p;
     go_cold(e);
     land_misses(e, &a);
@@ -314,6 +365,7 @@ static void emit_store(Emit *e, const IrOp *op, unsigned n)
 {
     Access a = access_of(e, op, n);
     unsigned words = 1u << IR_MEM_SIZE(a.m) > 8 ? (1u << IR_MEM_SIZE(a.m)) / 8 : 1;
+    bool one = one_access(op, n);
     const uint8_t *back;
     int32_t imm;
 
@@ -321,12 +373,15 @@ static void emit_store(Emit *e, const IrOp *op, unsigned n)
         a.m |= IR_MEM_SLOW;         /* big-endian stores are rare enough */
     }
     for (unsigned k = 0; k < n; k++) {
-        if (!store_imm(e, op, op->in[1 + k], &imm)) {
+        if (one || !store_imm(e, op, op->in[1 + k], &imm)) {
             ra_use(e, op->in[1 + k]);
         }
     }
     tlb_check(e, &a, true);
-    for (unsigned k = 0; k < n; k++) {
+    if (one) {
+        store_pair(e, op, &a);
+    }
+    for (unsigned k = 0; k < n && !one; k++) {
         store_one(e, op, &a, op->in[1 + k], (int32_t)k << IR_MEM_SIZE(a.m));
     }
     back = e->a.p;

@@ -161,11 +161,11 @@ static void gen_mem(Gen *g)
     case 0: case 1: case 2: keep(g, ir_ld(b, t, address(g, 1), m | (below(g, 12) ? 0 : IR_MEM_BE))); break;
     case 3: case 4: case 5: ir_st(b, address(g, 1), pick(g, t), (m & ~IR_MEM_SIGN) | (below(g, 12) ? 0 : IR_MEM_BE)); break;
     case 6:
-        ir_ld2(b, t, address(g, 1), m, &lo, &hi);
+        ir_ld2(b, t, address(g, 1), m | (below(g, 2) ? IR_MEM_ATOMIC : 0), &lo, &hi);
         keep(g, lo);
         keep(g, hi);
         break;
-    case 7: ir_st2(b, address(g, 1), pick(g, t), pick(g, t), m & ~IR_MEM_SIGN); break;
+    case 7: ir_st2(b, address(g, 1), pick(g, t), pick(g, t), (m & ~IR_MEM_SIGN) | (below(g, 2) ? IR_MEM_ATOMIC : 0)); break;
     case 8: keep(g, ir_cas(b, address(g, 1), pick(g, t), pick(g, t), m & ~IR_MEM_SIGN)); break;
     case 9: keep(g, ir_rmw(b, below(g, 10), address(g, 1), pick(g, t), m & ~IR_MEM_SIGN)); break;
     case 10:
