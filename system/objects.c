@@ -4,14 +4,9 @@
 #include <string.h>
 
 #include "hw/virtio/rng.h"
+#include "io/object.h"
 
 ROWS_DECLARE(object_types, ObjectType);
-
-static const OptKey object_keys[] = {
-    { "qom-type", OPT_STRING, .must = true, .help = "type" }, { "id", OPT_ID, .must = true, .help = "name" }, {}
-};
-static const OptGroup object_group = { .name = "object", .implied = "qom-type", .select = "qom-type", .keys = object_keys };
-OPT_GROUP(object_group);
 
 static bool create(const CmdArg *a, void *data, Error **errp)
 {
@@ -22,6 +17,9 @@ static bool create(const CmdArg *a, void *data, Error **errp)
         if (v && !strcmp(t->name, v->name)) {
             return t->create(data, json_get_string(a->value, "id"), a->value, errp);
         }
+    }
+    if (v && session_object_type(v->name)) {
+        return session_object_add(((System *)data)->session, a->value, errp);
     }
     return error_set(errp, "Parameter 'qom-type' does not accept value '%s'", name);
 }
@@ -133,7 +131,5 @@ OBJECT_TYPE(file_type);
     static const OptVariant row = { .group = "object", .name = word, .absent = why, .open = true }; \
     OPT_VARIANT(row)
 ABSENT(absent_iothread, "iothread", "disks are served by the main loop's thread");
-ABSENT(absent_secret, "secret", "there is no encryption");
 ABSENT(absent_dump, "filter-dump", "there are no network filters");
 ABSENT(absent_throttle, "throttle-group", "there is no throttling");
-ABSENT(absent_tls, "tls-creds-x509", "there is no TLS");

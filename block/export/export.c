@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+#include "block/export/export.h"
+
+#include <string.h>
+
+#include "io/fiber.h"
+#include "util/suggest.h"
+
+ROWS_DECLARE(export_types, ExportType);
+
+static const OptKey export_keys[] = {
+    { "type", OPT_STRING, .must = true, .help = "kind of export" },
+    { "id", OPT_STRING, .must = true, .help = "name of the export" },
+    { "node-name", OPT_STRING, .must = true, .help = "node to export" },
+    { "writable", OPT_BOOL, .def = "off", .help = "clients may write" },
+    { "writethrough", OPT_BOOL, .def = "off", .help = "each write is flushed before it is answered" },
+    { "iothread", OPT_STRING, .absent = "exports are served by the main loop" },
+    { "fixed-iothread", OPT_BOOL, .absent = "exports are served by the main loop" },
+    { "allow-inactive", OPT_BOOL, .absent = "nodes are never inactive" },
+    {}
+};
+
+static void destroy(void *object);
+static const SessionKind export_kind = { .name = "export", .space = "export", .duplicate = "Block export id '%s' is already in use", .parameter = "id", .destroy = destroy };
+
+/* ---- who is told ---- */
+
+typedef struct {
+    ExportDeletedFn *fn;
+    void *opaque;
+} Listener;
+static const SessionKind listener_kind = { .name = "export listener", .space = "export-listener", .destroy = g_free };
+
+void export_set_deleted(Session *s, ExportDeletedFn *fn, void *opaque)
+{
+    Listener *l = session_get(s, &listener_kind, "#listener");
+
+    if (!l) {
+        l = g_new0(Listener, 1);
+        session_add(s, &listener_kind, "#listener", l, NULL);
+    }
+    *l = (Listener){ fn, opaque };
+}
+
+/* ---- life ---- */
+
+static void free_export(Export *e)
+{
+    blk_free(e->blk);
+    g_free(e->node_name);
+    g_free(e->id);
+    g_free(e->state);
+    g_free(e);
+}
+
+static void destroy(void *object)
+{
+    Export *e = object;
+    Listener *l = session_get(e->session, &listener_kind, "#listener");
+
+    e->closing = true;
+    e->type->close(e);
+    if (l && l->fn) {
+        l->fn(l->opaque, e->id);
+    }
+    free_export(e);
+}
+
+static const ExportType *find_type(const char *name, Error **errp)
+{
+    Suggest *s;
+
+    ROWS_FOREACH(export_types, ExportType, t) {
+        if (!strcmp(t->name, name)) {
+            return t;
+        }
+    }
+    s = suggest_new(name);
+    ROWS_FOREACH(export_types, ExportType, t) {
+        suggest_add(s, t->name);
+    }
+    error_set(errp, "Parameter 'type' does not accept value '%s'", name);
+    suggest_hint(s, NULL, errp);
+    return NULL;
+}
+
+static Json *check_options(const Json *options, const ExportType **type, Error **errp)
+{
+    g_autoptr(Json) o = json_copy(options);
+    g_autoptr(GArray) keys = g_array_new(true, true, sizeof(OptKey));
+    OptGroup group = { .name = "export" };
+    const char *name = json_get_string(o, "type");
+
+    if (!name) {
+        error_set(errp, "Parameter 'type' is missing");
+        return NULL;
+    }
+    *type = find_type(name, errp);
+    if (!*type) {
+        return NULL;
+    }
+    for (const OptKey *k = export_keys; k->name; k++) {
+        g_array_append_val(keys, *k);
+    }
+    for (const OptKey *k = (*type)->keys; k && k->name; k++) {
+        g_array_append_val(keys, *k);
+    }
+    group.keys = (const OptKey *)keys->data;
+    return options_check(&group, o, errp) ? g_steal_pointer(&o) : NULL;
+}
+
+static Blk *open_blk(Session *s, const Json *o, Error **errp)
+{
+    const char *name = json_get_string(o, "node-name");
+    BlkNode *n = blk_node_find(s, name);
+    Blk *device = n ? NULL : blk_find(s, name), *b;
+
+    n = device ? blk_node(device) : n;
+    if (!n) {
+        if (device) {
+            error_set(errp, "Device '%s' has no medium", name);
+        } else {
+            error_set(errp, "Cannot find device='' nor node-name='%s'", name);
+        }
+        return NULL;
+    }
+    b = blk_new(s, NULL, BLK_PERM_READ | (json_get_bool(o, "writable", false) ? BLK_PERM_WRITE : 0), BLK_PERM_ALL, errp);
+    if (b && !blk_insert(b, n, errp)) {
+        blk_free(b);
+        return NULL;
+    }
+    if (b) {
+        blk_set_writethrough(b, json_get_bool(o, "writethrough", false));
+    }
+    return b;
+}
+
+Export *export_add(Session *s, const Json *options, Error **errp)
+{
+    const ExportType *type = NULL;
+    g_autoptr(Json) o = check_options(options, &type, errp);
+    const char *id = o ? json_get_string(o, "id") : NULL;
+    Export *e;
+
+    if (!o || (*id != '#' && !session_id_check("id", id, errp))) {
+        return NULL;
+    }
+    if (export_find(s, id)) {
+        error_set(errp, "Block export id '%s' is already in use", id);
+        return NULL;
+    }
+    e = g_new0(Export, 1);
+    e->session = s;
+    e->type = type;
+    e->id = g_strdup(id);
+    e->state = g_malloc0(MAX(type->state_size, 1));
+    e->writable = json_get_bool(o, "writable", false);
+    e->blk = open_blk(s, o, errp);
+    if (!e->blk || !type->open(e, o, errp)) {
+        free_export(e);
+        return NULL;
+    }
+    e->node_name = g_strdup(blk_node_name(blk_node(e->blk)));
+    session_add(s, &export_kind, id, e, NULL);
+    return e;
+}
+
+Export *export_find(Session *s, const char *id)
+{
+    return session_get(s, &export_kind, id);
+}
+
+bool export_del(Session *s, const char *id, bool hard, Error **errp)
+{
+    Export *e = export_find(s, id);
+
+    if (!e || e->closing) {
+        return error_set(errp, "Export '%s' is not found", id);
+    }
+    if (!hard && e->type->in_use(e)) {
+        error_set(errp, "export '%s' still in use", id);
+        return error_hint(errp, "Use mode='hard' to force client disconnect\n");
+    }
+    session_destroy(s, &export_kind, id);
+    return true;
+}
+
+static void add_one(const char *id, void *object, void *opaque)
+{
+    Export *e = object;
+    Json *j = json_object();
+
+    json_set_string(j, "node-name", e->node_name);
+    json_set_bool(j, "shutting-down", e->closing);
+    json_set_string(j, "type", e->type->name);
+    json_set_string(j, "id", e->id);
+    json_append(opaque, j);
+}
+
+Json *export_list(Session *s)
+{
+    Json *list = json_array();
+
+    session_foreach(s, &export_kind, add_one, list);
+    return list;
+}
+
+static void last_id(const char *id, void *object, void *opaque)
+{
+    *(const char **)opaque = id;
+}
+
+void exports_close_all(Session *s)
+{
+    while (session_count(s, &export_kind)) {
+        const char *id = NULL;
+        g_autofree char *copy = NULL;
+
+        session_foreach(s, &export_kind, last_id, &id);
+        copy = g_strdup(id);
+        session_destroy(s, &export_kind, copy);
+    }
+}
+
+const char *export_id(const Export *e)
+{
+    return e->id;
+}
+
+const char *export_type(const Export *e)
+{
+    return e->type->name;
+}
+
+Blk *export_blk(const Export *e)
+{
+    return e->blk;
+}
+
+/* ---- waiting ---- */
+
+static void nothing(void *opaque)
+{
+}
+
+/* The timer only bounds how long a count that another thread brought to zero goes unseen. */
+void export_wait_zero(const unsigned *count)
+{
+    Loop *loop = loop_current();
+    LoopTimer again;
+
+    loop_timer_init(&again, loop, nothing, NULL);
+    while (__atomic_load_n(count, __ATOMIC_ACQUIRE)) {
+        if (fiber_self()) {
+            fiber_sleep(20000);
+        } else {
+            loop_timer_at(&again, loop_now() + 1000000);
+            loop_step(loop, true);
+        }
+    }
+    loop_timer_cancel(&again);
+}

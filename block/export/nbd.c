@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Exports over NBD. */
+#include <string.h>
+
+#include "block/nbd/server-priv.h"
+
+static const OptKey nbd_keys[] = {
+    { "name", OPT_STRING, "name that clients ask for", .def = "the node's" },
+    { "description", OPT_STRING, "text for people" },
+    { "allocation-depth", OPT_BOOL, "offer qemu:allocation-depth", .def = "off" },
+    { "bitmaps", OPT_ANY, "dirty bitmaps to offer" },
+    {}
+};
+
+static uint16_t export_flags(const Export *e, const NbdServer *srv)
+{
+    uint16_t f = NBD_FLAG_HAS_FLAGS | NBD_FLAG_FLUSH | NBD_FLAG_FUA | NBD_FLAG_CACHE;
+
+    if (!e->writable) {
+        return f | NBD_FLAG_READ_ONLY | NBD_FLAG_MULTI_CONN;
+    }
+    /* Every connection sees what any flush made safe: all go through the same node. */
+    return f | NBD_FLAG_TRIM | NBD_FLAG_WRITE_ZEROES | NBD_FLAG_FAST_ZERO | (srv->config.max_connections == 1 ? 0 : NBD_FLAG_MULTI_CONN);
+}
+
+static bool check_text(const char *what, const char *text, Error **errp)
+{
+    return !text || strlen(text) <= NBD_MAX_STRING ? true : error_set(errp, "export %s '%.20s...' is longer than %d bytes", what, text, NBD_MAX_STRING);
+}
+
+static void free_contexts(NbdExport *x)
+{
+    for (unsigned i = 0; i < x->context_count; i++) {
+        g_free(x->contexts[i].name);
+    }
+    g_free(x->name);
+    g_free(x->description);
+}
+
+static bool nbd_open(Export *e, const Json *o, Error **errp)
+{
+    NbdServer *srv = nbd_server_get(e->session);
+    NbdExport *x = e->state;
+    const char *name = json_get_string(o, "name"), *description = json_get_string(o, "description");
+    BlkLimits limits;
+
+    if (!srv) {
+        return error_set(errp, "NBD server not running");
+    }
+    name = name ? name : json_get_string(o, "node-name");
+    if (!check_text("name", name, errp) || !check_text("description", description, errp)) {
+        return false;
+    }
+    if (nbd_server_find(srv, name)) {
+        return error_set(errp, "NBD server already has export named '%s'", name);
+    }
+    if (json_get(o, "bitmaps") && json_size(json_get(o, "bitmaps"))) {
+        return error_set(errp, "Bitmap '%s' is not found", json_as_string(json_at(json_get(o, "bitmaps"), 0)));
+    }
+    blk_limits(e->blk, &limits);
+    x->exp = e;
+    x->name = g_strdup(name);
+    x->description = g_strdup(description);
+    x->size = blk_size(e->blk);
+    x->flags = export_flags(e, srv);
+    x->min_block = 1;                   /* the layer below cuts and fills */
+    x->pref_block = MAX(limits.align, 4096);
+    nbd_context_add_allocation(x, json_get_bool(o, "allocation-depth", false));
+    nbd_server_add_export(srv, x);
+    return true;
+}
+
+static bool nbd_in_use(const Export *e)
+{
+    return ((const NbdExport *)e->state)->users;
+}
+
+static void nbd_close(Export *e)
+{
+    NbdExport *x = e->state;
+
+    nbd_server_remove_export(x->server, x);
+    free_contexts(x);
+}
+
+static const ExportType nbd_type = {
+    .name = "nbd", .help = "the network block device protocol", .state_size = sizeof(NbdExport), .keys = nbd_keys, .open = nbd_open, .in_use = nbd_in_use, .close = nbd_close,
+};
+EXPORT_TYPE(nbd_type);
