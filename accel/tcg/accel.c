@@ -33,6 +33,7 @@ static bool tcg_init(Machine *m, void *accel, Error **errp)
         return error_set(errp, "no back end '%s' here; try x86_64 or interp", st->host_name);
     }
     st->tb_size = tb_bytes(st->tb_size_mib);
+    st->needless_ns = NEEDLESS_NS;
     st->vcpus = g_ptr_array_new();
     pthread_mutex_init(&st->turn, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(st->mon_lock); i++) {

@@ -111,6 +111,20 @@ void block_kill(Block *b)
     b->cross = NULL;
 }
 
+void block_drop(PageCode *p, Block *b)
+{
+    pthread_mutex_lock(&p->lock);
+    for (Block **at = &p->bucket[b->tb.page_off >> PAGE_BUCKET_BITS]; *at; at = &(*at)->next) {
+        if (*at == b) {
+            __atomic_store_n(at, b->next, __ATOMIC_RELEASE);
+            block_kill(b);
+            p->nblocks--;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* Two pages in the order of their addresses. */
 static void lock_both(PageCode *a, PageCode *b)
 {
@@ -217,6 +231,7 @@ static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint64_t key, uin
     ir_begin(ir, v->ops->tcg, tc.off);
     ir->nan_mode = v->ops->nan_mode(key);
     ir->icount = v->st->icount;
+    ir->no_groups = __atomic_load_n(&p->no_groups, __ATOMIC_RELAXED) >> (tc.off >> GRANULE_BITS) & 1;
     v->ops->translate(&tc);
     ir->icount = v->st->icount;
     if (log_enabled(LOG_IN)) {

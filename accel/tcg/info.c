@@ -38,7 +38,7 @@ void tcg_info_jit(Machine *m, GString *out)
     }
     g_string_append_printf(out, "lookups             %" PRIu64 ", links set %" PRIu64 "\n", c.lookups, c.links);
     g_string_append_printf(out, "exceptions          %" PRIu64 ", interrupts %" PRIu64 ", mode changes %" PRIu64 "\n", c.exc, c.irq, c.modes);
-    g_string_append_printf(out, "slow accesses       %" PRIu64 " loads, %" PRIu64 " stores, %" PRIu64 " of them registers, %" PRIu64 " run again alone\n", c.slow_load, c.slow_store, c.io, c.retries);
+    g_string_append_printf(out, "slow accesses       %" PRIu64 " loads, %" PRIu64 " stores, %" PRIu64 " of them registers, %" PRIu64 " run again alone, %" PRIu64 " blocks ungrouped\n", c.slow_load, c.slow_store, c.io, c.retries, c.ungrouped);
     g_string_append_printf(out, "TLB                 %" PRIu64 " first level (slow), %" PRIu64 " second level, %" PRIu64 " walks, %" PRIu64 " of them faults\n", c.l1_slow, c.l2_hit, c.walks, c.walk_faults);
     g_string_append_printf(out, "TLB flushes         %" PRIu64 " all, %" PRIu64 " asid, %" PRIu64 " range, %" PRIu64 " posted to others, %" PRIu64 " waits\n", c.flush_all, c.flush_asid, c.flush_range, c.posted, c.waits);
     g_string_append_printf(out, "contexts            %" PRIu64 " made, %" PRIu64 " checked after a flush, %" PRIu64 " link generations\n", c.contexts_made, c.checks, c.generations);

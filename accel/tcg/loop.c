@@ -9,20 +9,6 @@
 
 /* ---- finding code ---- */
 
-static void drop_block(PageCode *p, Block *b)
-{
-    pthread_mutex_lock(&p->lock);
-    for (Block **at = &p->bucket[b->tb.page_off >> PAGE_BUCKET_BITS]; *at; at = &(*at)->next) {
-        if (*at == b) {
-            __atomic_store_n(at, b->next, __ATOMIC_RELEASE);
-            block_kill(b);
-            p->nblocks--;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&p->lock);
-}
-
 static void remember_in(JumpSet *set, vaddr pc, Block *b)
 {
     unsigned i = jump_index(pc);
@@ -87,7 +73,7 @@ static Block *block_get(TcgVcpu *v)
     key = key_at(v, p, pc, landing, s.guarded);
     b = block_find(p, v->unit, pc & 0xfff, key, variant);
     if (b && b->checked && !(__atomic_load_n(&p->hot, __ATOMIC_RELAXED) && block_unchanged(b))) {
-        drop_block(p, b);
+        block_drop(p, b);
         b = NULL;
     }
     if (!b) {

@@ -376,6 +376,28 @@ static bool mem_load_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, uin
     return mem_read(v, va, size, idx, buf) && mem_read(v, va + size, size, idx, buf + size);
 }
 
+/*
+ * Accesses of a group take the slow path one by one while its bytes lie on both sides of a page end, for a structure in a loop for
+ * ever.  When they do little else, the block is made anew without groups.
+ */
+static void ungroup(TcgVcpu *v)
+{
+    uint64_t now = tcg_now_ns(), since = v->needless_since;
+    Block *b;
+
+    v->needless = 0;
+    v->needless_since = now;
+    if (now - since > v->st->needless_ns || !v->env->fault_ra) {
+        return;
+    }
+    b = block_of_ra(v, v->env->fault_ra);
+    if (b->variant == VAR_NORMAL && !b->checked && !b->tb.dead) {
+        __atomic_fetch_or(&b->page->no_groups, 1ull << (b->tb.page_off >> GRANULE_BITS), __ATOMIC_RELAXED);
+        block_drop(b->page, b);
+        v->count.ungrouped++;
+    }
+}
+
 static bool slow_load(TcgEnv *env, IrMem m, unsigned n)
 {
     TcgVcpu *v = vcpu_of_env(env);
@@ -384,6 +406,9 @@ static bool slow_load(TcgEnv *env, IrMem m, unsigned n)
     uint8_t buf[64] __attribute__((aligned(32)));
 
     v->count.slow_load++;
+    if (G_UNLIKELY(v->needless >= NEEDLESS)) {
+        ungroup(v);
+    }
     if (!mem_aligned(v, va, m, ACC_LOAD)) {
         return false;
     }
@@ -416,6 +441,9 @@ static bool slow_store(TcgEnv *env, IrMem m, unsigned n)
     uint8_t buf[64] __attribute__((aligned(32)));
 
     v->count.slow_store++;
+    if (G_UNLIKELY(v->needless >= NEEDLESS)) {
+        ungroup(v);
+    }
     if (!mem_aligned(v, va, m, ACC_STORE)) {
         return false;
     }

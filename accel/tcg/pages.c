@@ -178,6 +178,7 @@ static bool kill_range(PageCode *p, uint64_t off, uint64_t len)
         }
     }
     __atomic_store_n(&p->granules, granules, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&p->no_groups, granules, __ATOMIC_RELAXED);
     return any;
 }
 

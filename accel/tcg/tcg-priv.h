@@ -75,6 +75,7 @@ struct PageCode {
     uint32_t heat;              /* invalidations in the current window */
     uint64_t heat_epoch;
     bool hot;                   /* blocks are checked, the page stays plain */
+    uint64_t no_groups;         /* 64-byte units whose blocks are made without shared TLB checks; atomic */
     pthread_mutex_t lock;
     Block *bucket[PAGE_BUCKETS];
     PageCode *all;              /* list of the machine's */
@@ -95,7 +96,7 @@ typedef struct Counters {
     uint64_t l1_slow, l2_hit, walks, io, walk_faults;
     uint64_t slow_load, slow_store, code_store, code_hit;
     uint64_t blocks, insns, host_bytes, translate_ns, lost, stale, kills, resets;
-    uint64_t exits[8], exc, irq, lookups, links, modes, contexts_made, generations, checks;
+    uint64_t exits[8], exc, irq, lookups, links, modes, contexts_made, generations, checks, ungrouped;
     uint64_t flush_all, flush_asid, flush_range, posted, waits, protects, retries, checked;
 } Counters;
 
@@ -243,6 +244,9 @@ struct TcgVcpu {
     vaddr watch_addr;
     int watch_kind;
     bool watch_stop;
+    /* slow accesses that a check of their own would have spared (mem.c) */
+    uint32_t needless;
+    uint64_t needless_since;
     /* instruction counts */
     int64_t slice;              /* budget that was given */
     /* memory of blocks: freed by a reset */
@@ -255,6 +259,9 @@ struct TcgVcpu {
 /* ---- one machine ---- */
 
 typedef struct DebugPoint { int kind; vaddr va; uint64_t len; } DebugPoint;
+
+/* So many in so short a time: at 30 to 60 ns each more than a tenth of it. */
+enum { NEEDLESS = 4096, NEEDLESS_NS = 2000000 };
 
 enum { TCG_THREAD_MULTI, TCG_THREAD_SINGLE };
 
@@ -275,6 +282,7 @@ struct TcgState {
     uint64_t generation;        /* last number given; atomic */
     uint64_t reset_count;       /* atomic */
     uint64_t heat_epoch;
+    uint64_t needless_ns;       /* NEEDLESS_NS; tests have other hosts */
     bool icount;
     MemListener listener;
     pthread_mutex_t debug_lock;
@@ -373,6 +381,7 @@ static inline bool page_is_plain(const TcgState *st, uint64_t ram_addr)
 Block *block_find(PageCode *p, const TcgUnit *u, uint32_t off, uint64_t key, uint32_t variant);
 Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t variant);
 Block *block_of_ra(TcgVcpu *v, const void *ra);
+void block_drop(PageCode *p, Block *b);                 /* take it off the page and kill it */
 void block_kill(Block *b);                              /* page lock held, already off the page's lists */
 void block_link(TcgVcpu *v, TcgLink *l, Block *to);
 bool block_unchanged(const Block *b);

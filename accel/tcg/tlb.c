@@ -406,6 +406,7 @@ bool tlb_span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, bool probe, Span 
         return fill(v, c, va, acc, idx, probe, s);
     }
     v->count.l1_slow++;
+    v->needless += !(e->tag & 0xfff);
     if (e->tag & TLB_CODE && page_is_plain(v->st, side->at)) {
         e->tag &= ~(uint64_t)TLB_CODE;
     }

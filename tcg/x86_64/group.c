@@ -114,6 +114,10 @@ void x86_groups(Emit *e)
     Open o = {};
 
     e->ngroups = 0;
+    if (e->b->no_groups) {
+        memset(e->group_of, 0, sizeof(*e->group_of) * e->b->nops);
+        return;
+    }
     for (unsigned i = 0; i < e->b->nops; i++) {
         const IrOp *op = &e->b->ops[i];
         unsigned bytes;

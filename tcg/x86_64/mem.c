@@ -16,6 +16,7 @@ typedef struct Access {
     int base;                   /* register of the guest address, before disp */
     int32_t disp;
     int addend;                 /* register, once checked */
+    int tag;                    /* first member of a group: scratch of the check, free until `back` */
     uint8_t *miss[2];           /* forward jumps to the cold path */
     unsigned nmiss;
     const Group *group;         /* NULL: alone */
@@ -73,6 +74,7 @@ static void tlb_check(Emit *e, Access *a, bool write)
         write = a->group->store;
         ra_bind(e, a->group->val, t);
     }
+    a->tag = tag;
     side = write ? (int32_t)offsetof(TlbFast, store) : 0;
     if (a->m & IR_MEM_SLOW) {
         jmp_to(&e->a, e->a.p);
@@ -138,10 +140,28 @@ static void cold_call(Emit *e, unsigned which)
     side_record(e, false);
 }
 
+/* After the slow path of a first member: it has filled the TLB, so that most often the others can go the fast way. */
+static void check_again(Emit *e, const Access *a, const uint8_t *back)
+{
+    int32_t side = a->group->store ? (int32_t)offsetof(TlbFast, store) : 0;
+
+    address_to(e, a, a->addend, a->group->lo - a->disp);
+    address_to(e, a, a->tag, a->group->hi - a->disp - 1);
+    shift_ri(&e->a, SH_SHR, false, a->addend, 8);
+    alu_ri(&e->a, ALU_AND, true, a->tag, -4096);
+    alu_ri(&e->a, ALU_AND, false, a->addend, (TLB_SIZE - 1) * (int)sizeof(TlbEntry));
+    alu_rm(&e->a, ALU_CMP, true, a->tag, mem_bid(R15, a->addend, side));
+    mov_rm(&e->a, true, a->addend, mem_bid(R15, a->addend, side + 8));
+    jcc_to(&e->a, CC_E, back);
+}
+
 /* Back to hot code; the group's later members must know that this one missed. */
 static void cold_back(Emit *e, const Access *a, const uint8_t *back)
 {
     if (a->keep) {
+        if (a->group->first == e->i) {
+            check_again(e, a, back);
+        }
         mov_ri(&e->a, a->addend, 0);
     }
     jmp_to(&e->a, back);

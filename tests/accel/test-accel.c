@@ -83,6 +83,37 @@ static void test_sizes(void)
     toy_close(b);
 }
 
+/* A structure across a page end: accesses that share a check would never pass it; soon they have checks of their own. */
+static void test_ungroup(void)
+{
+    ToyBoard *b = open_one();
+    ToyAsm a = { b, 0x1000 };
+    ToyCpu *t = toy_cpu(b, 0);
+    const Counters *c = &toy_vcpu(b, 0)->count;
+    enum { N = 100000 };
+
+    toy_state(b)->needless_ns = UINT64_MAX;
+    *toy_ram(b, 0x20ff8) = 3;
+    toy_const(&a, 1, 0x20ff8);
+    toy_const(&a, 2, N);
+    toy_emit(&a, T_LI, 3, 0, 0);
+    toy_emit(&a, T_LI, 6, 0, 0);
+    toy_emit(&a, T_LD, 4, 1, 0);                /* loop: */
+    toy_emit(&a, T_LD, 5, 1, 8);
+    toy_emit(&a, T_ADD, 5, 5, 4);
+    toy_emit(&a, T_ST, 5, 1, 8);
+    toy_emit(&a, T_ADDI, 2, 2, -1);
+    toy_branch(&a, T_BNE, 2, 3, a.at - 20);
+    finish(b, &a);
+    g_assert_cmpuint(*toy_ram(b, 0x21000), ==, 3 * N);
+    g_assert_cmpuint(t->x[5], ==, 3 * N);
+    if (strstr(accel, "x86_64")) {
+        g_assert_cmpuint(c->ungrouped, >, 0);
+        g_assert_cmpuint(c->slow_load + c->slow_store, <, N);
+    }
+    toy_close(b);
+}
+
 enum { PT = 0x100000 };
 
 static void map_identity(ToyBoard *b, paddr pt)
@@ -743,7 +774,7 @@ int main(int argc, char **argv)
     static const struct { const char *name; void (*fn)(void); } tests[] = {
         { "loop", test_loop }, { "sizes", test_sizes }, { "faults", test_faults }, { "io", test_io }, { "next-insn", test_next_insn },
         { "rewrite", test_rewrite }, { "granules", test_granules }, { "dma-to-code", test_dma_to_code }, { "full", test_full },
-        { "asids", test_asids }, { "remap", test_remap }, { "large", test_large },
+        { "asids", test_asids }, { "remap", test_remap }, { "ungroup", test_ungroup }, { "large", test_large },
         { "large-many", test_large_many }, { "flushed-elsewhere", test_flushed_elsewhere }, { "last-pc", test_last_pc }, { "atomics", test_atomics }, { "irq", test_irq },
         { "sleep", test_sleep }, { "debug", test_debug }, { "icount", test_icount }, { "icount-exact", test_icount_exact }, { "single", test_single },
     };
