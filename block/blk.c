@@ -11,6 +11,7 @@ static void destroy_blk(void *object)
     blk_eject(b);
     fiber_queue_destroy(&b->wait);
     io_lock_destroy(&b->lock);
+    g_free(b->device);
     g_free(b->name);
     g_free(b);
 }
@@ -181,7 +182,28 @@ void blk_set_events(Blk *b, const BlkEvents *events, void *opaque)
     b->opaque = opaque;
 }
 
+void blk_set_device(Blk *b, const char *path)
+{
+    g_free(b->device);
+    b->device = g_strdup(path);
+}
+
+const char *blk_device(const Blk *b)
+{
+    return b->device;
+}
+
 /* ---- facts ---- */
+
+void blk_stats(const Blk *b, BlkStats *out)
+{
+    for (unsigned i = 0; i < 5; i++) {
+        out->ops[i] = __atomic_load_n(&b->stats.ops[i], __ATOMIC_RELAXED);
+        out->bytes[i] = __atomic_load_n(&b->stats.bytes[i], __ATOMIC_RELAXED);
+        out->failed[i] = __atomic_load_n(&b->stats.failed[i], __ATOMIC_RELAXED);
+    }
+    out->highest = __atomic_load_n(&b->stats.highest, __ATOMIC_RELAXED);
+}
 
 bool blk_present(const Blk *b)
 {

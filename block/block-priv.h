@@ -12,6 +12,9 @@ struct Blk {
     unsigned perm, shared;
     Loop *loop;
     bool writethrough;
+    bool pinned;                    /* stays where it is when a node is replaced (jobs) */
+    char *device;
+    BlkStats stats;                 /* atomic each */
     const BlkEvents *events;
     void *opaque;
     unsigned in_flight;             /* atomic */
@@ -26,12 +29,16 @@ extern const SessionKind blk_kind, blk_node_kind;
 
 /* perm.c: ask for these; on failure everything is as before. */
 bool blk_edge_set_perm(BlkChild *c, unsigned perm, unsigned shared, Error **errp);
+/* The permissions of all edges anew, from the handles down, checked as one. */
+bool blk_perms_recompute(Session *s, Error **errp);
 void blk_edge_link(BlkChild *c, BlkNode *n);
 void blk_edge_unlink(BlkChild *c);
 
 /* request.c */
 bool blk_begin(Blk *b);                 /* false: held by a drain */
 void blk_begin_wait(Blk *b);            /* fiber only */
+void blk_quiesce(Blk *b);               /* the first half of blk_drain_begin() */
+void blk_wait_idle(Blk *b);             /* the second */
 void blk_end(Blk *b);
 int blk_run_req(BlkReq *req);           /* fiber only; within begin and end */
 /* rmw.c: write to a node with align > 1. */

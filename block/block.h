@@ -166,6 +166,16 @@ void blk_submit(BlkReq *req);
 /* A request, not a command: done() is still called, with -ECANCELED if it had not begun. */
 void blk_cancel(BlkReq *req);
 
+/* ---- what a handle has done ---- */
+typedef struct BlkStats {
+    uint64_t ops[5], bytes[5], failed[5];       /* by BlkOp; zeroes count as writes for programs */
+    uint64_t highest;                           /* end of the farthest write */
+} BlkStats;
+void blk_stats(const Blk *b, BlkStats *out);
+/* The device that the handle belongs to, as its path; for info.  NULL: none. */
+void blk_set_device(Blk *b, const char *path);
+const char *blk_device(const Blk *b);
+
 /* ---- straight-line I/O ---- */
 int blk_read(Blk *b, uint64_t off, void *buf, uint64_t len, unsigned flags);
 int blk_write(Blk *b, uint64_t off, const void *buf, uint64_t len, unsigned flags);

@@ -57,6 +57,10 @@ typedef struct BlkImageOps {
 } BlkImageOps;
 
 void blk_snapshot_free(BlkSnapshot *sn);
+/* The members of a node's record of info, added to `into`; of a list of snapshots. */
+void blk_node_info(BlkNode *n, Json *into);
+Json *blk_snapshots_info(const GPtrArray *list);
+int64_t blk_node_allocated(BlkNode *n);             /* bytes on the host's disk; -1: not known */
 /* The check of the format of b's node, from anywhere; -ENOTSUP when it has none. */
 int blk_check(Blk *b, BlkCheck *c);
 

@@ -182,6 +182,83 @@ bool blk_refresh_perms(BlkNode *n, Error **errp)
     return finish(&t, refresh(&t, n, errp));
 }
 
+/* ---- the whole graph at once ---- */
+
+typedef struct {
+    GPtrArray *order;                   /* users before what they use */
+    GHashTable *seen;
+} Order;
+
+static void visit(Order *o, BlkNode *n)
+{
+    if (!g_hash_table_add(o->seen, n)) {
+        return;
+    }
+    for (BlkChild *c = n->children; c; c = c->next) {
+        visit(o, c->node);
+    }
+    g_ptr_array_add(o->order, n);
+}
+
+static void visit_one(const char *id, void *object, void *opaque)
+{
+    visit(opaque, object);
+}
+
+static void set_children(Transaction *t, BlkNode *n)
+{
+    for (BlkChild *c = n->children; c; c = c->next) {
+        Change ch = { c, c->perm, c->shared };
+
+        if (n->drv->child_perm) {
+            n->drv->child_perm(n, c, n->perm, n->shared, &c->perm, &c->shared);
+        } else {
+            default_child_perm(n, c, &c->perm, &c->shared);
+        }
+        g_array_append_val(t->edges, ch);
+    }
+}
+
+static bool check_node(Transaction *t, BlkNode *n, Error **errp)
+{
+    if (!check_users(n, errp)) {
+        return false;
+    }
+    if ((n->perm & (BLK_PERM_WRITE | BLK_PERM_WRITE_SAME | BLK_PERM_RESIZE)) && n->read_only) {
+        return error_set(errp, "Block node is read-only");
+    }
+    if (n->drv->perm_prepare) {
+        if (!n->drv->perm_prepare(n, n->perm, n->shared, errp)) {
+            return false;
+        }
+        g_ptr_array_add(t->nodes, n);
+    }
+    return true;
+}
+
+bool blk_perms_recompute(Session *s, Error **errp)
+{
+    Order o = { g_ptr_array_new(), g_hash_table_new(NULL, NULL) };
+    Transaction t = begin();
+    bool ok = true;
+
+    session_foreach(s, &blk_node_kind, visit_one, &o);
+    for (unsigned i = o.order->len; i-- > 0;) {
+        gather(o.order->pdata[i]);
+        set_children(&t, o.order->pdata[i]);
+    }
+    for (unsigned i = o.order->len; ok && i-- > 0;) {
+        ok = check_node(&t, o.order->pdata[i], errp);
+    }
+    ok = finish(&t, ok);
+    for (unsigned i = 0; !ok && i < o.order->len; i++) {
+        gather(o.order->pdata[i]);
+    }
+    g_ptr_array_free(o.order, true);
+    g_hash_table_destroy(o.seen);
+    return ok;
+}
+
 /* A new edge asks for nothing and shares all, until somebody sets its permissions. */
 void blk_edge_link(BlkChild *c, BlkNode *n)
 {

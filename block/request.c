@@ -216,6 +216,9 @@ int node_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
         return 0;
     }
     len = MIN(len, size - off);
+    if (n->drv->kind & BLK_DRV_FILTER) {
+        return node_status(n->file->node, off, len, out);       /* it has nothing of its own */
+    }
     if (!n->drv->status) {
         *out = (BlkExtent){ .len = len, .flags = BLK_EXT_DATA | BLK_EXT_ALLOCATED };
     } else {
@@ -243,6 +246,14 @@ int node_status_chain(BlkNode *top, BlkNode *base, uint64_t off, uint64_t len, B
     int r;
 
     for (BlkNode *n = top; n != base; n = n->backing->node, depth++) {
+        while ((n->drv->kind & BLK_DRV_FILTER) && n->file->node != base) {
+            top = n == top ? n->file->node : top;
+            n = n->file->node;
+        }
+        if ((n->drv->kind & BLK_DRV_FILTER)) {
+            *out = (BlkExtent){ .len = len, .depth = depth };   /* right above the base: it has nothing of its own */
+            return 0;
+        }
         r = node_status(n, off, len, out);
         if (r < 0) {
             return r;

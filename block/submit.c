@@ -70,17 +70,13 @@ static int check(const Blk *b, const BlkReq *req)
     return 0;
 }
 
-int blk_run_req(BlkReq *req)
+static int pass_on(BlkReq *req)
 {
     Blk *b = req->blk;
     BlkNode *n = blk_node(b);
     BlkVec v = { req->iov, req->iovcnt, 0 };
     unsigned flags = req->flags | (b->writethrough ? BLK_FUA : 0);
-    int r = check(b, req);
 
-    if (r < 0 || __atomic_load_n(&req->cancelled, __ATOMIC_RELAXED)) {
-        return r < 0 ? r : -ECANCELED;
-    }
     switch (req->op) {
     case BLK_READ:
         return node_read(n, req->off, req->len, v, req->flags);
@@ -94,6 +90,33 @@ int blk_run_req(BlkReq *req)
         return req->len ? node_zeroes(n, req->off, req->len, flags) : 0;
     }
     return -EINVAL;
+}
+
+static void count(Blk *b, const BlkReq *req, int result)
+{
+    BlkStats *s = &b->stats;
+
+    if (result < 0) {
+        __atomic_fetch_add(&s->failed[req->op], 1, __ATOMIC_RELAXED);
+        return;
+    }
+    __atomic_fetch_add(&s->ops[req->op], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&s->bytes[req->op], req->len, __ATOMIC_RELAXED);
+    if (req->op == BLK_WRITE && req->off + req->len > __atomic_load_n(&s->highest, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&s->highest, req->off + req->len, __ATOMIC_RELAXED);
+    }
+}
+
+int blk_run_req(BlkReq *req)
+{
+    int r = check(req->blk, req);
+
+    if (r < 0 || __atomic_load_n(&req->cancelled, __ATOMIC_RELAXED)) {
+        return r < 0 ? r : -ECANCELED;
+    }
+    r = pass_on(req);
+    count(req->blk, req, r);
+    return r;
 }
 
 /* ---- asynchronous ---- */
@@ -203,14 +226,24 @@ static void wait_idle(Blk *b)
     io_unlock(&b->lock);
 }
 
-void blk_drain_begin(Blk *b)
+void blk_quiesce(Blk *b)
 {
     if (__atomic_fetch_add(&b->quiesced, 1, __ATOMIC_SEQ_CST) == 0 && b->events && b->events->drain_begin) {
         b->events->drain_begin(b->opaque);
     }
+}
+
+void blk_wait_idle(Blk *b)
+{
     if (blk_in_flight(b)) {
         wait_idle(b);
     }
+}
+
+void blk_drain_begin(Blk *b)
+{
+    blk_quiesce(b);
+    blk_wait_idle(b);
 }
 
 void blk_drain_end(Blk *b)

@@ -8,31 +8,6 @@
 #include "block/img/img-priv.h"
 #include "util/size.h"
 
-static int64_t allocated(BlkNode *n)
-{
-    while (n && !n->drv->allocated) {
-        n = n->file ? n->file->node : NULL;
-    }
-    return n ? n->drv->allocated(n) : -1;
-}
-
-static Json *snapshot_json(const BlkSnapshot *sn)
-{
-    Json *j = json_object();
-
-    if (sn->icount != UINT64_MAX) {
-        json_set_uint(j, "icount", sn->icount);
-    }
-    json_set_uint(j, "vm-clock-nsec", sn->vm_clock_nsec % 1000000000);
-    json_set_string(j, "name", sn->name);
-    json_set_uint(j, "date-sec", sn->date_sec);
-    json_set_uint(j, "date-nsec", sn->date_nsec);
-    json_set_uint(j, "vm-clock-sec", sn->vm_clock_nsec / 1000000000);
-    json_set_string(j, "id", sn->id);
-    json_set_uint(j, "vm-state-size", sn->vm_state_size);
-    return j;
-}
-
 static Json *file_info(BlkNode *n)
 {
     Json *j = json_object(), *special = json_object();
@@ -41,8 +16,8 @@ static Json *file_info(BlkNode *n)
     json_set_uint(j, "virtual-size", node_size(n));
     json_set_string(j, "filename", n->filename);
     json_set_string(j, "format", n->drv->name);
-    if (allocated(n) >= 0) {
-        json_set_int(j, "actual-size", allocated(n));
+    if (blk_node_allocated(n) >= 0) {
+        json_set_int(j, "actual-size", blk_node_allocated(n));
     }
     json_set_string(special, "type", n->drv->name);
     json_set(special, "data", json_object());
@@ -69,56 +44,12 @@ static Json *children(BlkNode *n)
     return list;
 }
 
-static void add_backing(Json *j, BlkNode *n)
-{
-    g_autofree char *full = blk_path_combine(n->filename, n->backing_name);
-
-    json_set_string(j, "full-backing-filename", full);
-    json_set_string(j, "backing-filename", n->backing_name);
-}
-
 static Json *node_info(BlkNode *n)
 {
-    const BlkImageOps *ops = n->drv->image;
-    Json *j = json_object(), *special;
+    Json *j = json_object();
 
     json_set(j, "children", children(n));
-    if (n->backing_format) {
-        json_set_string(j, "backing-filename-format", n->backing_format);
-    }
-    if (ops && ops->snapshot_list) {
-        g_autoptr(GPtrArray) list = ops->snapshot_list(n);
-
-        if (list->len) {
-            Json *a = json_array();
-            for (unsigned i = 0; i < list->len; i++) {
-                json_append(a, snapshot_json(list->pdata[i]));
-            }
-            json_set(j, "snapshots", a);
-        }
-    }
-    json_set_uint(j, "virtual-size", node_size(n));
-    json_set_string(j, "filename", n->filename);
-    if (n->cluster) {
-        json_set_uint(j, "cluster-size", n->cluster);
-    }
-    json_set_string(j, "format", n->drv->name);
-    if (allocated(n) >= 0) {
-        json_set_int(j, "actual-size", allocated(n));
-    }
-    special = ops && ops->info ? ops->info(n) : NULL;
-    if (special) {
-        json_set(j, "format-specific", special);
-    }
-    if (n->backing_name) {
-        add_backing(j, n);
-    }
-    if (ops && ops->encrypted && ops->encrypted(n)) {
-        json_set_bool(j, "encrypted", true);
-    }
-    if (!ops || !ops->no_dirty_flag) {
-        json_set_bool(j, "dirty-flag", ops && ops->dirty && ops->dirty(n));
-    }
+    blk_node_info(n, j);
     return j;
 }
 
@@ -156,11 +87,8 @@ static void print_snapshots(const Json *list)
 
 void img_print_snapshots(const GPtrArray *list)
 {
-    g_autoptr(Json) j = json_array();
+    g_autoptr(Json) j = blk_snapshots_info(list);
 
-    for (unsigned i = 0; i < list->len; i++) {
-        json_append(j, snapshot_json(list->pdata[i]));
-    }
     if (list->len) {
         print_snapshots(j);
     }

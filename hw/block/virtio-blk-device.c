@@ -152,6 +152,7 @@ static bool blk_realize(Device *dev, Error **errp)
         return false;
     }
     blk_set_events(s->blk, &blk_events, s);
+    blk_set_device(s->blk, dev->path);
     input_port_init(&s->port, device_inputs(dev), INPUT_BLOCK, dev->path, vblk_completed, s, dev->mutex);
     s->vd.default_loop = blk_loop(s->blk);
     virtio_setup(&s->vd, CONFIG_SIZE, s->num_queues);
@@ -174,6 +175,7 @@ static void blk_unrealize(Device *dev)
         blk_drain_begin(s->blk);
         blk_drain_end(s->blk);
         blk_set_events(s->blk, NULL, NULL);
+        blk_set_device(s->blk, NULL);
         input_port_fini(&s->port);
         s->has_listener = false;
         vblk_fini(s);
