@@ -429,14 +429,17 @@ Drive *drive_add_file(Session *s, const char *file, DriveIf kind, int index, boo
 
 bool blockdev_add(Session *s, const char *text, Error **errp)
 {
-    g_autoptr(Json) o = options_parse(&blockdev_group, text, errp);
-    const char *driver;
+    Json *o = options_parse(&blockdev_group, text, errp);
+
+    return o && blockdev_add_json(s, o, errp);
+}
+
+bool blockdev_add_json(Session *s, Json *options, Error **errp)
+{
+    g_autoptr(Json) o = options;
+    const char *driver = json_get_string(o, "driver");
     BlkNode *n;
 
-    if (!o) {
-        return false;
-    }
-    driver = json_get_string(o, "driver");
     if (!blk_driver_find(driver)) {
         return error_set(errp, "Parameter 'driver' does not accept value '%s'", driver);
     }
@@ -451,6 +454,24 @@ bool blockdev_add(Session *s, const char *text, Error **errp)
         return false;
     }
     session_add(s, &blockdev_kind, n->name, n, NULL);
+    return true;
+}
+
+bool blockdev_del(Session *s, const char *node_name, Error **errp)
+{
+    BlkNode *n = blk_node_find(s, node_name);
+
+    if (!n) {
+        return error_set(errp, "Failed to find node with node-name='%s'", node_name);
+    }
+    if (!session_get(s, &blockdev_kind, node_name)) {
+        return error_set(errp, "Node %s is not owned by the monitor", node_name);
+    }
+    if (n->users || n->refs > 1) {
+        return error_set(errp, "Node %s is in use", node_name);
+    }
+    session_remove(s, &blockdev_kind, node_name);
+    blk_node_unref(n);
     return true;
 }
 

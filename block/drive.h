@@ -52,6 +52,9 @@ Drive *drive_unclaimed(Session *s, DriveIf kind);
 
 /* -blockdev: key=value or JSON; the node belongs to the session. */
 bool blockdev_add(Session *s, const char *text, Error **errp);
+/* The same of an object (taken over), and away with it: refused while it is used. */
+bool blockdev_add_json(Session *s, Json *options, Error **errp);
+bool blockdev_del(Session *s, const char *node_name, Error **errp);
 /* The property drive=NAME of a device: a drive's handle, or a fresh one on a node.  "can't find value 'NAME'" is the caller's text. */
 Blk *drive_resolve(Session *s, const char *name, Error **errp);
 

@@ -136,6 +136,19 @@ struct BlkDriver {
     bool has_backing;                           /* the format can name a backing file */
     bool zero_init;                             /* a fresh image reads as zeroes */
 };
+/* What a filter with one such child looks at; NULL for all else. */
+static inline BlkNode *blk_filtered(const BlkNode *n)
+{
+    unsigned count = 0;
+
+    if (!(n->drv->kind & BLK_DRV_FILTER) || !n->file || n->file->role != BLK_CHILD_FILTERED) {
+        return NULL;
+    }
+    for (const BlkChild *c = n->children; c; c = c->next) {
+        count += c->role == BLK_CHILD_FILTERED;
+    }
+    return count == 1 ? n->file->node : NULL;
+}
 #define BLK_DRIVER(row) ROW_IN_SECTION(blk_drivers, BlkDriver, row)
 
 const BlkDriver *blk_driver_find(const char *name);
@@ -155,6 +168,9 @@ bool blk_path_has_protocol(const char *path);
 /* Ask again for permissions after node->read_only or the like changed. */
 bool blk_refresh_perms(BlkNode *n, Error **errp);
 void blk_node_resized(BlkNode *n, uint64_t size);       /* sets n->size and tells the users */
+
+/* In the order of opening. */
+void blk_nodes_foreach(Session *s, void (*fn)(BlkNode *n, void *opaque), void *opaque);
 
 /* ---- I/O between nodes (fiber only) ---- */
 int node_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);

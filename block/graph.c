@@ -318,13 +318,13 @@ bool blk_graph_reaches(const BlkNode *n, const BlkNode *below)
 
 BlkNode *blk_node_below(const BlkNode *n)
 {
-    return n->backing ? n->backing->node : (n->drv->kind & BLK_DRV_FILTER) && n->file ? n->file->node : NULL;
+    return n->backing ? n->backing->node : blk_filtered(n);
 }
 
 BlkNode *blk_node_skip_filters(BlkNode *n)
 {
-    while (n && (n->drv->kind & BLK_DRV_FILTER)) {
-        n = n->file->node;
+    while (n && blk_filtered(n)) {
+        n = blk_filtered(n);
     }
     return n;
 }

@@ -179,6 +179,9 @@ static bool name_node(BlkNode *n, const char *name, Error **errp)
     if (name && (!session_id_valid(name) || strlen(name) > 31)) {
         return error_set(errp, "Invalid node-name: '%s'", name);
     }
+    if (blk_find(n->session, id)) {
+        return error_set(errp, "node-name=%s is conflicting with a device id", id);
+    }
     if (!session_add(n->session, &blk_node_kind, id, n, errp)) {
         return false;
     }
@@ -621,6 +624,20 @@ void blk_node_unref(BlkNode *n)
 BlkNode *blk_node_find(Session *s, const char *name)
 {
     return session_get(s, &blk_node_kind, name);
+}
+
+typedef struct { void (*fn)(BlkNode *n, void *opaque); void *opaque; } EachNode;
+
+static void each_node(const char *id, void *object, void *opaque)
+{
+    EachNode *e = opaque;
+
+    e->fn(object, e->opaque);
+}
+
+void blk_nodes_foreach(Session *s, void (*fn)(BlkNode *n, void *opaque), void *opaque)
+{
+    session_foreach(s, &blk_node_kind, each_node, &(EachNode){ fn, opaque });
 }
 
 const char *blk_node_name(const BlkNode *n)

@@ -216,8 +216,8 @@ int node_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
         return 0;
     }
     len = MIN(len, size - off);
-    if (n->drv->kind & BLK_DRV_FILTER) {
-        return node_status(n->file->node, off, len, out);       /* it has nothing of its own */
+    if (blk_filtered(n)) {
+        return node_status(blk_filtered(n), off, len, out);     /* it has nothing of its own */
     }
     if (!n->drv->status) {
         *out = (BlkExtent){ .len = len, .flags = BLK_EXT_DATA | BLK_EXT_ALLOCATED };
@@ -246,11 +246,11 @@ int node_status_chain(BlkNode *top, BlkNode *base, uint64_t off, uint64_t len, B
     int r;
 
     for (BlkNode *n = top; n != base; n = n->backing->node, depth++) {
-        while ((n->drv->kind & BLK_DRV_FILTER) && n->file->node != base) {
-            top = n == top ? n->file->node : top;
-            n = n->file->node;
+        while (blk_filtered(n) && blk_filtered(n) != base) {
+            top = n == top ? blk_filtered(n) : top;
+            n = blk_filtered(n);
         }
-        if ((n->drv->kind & BLK_DRV_FILTER)) {
+        if (blk_filtered(n)) {
             *out = (BlkExtent){ .len = len, .depth = depth };   /* right above the base: it has nothing of its own */
             return 0;
         }
