@@ -3,18 +3,32 @@
  * Runs a fuzz target without a fuzzing compiler: seeded mutations of the seed
  * inputs.  The same target links with clang's -fsanitize=fuzzer instead.
  *
- *     fuzz-NAME [--runs=N] [--seconds=N] [--seed=N] [SEED-TEXT...] [@SEED-FILE...]
+ *     fuzz-NAME [--runs=N] [--seconds=N] [--seed=N] [--replay=FILE] [SEED-TEXT...] [@SEED-FILE...]
  *
- * A seed text is an input by itself.  On a crash the input is in the file
- * fuzz-last.bin when --keep is given.
+ * A seed text is an input by itself.  --seconds is processor time.  Where the
+ * environment names a folder in RHEA_FUZZ_TALLY, the seconds of all runs add
+ * up in its file NAME.tally (NAME from RHEA_FUZZ_NAME or the program), each run
+ * goes on with other numbers, and the input in work is in NAME.last, also after
+ * a crash: --replay=NAME.last runs it again.
  */
 #include "tests/fuzz/fuzz.h"
 
+#include <fcntl.h>
 #include <glib.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { INPUT_MAX = 4096 };
+
+/* The input in work, as the file NAME.last has it. */
+typedef struct Last {
+    uint64_t len;
+    uint8_t data[INPUT_MAX];
+} Last;
 
 static uint64_t state;
 
@@ -78,7 +92,15 @@ static size_t mutate(uint8_t *buf, size_t len, GPtrArray *seeds)
     }
 }
 
-static void run_one(GPtrArray *seeds, bool keep)
+static void run_bytes(const uint8_t *data, size_t len)
+{
+    g_autofree uint8_t *exact = g_malloc(len ? len : 1);        /* its own block: a read past the end is seen */
+
+    memcpy(exact, data, len);
+    LLVMFuzzerTestOneInput(exact, len);
+}
+
+static void run_one(GPtrArray *seeds, Last *last)
 {
     uint8_t buf[INPUT_MAX];
     GBytes *seed = g_ptr_array_index(seeds, below(seeds->len));
@@ -92,15 +114,78 @@ static void run_one(GPtrArray *seeds, bool keep)
     for (size_t n = below(8) + 1; n; n--) {
         len = mutate(buf, len, seeds);
     }
-    if (keep) {
-        g_file_set_contents("fuzz-last.bin", (char *)buf, len, NULL);
+    if (last) {
+        last->len = len;
+        memcpy(last->data, buf, len);
     }
-    {
-        g_autofree uint8_t *exact = g_malloc(len ? len : 1);    /* its own block: a read past the end is seen */
+    run_bytes(buf, len);
+}
 
-        memcpy(exact, buf, len);
-        LLVMFuzzerTestOneInput(exact, len);
+static double processor_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* ---- what earlier runs did ---- */
+
+typedef struct Tally {
+    char *path;
+    double seconds;
+    uint64_t inputs;
+    Last *last;
+} Tally;
+
+static bool tally_open(Tally *t, const char *program)
+{
+    const char *folder = g_getenv("RHEA_FUZZ_TALLY"), *name = g_getenv("RHEA_FUZZ_NAME");
+    g_autofree char *base = g_path_get_basename(program), *last = NULL, *text = NULL;
+    int fd;
+
+    if (!folder) {
+        return true;
     }
+    t->path = g_strdup_printf("%s/%s.tally", folder, name ? name : base);
+    last = g_strdup_printf("%s/%s.last", folder, name ? name : base);
+    if (g_file_get_contents(t->path, &text, NULL, NULL)) {
+        char *end;
+
+        t->seconds = g_ascii_strtod(text, &end);
+        t->inputs = g_ascii_strtoull(end, NULL, 10);
+    }
+    fd = open(last, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 || ftruncate(fd, sizeof(Last))) {
+        g_printerr("cannot write %s\n", last);
+        return false;
+    }
+    t->last = mmap(NULL, sizeof(Last), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    return t->last != MAP_FAILED;
+}
+
+static void tally_write(const Tally *t, double seconds, uint64_t inputs)
+{
+    g_autofree char *text = g_strdup_printf("%.1f %" G_GUINT64_FORMAT "\n", t->seconds + seconds, t->inputs + inputs);
+
+    if (t->path) {
+        g_file_set_contents(t->path, text, -1, NULL);
+    }
+}
+
+static int replay(const char *path)
+{
+    Last last;
+    FILE *f = fopen(path, "rb");
+
+    if (!f || fread(&last, sizeof(last), 1, f) != 1 || last.len > INPUT_MAX) {
+        g_printerr("%s is not an input in work\n", path);
+        return 1;
+    }
+    fclose(f);
+    run_bytes(last.data, last.len);
+    return 0;
 }
 
 static bool seed_add(GPtrArray *seeds, const char *arg)
@@ -124,8 +209,8 @@ int main(int argc, char **argv)
 {
     g_autoptr(GPtrArray) seeds = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     uint64_t runs = 20000, seconds = 0, done = 0;
-    gint64 stop;
-    bool keep = false;
+    Tally tally = {};
+    double now = 0, written = 0;
 
     state = 88172645463325252ull;
     for (int i = 1; i < argc; i++) {
@@ -135,8 +220,8 @@ int main(int argc, char **argv)
             seconds = g_ascii_strtoull(argv[i] + 10, NULL, 10);
         } else if (g_str_has_prefix(argv[i], "--seed=")) {
             state ^= g_ascii_strtoull(argv[i] + 7, NULL, 10) * 0x9e3779b97f4a7c15ull;
-        } else if (!strcmp(argv[i], "--keep")) {
-            keep = true;
+        } else if (g_str_has_prefix(argv[i], "--replay=")) {
+            return replay(argv[i] + 9);
         } else if (!seed_add(seeds, argv[i])) {
             return 1;
         }
@@ -144,11 +229,22 @@ int main(int argc, char **argv)
     if (!seeds->len) {
         g_ptr_array_add(seeds, g_bytes_new_static("", 0));
     }
-    stop = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
-    while (seconds ? g_get_monotonic_time() < stop : done < runs) {
-        run_one(seeds, keep);
-        done++;
+    if (seconds && !tally_open(&tally, argv[0])) {
+        return 1;
     }
-    g_print("%" G_GUINT64_FORMAT " inputs\n", done);
+    state ^= tally.inputs * 0x9e3779b97f4a7c15ull;
+    state += !state;
+    while (seconds ? tally.seconds + now < (double)seconds : done < runs) {
+        run_one(seeds, tally.last);
+        done++;
+        now = seconds ? processor_seconds() : 0;
+        if (now > written + 5) {
+            tally_write(&tally, now, done);
+            written = now;
+        }
+    }
+    tally_write(&tally, now, done);
+    g_print("%" G_GUINT64_FORMAT " inputs in %.0f s, in all %" G_GUINT64_FORMAT " in %.0f s\n", done, processor_seconds(), tally.inputs + done, tally.seconds + now);
+    g_free(tally.path);
     return 0;
 }
