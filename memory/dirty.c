@@ -13,17 +13,31 @@
 void dirty_init(Memory *mem)
 {
     for (int i = 0; i < DIRTY_CLIENTS; i++) {
-        mem->dirty[i] = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        assert(mem->dirty[i] != MAP_FAILED);        /* address space, not memory */
+        void *map = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        mem->dirty[i] = map == MAP_FAILED ? NULL : map;
     }
     mem->log_count[DIRTY_CODE] = 1;
     mem->logging = DIRTY_MASK(DIRTY_CODE);
 }
 
+/* False where the process may not have so much address space: then there are no RAM blocks. */
+bool dirty_ready(const Memory *mem)
+{
+    for (int i = 0; i < DIRTY_CLIENTS; i++) {
+        if (!mem->dirty[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void dirty_fini(Memory *mem)
 {
     for (int i = 0; i < DIRTY_CLIENTS; i++) {
-        munmap(mem->dirty[i], MAP_BYTES);
+        if (mem->dirty[i]) {
+            munmap(mem->dirty[i], MAP_BYTES);
+        }
     }
 }
 

@@ -50,6 +50,7 @@ FlatView *flat_view_get(AddressSpace *as);      /* in a read section */
 void flat_view_set(AddressSpace *as, FlatView *v);
 
 void dirty_init(Memory *mem);
+bool dirty_ready(const Memory *mem);
 void dirty_fini(Memory *mem);
 
 #endif

@@ -199,7 +199,9 @@ RamBlock *ram_block_new(Memory *mem, const RamSpec *spec, Error **errp)
     b->readonly = spec->readonly;
     b->backing = spec->backing == RAM_ANON && (spec->share || spec->hugetlb) ? RAM_MEMFD : spec->backing;
     b->fd = -1;
-    if (ram_block_find(mem, spec->id)) {
+    if (!dirty_ready(mem)) {
+        ok = error_set(errp, "no address space for the maps of guest memory: is it limited (ulimit -v)?");
+    } else if (ram_block_find(mem, spec->id)) {
         ok = error_set(errp, "there is a RAM block '%s' already", spec->id);
     } else if (!b->size) {
         ok = error_set(errp, "RAM block '%s' has size 0", spec->id);

@@ -90,7 +90,8 @@ static bool assign(Section *s, const char *line, Error **errp)
     size_t len = value ? strlen(value) : 0;
 
     if (len < 2 || value[0] != '"' || value[len - 1] != '"' || !*key) {
-        return error_set(errp, "parse error: '%s' is not key = \"value\"", line);
+        return g_utf8_validate(line, -1, NULL) && strlen(line) < 200 ? error_set(errp, "parse error: '%s' is not key = \"value\"", line)
+                                                                     : error_set(errp, "parse error: this is not a configuration file");
     }
     if (!s->opt) {
         return error_set(errp, "no group defined");

@@ -160,13 +160,21 @@ static bool plan_accel(Plan *p, Error **errp)
 
 /* ---- the parts ---- */
 
-static void plan_smp(Plan *p)
+static bool plan_smp(Plan *p, Error **errp)
 {
+    static const char *const key[] = { "cpus", "maxcpus", "sockets", "dies", "clusters", "cores", "threads" };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(key); i++) {
+        if (json_get(p->smp, key[i]) && !json_get_u64(p->smp, key[i], 1)) {
+            return error_set(errp, "Invalid CPU topology: CPU topology parameters must be greater than zero");
+        }
+    }
     p->config.smp = (MachineSmp){
         .cpus = json_get_u64(p->smp, "cpus", 0), .max_cpus = json_get_u64(p->smp, "maxcpus", 0), .sockets = json_get_u64(p->smp, "sockets", 0),
         .dies = json_get_u64(p->smp, "dies", 0), .clusters = json_get_u64(p->smp, "clusters", 0), .cores = json_get_u64(p->smp, "cores", 0),
         .threads = json_get_u64(p->smp, "threads", 0),
     };
+    return true;
 }
 
 static bool plan_memory(Plan *p, Error **errp)
@@ -314,12 +322,11 @@ static bool plan_make(Plan *p, char **serials, Error **errp)
         .id = s->guest_name, .cpu = cmdline_text(s->cl, "cpu"), .uuid = s->uuid, .serials = (const char *const *)serials,
         .wake = wake, .wake_opaque = s,
     };
-    if (!plan_accel(p, errp) || !plan_memory(p, errp) || !plan_boot(p, errp) || !plan_time(p, errp) ||
+    if (!plan_accel(p, errp) || !plan_smp(p, errp) || !plan_memory(p, errp) || !plan_boot(p, errp) || !plan_time(p, errp) ||
         !cmdline_each(s->cl, "global", note_global, p, errp)) {
         return false;
     }
     say_cpu(p);
-    plan_smp(p);
     plan_props(p);
     p->config.globals = (const PropDefault *)p->globals->data;
     return true;

@@ -32,6 +32,9 @@ static bool tcg_init(Machine *m, void *accel, Error **errp)
     if (st->host_name && !tcg_host_find(st->host_name)) {
         return error_set(errp, "no back end '%s' here; try x86_64 or interp", st->host_name);
     }
+    if (!pages_init(st)) {
+        return error_set(errp, "no address space for the table of translated pages: is it limited (ulimit -v)?");
+    }
     st->tb_size = tb_bytes(st->tb_size_mib);
     st->needless_ns = NEEDLESS_NS;
     st->vcpus = g_ptr_array_new();
@@ -40,7 +43,6 @@ static bool tcg_init(Machine *m, void *accel, Error **errp)
         pthread_mutex_init(&st->mon_lock[i], NULL);
     }
     debug_init(st);
-    pages_init(st);
     return true;
 }
 

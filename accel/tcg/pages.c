@@ -237,13 +237,16 @@ static void logging(MemListener *l, uint32_t clients)
     flush_post_all(st, &(FlushRec){ .kind = REC_STORES });
 }
 
-void pages_init(TcgState *st)
+bool pages_init(TcgState *st)
 {
     st->pages = mmap(NULL, TOP_SIZE * sizeof(*st->pages), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert(st->pages != MAP_FAILED);                    /* address space, not memory */
+    if (st->pages == MAP_FAILED) {
+        return false;
+    }
     st->dirty_code = mem_dirty_map(st->m->mem, DIRTY_CODE);
     st->listener = (MemListener){ .topology = topology, .code_written = code_written, .logging = logging };
     mem_listener_add(st->m->mem, &st->listener);
+    return true;
 }
 
 void pages_fini(TcgState *st)

@@ -369,7 +369,7 @@ void page_written(TcgState *st, PageCode *p, uint64_t ram_addr, uint64_t len);
 bool page_hits(const PageCode *p, uint64_t off, uint64_t len);
 void page_heat(TcgState *st, PageCode *p);
 void page_maybe_plain(TcgState *st, PageCode *p);       /* page lock held */
-void pages_init(TcgState *st);
+bool pages_init(TcgState *st);                          /* false: no address space for the table */
 void pages_fini(TcgState *st);
 
 static inline bool page_is_plain(const TcgState *st, uint64_t ram_addr)
