@@ -545,6 +545,9 @@ static bool prepare(Img *im, Convert *k, const Args *a, const char *name)
     if (!open_target(im, k, a, drv, name)) {
         return false;
     }
+    if (blk_node(k->dst)->drv->image && blk_node(k->dst)->drv->image->wants_packed && blk_node(k->dst)->drv->image->wants_packed(blk_node(k->dst))) {
+        k->compressed = true;
+    }
     k->cluster = k->compressed ? blk_node(k->dst)->cluster : 0;
     k->buffer = k->compressed ? k->cluster : BUFFER;
     return true;

@@ -91,7 +91,7 @@ static int parse(Img *im, int argc, char **argv, Args *a)
             im->quiet = true;
             break;
         case '6':
-            return img_error(im, "-6 is gone: say -f vmdk -o compat6=on (and vmdk is not in this program yet)");
+            return img_error(im, "-6 is gone: say -f vmdk -o compat6=on");
         case 'e':
             return img_error(im, "-e is gone: say -o encrypt.format=luks (and encryption is not in this program yet)");
         case -2:

@@ -21,6 +21,8 @@ MATRIX = {
     'vpc': [[], ['subformat=fixed'], ['force_size=on'], ['force_size=on', 'subformat=fixed']],
     'qed': [[], ['cluster_size=4k'], ['cluster_size=4k', 'table_size=2'], ['cluster_size=1M', 'table_size=16']],
     'qcow': [[]],
+    'vmdk': [[], ['adapter_type=lsilogic', 'compat6=on', 'toolsversion=123', 'zeroed_grain=on'], ['subformat=monolithicFlat'], ['subformat=twoGbMaxExtentSparse'], ['subformat=twoGbMaxExtentFlat'],
+             ['subformat=streamOptimized']],
 }
 CHECKED = ['vdi', 'parallels', 'qed', 'vhdx', 'vmdk']       # the peer has a check for these
 GROWS = ['qed']                          # the peer can resize these
@@ -167,6 +169,31 @@ def test_resize(fmt, shape, raw):
         other('compare', '-q', '-f', 'raw', '-F', fmt, raw, 'r.img')
 
 
+def test_backing(fmt):
+    """A base made by one, a layer by the other, written by both; then committed."""
+    for tool, other in ((ours, peer), (peer, ours)):
+        clean('base.', 'top.', 'want.')
+        tool('convert', '-f', 'raw', '-O', fmt, 's.raw', 'base.img')
+        other('create', '-q', '-f', fmt, '-b', 'base.img', '-F', fmt, 'top.img')
+        same_info(f'{fmt} with a backing file', fmt, 'top.img')
+        for t in (ours, peer):
+            t('compare', '-q', '-f', 'raw', '-F', fmt, 's.raw', 'top.img')
+        shutil.copy('s.raw', 'want.raw')
+        if IO:
+            run(IO, '-f', fmt, '-c', 'write -P 3 1000k 30k', '-c', 'write -P 9 8M 200k', 'top.img')
+            run(IO, '-f', 'raw', '-c', 'write -P 3 1000k 30k', '-c', 'write -P 9 8M 200k', 'want.raw')
+        tool('convert', '-O', fmt, '-B', 'base.img', '-F', fmt, 'top.img', 'top2.img')
+        for name in ('top.img', 'top2.img'):
+            for t in (ours, peer):
+                r = t('compare', '-f', 'raw', '-F', fmt, 'want.raw', name, status=None)
+                if r.returncode:
+                    fail(f'{fmt} layer {name} made by {other.__name__}, read by {t.__name__}: {r.stdout}{r.stderr}')
+        check_both(fmt, 'top.img', f'{fmt} layer')
+        ours('commit', '-q', '-f', fmt, 'top.img')
+        peer('compare', '-q', '-f', 'raw', '-F', fmt, 'want.raw', 'base.img')
+        check_both(fmt, 'base.img', f'{fmt} committed')
+
+
 def help_keys(text):
     return [ln.split('=')[0].strip() for ln in text.split('\n') if ln.startswith('  ')]
 
@@ -178,6 +205,8 @@ def test_help(fmt):
 
 def run_format(fmt):
     test_help(fmt)
+    if fmt in ('qed', 'qcow', 'vmdk'):
+        test_backing(fmt)
     for shape in MATRIX[fmt]:
         for size in ('10M', '0', '5000000', '33M'):
             test_create(fmt, shape, size)

@@ -176,7 +176,8 @@ static GRand *rnd;
 static const char *const shapes[] = {
     "qcow2 cluster_size=4096", "qcow2 cluster_size=65536", "qcow2 compat=0.10 cluster_size=4096", "qcow2 cluster_size=16384 extended_l2=on", "qcow2 cluster_size=512 refcount_bits=64",
     "vdi", "parallels cluster_size=65536", "parallels cluster_size=12288",
-    "vpc force_size=on", "vpc force_size=on subformat=fixed", "qed", "qed cluster_size=4096 table_size=1", "qcow",
+    "vpc force_size=on", "vpc force_size=on subformat=fixed", "qed", "qed cluster_size=4096 table_size=1", "qcow", "vmdk", "vmdk zeroed_grain=on",
+    "vmdk subformat=streamOptimized",
 };
 static const char *format;              /* of the shape that runs */
 
