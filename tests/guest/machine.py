@@ -138,6 +138,18 @@ def connect(path, seconds=PATIENCE):
             time.sleep(0.05)
 
 
+def listening(m, path, seconds=PATIENCE):
+    """Waits until a machine listens at path. A client that came and went would be seen by it; the kernel's table is not."""
+    end = time.monotonic() + seconds
+    while True:
+        with open('/proc/net/unix', encoding='utf-8') as f:
+            if any(x[3] == '00010000' and x[-1] == path for x in map(str.split, f)):
+                return
+        if m.proc.poll() is not None or time.monotonic() > end:
+            raise Failure(f'nobody listens at {path}: {m.text}')
+        m.pump(0.05)
+
+
 class Monitor:
     """The human monitor on a unix socket: Monitor(path).ask('info status')."""
 
