@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/nbd/tool-priv.h"
 #include "block/nbd/proto.h"
+#include "block/nbd/tool-priv.h"
 #include "io/object.h"
 #include "util/size.h"
 #include "util/trace.h"

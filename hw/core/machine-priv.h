@@ -54,5 +54,4 @@ void machine_reset_now(Machine *m);         /* vCPUs parked */
 void machine_load_roms(Machine *m);
 void machine_stop_due(void *machine);
 
-
 #endif

@@ -7,7 +7,6 @@ RT_LONG(sqdmull, s, ({ S128 p_ = 2 * (S128)a * b; SSAT(p_, 2 * w); }))
 RT_LONG(sqdmlal, s, ({ S128 p_ = 2 * (S128)a * b; S128 q_ = SSAT(p_, 2 * w); q_ += c; SSAT(q_, 2 * w); }))
 RT_LONG(sqdmlsl, s, ({ S128 p_ = 2 * (S128)a * b; S128 q_ = SSAT(p_, 2 * w); q_ = c - q_; SSAT(q_, 2 * w); }))
 
-
 /* ---- narrowing ---- */
 RT_NARROW(sqxtn, s, SSAT(a, w))
 RT_NARROW(uqxtn, u, USAT(a, w))

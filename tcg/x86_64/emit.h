@@ -14,8 +14,8 @@
 #define TCG_X86_64_EMIT_H
 
 #include "tcg/host.h"
-#include "tcg/ir-raw.h"
 #include "tcg/interp/eval.h"
+#include "tcg/ir-raw.h"
 #include "tcg/x86_64/asm.h"
 
 enum { NPINS = 8, ENV_BIAS = 128 };

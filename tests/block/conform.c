@@ -166,4 +166,3 @@ void conform(const char *path, const char *options, unsigned flags)
     verify(b);
     blk_free(b);
 }
-

@@ -2,9 +2,9 @@
 /* PL031, PL061, fw_cfg and CFI flash at their registers. */
 #include <string.h>
 
-#include "tests/hw/bench-machine.h"
 #include "hw/block/cfi-flash.h"
 #include "hw/nvram/fw_cfg.h"
+#include "tests/hw/bench-machine.h"
 #include "util/bswap.h"
 
 enum { BASE = 0x9000000 };

@@ -41,7 +41,8 @@ static bool wanted(const A64Row *r, const char *prefix)
 static bool reserved(const char *text)
 {
     for (const char *p = text; *p; p++) {
-        if ((*p == 'x' || *p == 'w') && p > text && strchr(" ,[", p[-1]) && (!strncmp(p + 1, "26", 2) || !strncmp(p + 1, "27", 2) || !strncmp(p + 1, "28", 2) || !strncmp(p + 1, "29", 2) || !strncmp(p + 1, "30", 2))) {
+        if ((*p == 'x' || *p == 'w') && p > text && strchr(" ,[", p[-1]) &&
+            (!strncmp(p + 1, "26", 2) || !strncmp(p + 1, "27", 2) || !strncmp(p + 1, "28", 2) || !strncmp(p + 1, "29", 2) || !strncmp(p + 1, "30", 2))) {
             return true;
         }
         if (!strncmp(p, "sp", 2) && p > text && strchr(" ,[w", p[-1])) {
@@ -153,7 +154,8 @@ static uint64_t floating(void)
 {
     static const uint64_t d[] = { 0, 1ull << 63, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000001, 0x7ff0000000000001, 0xfff4000000000000, 1, 0x000fffffffffffff, 0x0010000000000000,
                                   0x7fefffffffffffff, 0x3ff0000000000000, 0xbff8000000000000, 0x4340000000000000, 0x41dfffffffc00000, 0x43e0000000000000 };
-    static const uint32_t s[] = { 0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00001, 0x7f800001, 0xffa00000, 1, 0x007fffff, 0x00800000, 0x7f7fffff, 0x3f800000, 0xbfc00000, 0x4b000000, 0x4f000000, 0x5f000000 };
+    static const uint32_t s[] = { 0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00001, 0x7f800001, 0xffa00000, 1, 0x007fffff, 0x00800000,
+                                  0x7f7fffff, 0x3f800000, 0xbfc00000, 0x4b000000, 0x4f000000, 0x5f000000 };
     static const uint16_t h[] = { 0, 0x8000, 0x7c00, 0xfc00, 0x7e01, 0x7c01, 0xfd00, 1, 0x03ff, 0x0400, 0x7bff, 0x3c00, 0xbe00, 0x6400 };
     uint64_t v = 0;
 

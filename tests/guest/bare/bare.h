@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What bare-metal test programs for the virt board have: a console, processors, barriers between them. */
-#ifndef BARE_H
-#define BARE_H
+#ifndef TESTS_GUEST_BARE_BARE_H
+#define TESTS_GUEST_BARE_BARE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,14 +4,14 @@
  * instructions of each on its state and writes the record back.  Nothing but system calls.
  */
 #define _GNU_SOURCE
+#include "tests/target/arm/insn-run.h"
+
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
-
-#include "tests/target/arm/insn-run.h"
 
 extern uint32_t slot[];
 extern char after[];
