@@ -121,6 +121,7 @@ int meta_set32be(BlkNode *n, BlkNode *file, uint64_t off, uint32_t v, unsigned l
 int meta_set64le(BlkNode *n, BlkNode *file, uint64_t off, uint64_t v, unsigned level);
 int meta_set64be(BlkNode *n, BlkNode *file, uint64_t off, uint64_t v, unsigned level);
 int meta_write_level(Grains *g, unsigned level);        /* all sectors of one level; no flush */
+int meta_write_page(Grains *g, MetaPage *p);            /* all of one page */
 int meta_flush_files(BlkNode *n);
 static inline bool meta_dirty(const Grains *g)
 {

@@ -219,6 +219,16 @@ int meta_write_level(Grains *g, unsigned level)
     return 0;
 }
 
+int meta_write_page(Grains *g, MetaPage *p)
+{
+    int r = 0;
+
+    for (unsigned level = 0; level < META_LEVELS && r == 0 && p->dirty; level++) {
+        r = write_page(g, p, level);
+    }
+    return r;
+}
+
 int meta_flush_files(BlkNode *n)
 {
     int r = 0;

@@ -6,6 +6,7 @@
 #include <glib.h>
 
 #include "migration/state.h"
+#include "util/crc32c.h"
 
 struct StateWriter {
     GByteArray *bytes;
@@ -25,7 +26,5 @@ unsigned state_version(const StateTable *t);
 bool state_field_plain(const StateField *f);
 uint32_t state_count(const StateField *f, const void *obj);
 void *state_base(const StateField *f, const void *obj);
-
-uint32_t crc32c(uint32_t crc, const void *data, size_t len);    /* begin with 0 */
 
 #endif

@@ -21,6 +21,7 @@ MATRIX = {
     'vpc': [[], ['subformat=fixed'], ['force_size=on'], ['force_size=on', 'subformat=fixed']],
     'qed': [[], ['cluster_size=4k'], ['cluster_size=4k', 'table_size=2'], ['cluster_size=1M', 'table_size=16']],
     'qcow': [[]],
+    'vhdx': [[], ['subformat=fixed'], ['block_size=1M', 'log_size=2M'], ['block_state_zero=off', 'block_size=32M']],
     'vmdk': [[], ['adapter_type=lsilogic', 'compat6=on', 'toolsversion=123', 'zeroed_grain=on'], ['subformat=monolithicFlat'], ['subformat=twoGbMaxExtentSparse'], ['subformat=twoGbMaxExtentFlat'],
              ['subformat=streamOptimized']],
 }
@@ -209,6 +210,8 @@ def run_format(fmt):
         test_backing(fmt)
     for shape in MATRIX[fmt]:
         for size in ('10M', '0', '5000000', '33M'):
+            if (fmt, size) == ('vhdx', '0'):
+                continue                # the peer wants a table of 64 MiB for no blocks at all
             test_create(fmt, shape, size)
         test_convert(fmt, shape, 's.raw')
         test_write(fmt, shape, '9M')

@@ -14,6 +14,7 @@ const ImageRow image_rows[] = {
     { "vpc", 'C', "force_size=on subformat=fixed", 1 << 20 },
     { "qed", 'e', "cluster_size=4096 table_size=1", 1 << 20 },
     { "qcow", 'q', "", 1 << 20 },
+    { "vhdx", 'h', "block_size=1048576", 4 << 20 },
     { "vmdk", 'm', "zeroed_grain=on", 1 << 20 },
     { "vmdk", 's', "subformat=streamOptimized", 1 << 20 },
     {}

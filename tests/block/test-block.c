@@ -314,7 +314,7 @@ int main(int argc, char **argv)
         "qcow2", "qcow2 compat=0.10", "qcow2 cluster_size=512", "qcow2 cluster_size=2097152", "qcow2 refcount_bits=1", "qcow2 refcount_bits=64 lazy_refcounts=on",
         "qcow2 preallocation=metadata", "qcow2 extended_l2=on", "vdi", "vdi static=on", "parallels", "parallels cluster_size=65536", "parallels cluster_size=12288",
         "vpc force_size=on", "vpc force_size=on subformat=fixed", "qed", "qed cluster_size=4096 table_size=2", "qcow", "vmdk", "vmdk zeroed_grain=on", "vmdk subformat=twoGbMaxExtentSparse",
-        "vmdk subformat=monolithicFlat", "vmdk subformat=streamOptimized",
+        "vmdk subformat=monolithicFlat", "vmdk subformat=streamOptimized", "vhdx", "vhdx block_size=1048576", "vhdx subformat=fixed",
     };
 
     g_test_init(&argc, &argv, NULL);

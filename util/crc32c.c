@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CRC-32C (Castagnoli), reflected, as in RFC 3720: by the host's instruction where the build allows, else by table. */
-#include "migration/state-priv.h"
+/* By the host's instruction where the build allows, else by table. */
+#include "util/crc32c.h"
 
 #include <string.h>
 
