@@ -101,6 +101,7 @@ struct BlkDriver {
     const OptKey *options;          /* beside the ones that all nodes have */
     const char *prefix;             /* protocol: of file names, "nbd:" or "nbd://|nbd+unix://" separated by '|' */
     bool needs_filename;
+    bool own_filename;              /* protocol: open() sets the node's file name as it is to be printed */
 
     /* How sure are the first bytes of a file of this format: 0 to 100. */
     int (*probe)(const uint8_t *buf, size_t len, const char *filename);

@@ -298,7 +298,7 @@ static BlkNode *open_protocol(Session *s, const char *filename, Json *o, unsigne
         return NULL;
     }
     n = open_driver(s, d, o, flags, errp);
-    if (n && filename) {
+    if (n && filename && !d->own_filename) {
         g_free(n->filename);
         n->filename = g_strdup(filename);
     }

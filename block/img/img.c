@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "block/img/img-priv.h"
+#include "io/object.h"
 #include "util/size.h"
 #include "util/suggest.h"
 
@@ -122,6 +123,17 @@ static int print_verb_help(Img *im)
     exit(0);
 }
 
+static bool img_object(Img *im, const char *text)
+{
+    Error *err = NULL;
+
+    if (!session_object_parse(im->session, text, &err)) {
+        img_fail(im, err);
+        return false;
+    }
+    return true;
+}
+
 int img_getopt(Img *im, int argc, char **argv, const char *letters, const struct option *more)
 {
     struct option all[40] = {};
@@ -151,8 +163,7 @@ int img_getopt(Img *im, int argc, char **argv, const char *letters, const struct
         im->image_opts = true;
         break;
     case OPT_OBJECT:
-        img_error(im, "--object %s: objects are not in this program yet", optarg);
-        return -2;
+        return img_object(im, optarg) ? c : -2;
     }
     return c;
 }

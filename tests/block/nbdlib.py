@@ -214,7 +214,7 @@ def run(*argv, status=0, **more):
 
 def equal(what, got, want):
     if got != want:
-        raise AssertionError(f'{what}:\n  got  {got!r}\n  want {want!r}')
+        raise AssertionError(f'{what}:\n  got  {repr(got)[:600]}\n  want {repr(want)[:600]}')
 
 
 def need(*programs):
