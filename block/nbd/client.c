@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The driver: an export of an NBD server as a node. */
+#include "block/nbd/client.h"
+
 #include <errno.h>
 #include <string.h>
 
