@@ -183,6 +183,8 @@ bool tcg_compile(TcgCtx *x, TcgBlock *tb)
 
 /* ---- links ---- */
 
+enum { RESTLESS = 8 };
+
 void tcg_cells_set(TcgCells *cells, const void *host, uint64_t generation)
 {
     unsigned way = cells->gen[0] == generation ? 0 : cells->gen[1] == generation ? 1 : cells->next++ & 1;
@@ -193,8 +195,23 @@ void tcg_cells_set(TcgCells *cells, const void *host, uint64_t generation)
     __atomic_store_n(&cells->gen[way], generation, __ATOMIC_SEQ_CST);
 }
 
+bool tcg_link_restless(const TcgLink *l)
+{
+    return ((const TcgCells *)l->site)->next >= RESTLESS;
+}
+
+void tcg_link_confirm(TcgLink *l, const TcgBlock *to, const void *token)
+{
+    TcgCells *cells = l->site;
+
+    __atomic_store_n(&cells->token, NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cells->confirmed, to->entry, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cells->token, token, __ATOMIC_SEQ_CST);
+}
+
 void tcg_cells_clear(TcgCells *cells)
 {
+    __atomic_store_n(&cells->token, NULL, __ATOMIC_SEQ_CST);
     __atomic_store_n(&cells->gen[0], 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&cells->gen[1], 0, __ATOMIC_SEQ_CST);
 }

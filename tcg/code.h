@@ -21,7 +21,7 @@ typedef struct TcgCode TcgCode;         /* code memory: one per machine */
 typedef struct TcgCtx TcgCtx;           /* one compiling thread */
 
 /* A direct link out of a block.  Same-page links are a jump that is patched; cross-page links
- * check data cells {generation, host} (two ways) against env->generation, and never patch code. */
+ * check data cells {generation, host} (two ways) against env->generation, then {token, host} against env->fetch, and never patch code. */
 typedef struct TcgLink {
     struct TcgBlock *from;
     int64_t disp;               /* target's displacement from the page base of `from` */
@@ -64,6 +64,10 @@ bool tcg_compile(TcgCtx *x, TcgBlock *tb);
 
 /* Make a link jump to `to` (same page), or add {generation, to} to its cells (cross page). */
 void tcg_link_set(TcgCode *c, TcgLink *l, TcgBlock *to, uint64_t generation);
+/* A cross-page link that has been set often enough: address spaces or processors take turns at its cells. */
+bool tcg_link_restless(const TcgLink *l);
+/* Such a link leads to `to` wherever env->fetch has `token` (not NULL) for the target's page, whatever the generation. */
+void tcg_link_confirm(TcgLink *l, const TcgBlock *to, const void *token);
 void tcg_link_clear(TcgCode *c, TcgLink *l);        /* back to leaving with TCG_EXIT_LINK */
 /* From now on whoever enters `tb` leaves with TCG_EXIT_STALE and env->pc right. */
 void tcg_block_kill(TcgCode *c, TcgBlock *tb);

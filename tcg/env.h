@@ -62,6 +62,13 @@ static inline void jump_clear(JumpEntry *table)
     }
 }
 
+/* Where the page of a virtual address is: `token` names what it holds.  Direct mapped by (page >> 12); see tcg_link_confirm(). */
+typedef struct TcgFetch {
+    uint64_t page;          /* 1: empty */
+    const void *token;
+} TcgFetch;
+enum { FETCH_BITS = 10, FETCH_SIZE = 1 << FETCH_BITS };
+
 enum { RING_SIZE = 16, ENV_MMU_IDX = 4, ENV_ARGS = 8, ENV_SPILLS = 64 };
 
 /* Why generated code returned to the run loop. */
@@ -106,6 +113,7 @@ typedef struct TcgEnv {
     uint64_t spill[ENV_SPILLS] __attribute__((aligned(16)));
     uint64_t op_in[6][4] __attribute__((aligned(32)));      /* operands of operations that run out of line */
     uint64_t op_out[4][4] __attribute__((aligned(32)));
+    const TcgFetch *fetch;      /* of the current address space; may be NULL while no link is confirmed by it */
     void *priv;                 /* accel's */
 } TcgEnv;
 

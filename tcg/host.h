@@ -78,6 +78,7 @@ bool tcg_feature_off(const char *name);
 typedef struct TcgCells {
     uint64_t gen[2];                /* 0: empty */
     const void *host[2];
+    const void *token, *confirmed;  /* NULL: none; see tcg_link_confirm() */
     uint32_t next;                  /* way to be replaced next */
 } TcgCells;
 void tcg_cells_set(TcgCells *cells, const void *host, uint64_t generation);

@@ -107,6 +107,7 @@ void block_kill(Block *b)
     b->in = NULL;
     for (const CrossIn *c = b->cross; c; c = c->next) {
         tcg_link_clear(b->unit->code, c->link);         /* both ways: the other one is found again */
+        __atomic_store_n(&c->link->to, NULL, __ATOMIC_RELAXED);
     }
     b->cross = NULL;
 }
@@ -144,18 +145,23 @@ static void unlock_both(PageCode *a, PageCode *b)
 
 static void link_cross(TcgVcpu *v, TcgLink *l, Block *to)
 {
-    const CrossIn *c = to->cross;
+    const void *token;
 
-    while (c && c->link != l) {
-        c = c->next;
-    }
-    if (!c) {
-        CrossIn *in = arena_take(v, sizeof(*in));
+    if (__atomic_load_n(&l->to, __ATOMIC_RELAXED) != &to->tb) {
+        CrossIn *in = arena_take(v, sizeof(*in));       /* once more than needed when two targets take turns */
 
         *in = (CrossIn){ l, to->cross };
         to->cross = in;
+        __atomic_store_n(&l->to, &to->tb, __ATOMIC_RELAXED);
     }
     tcg_link_set(v->unit->code, l, &to->tb, v->env->generation);
+    if (tcg_link_restless(l) && to->variant == VAR_NORMAL) {
+        token = exec_confirm(v->ctx[0]->x, v->env->pc & ~0xfffull);
+        v->env->fetch = v->ctx[0]->x->fetch ? v->ctx[0]->x->fetch : v->env->fetch;
+        if (token) {
+            tcg_link_confirm(l, &to->tb, token);
+        }
+    }
 }
 
 void block_link(TcgVcpu *v, TcgLink *l, Block *to)

@@ -75,9 +75,6 @@ typedef struct TcgCpuOps {
     unsigned nmmu;
     uint64_t (*context_key)(Cpu *cpu, unsigned mmu_idx);
     uint16_t (*asid)(Cpu *cpu);
-    /* NULL, or a value of the table roots of the current regime: vCPUs whose key and space are equal share link
-     * generations (give it only where the architecture says that tables are common to the processors). */
-    uint64_t (*space)(Cpu *cpu);
     /* Walk: true and *res, or false with the target's fault state prepared for raise_fault. `probe`: no side effect, no fault state. */
     bool (*walk)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res);
     /* After a failed walk, with precise state in the slots: make it the pending exception (sets env->exc). */

@@ -113,6 +113,28 @@ void exec_add(Exec *x, const ExecPage *p)
     put(x, p);
 }
 
+static void fetch_forget(Exec *x)
+{
+    for (unsigned i = 0; x->fetch && i < FETCH_SIZE; i++) {
+        x->fetch[i].page = 1;
+    }
+}
+
+const void *exec_confirm(Exec *x, vaddr page)
+{
+    const ExecPage *p = exec_find(x, page);
+    const void *token = p ? (const uint8_t *)p->code + p->guarded : NULL;
+
+    if (token && !x->fetch) {
+        x->fetch = g_new(TcgFetch, FETCH_SIZE);
+        fetch_forget(x);
+    }
+    if (token) {
+        x->fetch[page >> 12 & (FETCH_SIZE - 1)] = (TcgFetch){ page, token };
+    }
+    return token;
+}
+
 static bool range_has_code(const Exec *x, const FlushRec *r)
 {
     uint64_t pages = r->len >> 12, va = r->va & 0x00ffffffffffffffull;
@@ -140,6 +162,7 @@ void exec_changed(TcgVcpu *v, Exec *x)
     x->generation = new_generation(v);
     x->check = false;
     empty(x, x->npages * 4 < x->room ? PAGES_MIN : x->room);
+    fetch_forget(x);
     for (unsigned i = 0; i < CTX_JUMPS; i++) {
         jump_forget(x->jump[i]);
     }
@@ -235,6 +258,7 @@ void exec_free(Exec *x)
     }
     if (x) {
         g_free(x->page);
+        g_free(x->fetch);
     }
     g_free(x);
 }

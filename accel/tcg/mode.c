@@ -2,6 +2,8 @@
 /* The current mode: block key, contexts, dispatch cache; looked up again when the front end says that it may have changed. */
 #include "accel/tcg/tcg-priv.h"
 
+static const TcgFetch no_fetch[FETCH_SIZE];            /* page 0 with a token that no link has */
+
 static void set_init(JumpSet *s)
 {
     s->nfilled = 0;
@@ -76,6 +78,7 @@ void mode_update(TcgVcpu *v)
     env->landing_jump[0] = j->landing[0] ? j->landing[0]->entry : env->jump;
     env->landing_jump[1] = j->landing[1] ? j->landing[1]->entry : env->jump;
     env->generation = v->ctx[0]->x->generation;
+    env->fetch = v->ctx[0]->x->fetch ? v->ctx[0]->x->fetch : no_fetch;
 }
 
 /* What `plain` serves so far lies on pages that are not guarded; which jumps may reach it is the same for all kinds. */

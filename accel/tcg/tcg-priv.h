@@ -158,6 +158,7 @@ typedef struct Exec {
     uint64_t seq;                       /* journal records applied */
     JumpTable *jump[CTX_JUMPS];
     uint32_t jump_next;
+    TcgFetch *fetch;                    /* pages that restless links led to, for generated code; NULL: none yet */
 } Exec;
 
 struct Ctx {
@@ -324,6 +325,7 @@ void exec_catch_up(TcgVcpu *v, Exec *x);        /* apply the journal */
 void exec_check(TcgVcpu *v);                    /* when the current one was flushed: is every page where it was? */
 const ExecPage *exec_find(const Exec *x, vaddr page);   /* until the next exec_add() */
 void exec_add(Exec *x, const ExecPage *p);
+const void *exec_confirm(Exec *x, vaddr page);  /* generated code may ask for this page: its token */
 void jump_forget(JumpTable *j);
 
 /* ---- mode.c ---- */

@@ -194,6 +194,16 @@ static int go_virtual(Run *r, uint64_t pc, unsigned landing)
     return go_host(r, j->host);
 }
 
+/* A cross-page link that no generation holds for: is the page what it was? */
+static int go_confirmed(Run *r, const TcgLink *l)
+{
+    const TcgCells *cells = l->site;
+    const void *host = __atomic_load_n(&cells->confirmed, __ATOMIC_ACQUIRE), *token = __atomic_load_n(&cells->token, __ATOMIC_ACQUIRE);
+    const TcgFetch *f = token ? &r->env->fetch[(r->env->page_base >> 12) & (FETCH_SIZE - 1)] : NULL;
+
+    return f && f->page == r->env->page_base && f->token == token ? go_host(r, host) : TCG_EXIT_LINK;
+}
+
 static int go_link(Run *r, const IrpOp *o)
 {
     TcgEnv *env = r->env;
@@ -217,7 +227,7 @@ static int go_link(Run *r, const IrpOp *o)
             return go_host(r, cells->host[i]);
         }
     }
-    return TCG_EXIT_LINK;
+    return go_confirmed(r, l);
 }
 
 /* Store inputs from `first` on to env->arg[1...]. */

@@ -38,6 +38,7 @@ typedef struct X86Code {
     const uint8_t *leave;               /* eax = TcgExit; stores the pins */
     const uint8_t *leave_exc;           /* state is precise or explained by the side table: stores nothing */
     const uint8_t *exit_link, *exit_pending;    /* rax = TcgLink (rx address) */
+    const uint8_t *cross_miss;          /* the same, of a cross-page link: env->fetch first */
     const uint8_t *dispatch;            /* rax = virtual pc */
     const uint8_t *pending_at, *lookup_at;      /* rax = virtual pc */
     const uint8_t *stale;               /* called from the head of a killed block */

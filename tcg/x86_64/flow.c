@@ -90,7 +90,7 @@ static void cross_jump(Emit *e, TcgLink *l)
         jmp_r(&e->a, RAX);
         land_short(&e->a, next);
     }
-    link_stub(e, l, e->xc->exit_link);
+    link_stub(e, l, e->xc->cross_miss);
 }
 
 /* Displacements beyond 2 GiB do not fit the additions above: through the dispatcher. */

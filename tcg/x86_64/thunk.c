@@ -105,6 +105,36 @@ static const uint8_t *make_exit_link(Th *t, TcgExit why)
     return start;
 }
 
+/* No way of a link has this generation.  All scratch registers are free at the end of a block. */
+static void make_cross_miss(Th *t)
+{
+    uint8_t *none, *elsewhere, *other;
+
+    t->xc->cross_miss = t->a.p;
+    mov_rm(&t->a, true, RDX, mem_bd(RAX, offsetof(TcgLink, site)));
+    mov_rm(&t->a, true, R14, mem_bd(RDX, offsetof(TcgCells, confirmed)));      /* before the token, as with generations */
+    mov_rm(&t->a, true, RDX, mem_bd(RDX, offsetof(TcgCells, token)));
+    test_rr(&t->a, true, RDX, RDX);
+    none = jcc_short(&t->a, CC_E);
+    mov_rm(&t->a, true, RCX, mem_bd(RAX, offsetof(TcgLink, disp)));
+    alu_rm(&t->a, ALU_ADD, true, RCX, ENV(page_base));
+    alu_ri(&t->a, ALU_AND, true, RCX, -4096);
+    mov_rr(&t->a, false, R13, RCX);
+    shift_ri(&t->a, SH_SHR, false, R13, 8);             /* page number times sizeof(TcgFetch) */
+    alu_ri(&t->a, ALU_AND, false, R13, (FETCH_SIZE - 1) * (int)sizeof(TcgFetch));
+    alu_rm(&t->a, ALU_ADD, true, R13, ENV(fetch));
+    alu_rm(&t->a, ALU_CMP, true, RCX, mem_bd(R13, offsetof(TcgFetch, page)));
+    elsewhere = jcc_short(&t->a, CC_NE);
+    alu_rm(&t->a, ALU_CMP, true, RDX, mem_bd(R13, offsetof(TcgFetch, token)));
+    other = jcc_short(&t->a, CC_NE);
+    mov_mr(&t->a, true, ENV(page_base), RCX);
+    jmp_r(&t->a, R14);
+    land_short(&t->a, none);
+    land_short(&t->a, elsewhere);
+    land_short(&t->a, other);
+    jmp_to(&t->a, t->xc->exit_link);
+}
+
 static void make_pending(Th *t)
 {
     t->xc->pending_at = t->a.p;
@@ -349,6 +379,7 @@ void x86_make_thunks(TcgCode *c, X86Code *xc)
     make_leave(&t);
     xc->exit_link = make_exit_link(&t, TCG_EXIT_LINK);
     xc->exit_pending = make_exit_link(&t, TCG_EXIT_PENDING);
+    make_cross_miss(&t);
     make_pending(&t);
     make_dispatch(&t);
     make_stale(&t);

@@ -139,6 +139,39 @@ static void test_cross_page(Fix *f, gconstpointer host)
     g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
 }
 
+/* A link that is set again and again is followed by what its target's page holds. */
+static void test_confirmed(Fix *f, gconstpointer host)
+{
+    static TcgFetch fetch[FETCH_SIZE];
+    TcgBlock *a = goes_to(f, 0xff0, 0x1008), *b = leaf(f, 0x8, 10);
+    TcgFetch *at = &fetch[(PAGE + 0x1000) >> 12 & (FETCH_SIZE - 1)];
+    TcgLink *l;
+
+    memset(fetch, 0, sizeof(fetch));
+    f->cpu->env.fetch = fetch;
+    for (unsigned g = 1; g <= 8; g++) {
+        f->cpu->env.generation = g;
+        g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
+        l = f->cpu->env.exit_link;
+        g_assert_false(tcg_link_restless(l));
+        tcg_link_set(f->code, l, b, g);
+    }
+    g_assert_true(tcg_link_restless(l));
+    f->cpu->env.generation = 9;
+    tcg_link_confirm(l, b, &fetch);
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);            /* nothing is known of the page */
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x1008);
+    *at = (TcgFetch){ PAGE + 0x1000, a };
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);            /* it holds something else */
+    *at = (TcgFetch){ PAGE + 0x1000, &fetch };
+    f->cpu->x[0] = 0;
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LEAVE);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x100c);
+    g_assert_cmpint(f->cpu->x[0], ==, 11);
+    tcg_link_clear(f->code, l);
+    g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
+}
+
 static TcgBlock *loop(Fix *f)
 {
     IrBlock *b = begin(f, 0x100);
@@ -318,6 +351,7 @@ int main(int argc, char **argv)
         }
         add("link", hosts[i], test_link);
         add("cross-page", hosts[i], test_cross_page);
+        add("confirmed", hosts[i], test_confirmed);
         add("loop", hosts[i], test_loop);
         add("dispatch", hosts[i], test_dispatch);
         add("return", hosts[i], test_return);
