@@ -78,7 +78,7 @@ static void print_op(FILE *f, const IrBlock *b, const IrOp *op)
 
 void ir_print(FILE *f, const IrBlock *b)
 {
-    fprintf(f, "block 0x%x nan=%u%s\n", b->page_off, b->nan_mode, b->icount ? " icount" : "");
+    fprintf(f, "block 0x%x nan=%u%s%s\n", b->page_off, b->nan_mode, b->flush_exact ? " flush" : "", b->icount ? " icount" : "");
     for (unsigned i = 0; i < b->nops; i++) {
         const IrOp *op = &b->ops[i];
 
@@ -298,6 +298,7 @@ static bool parse_line(Parser *ps)
         ps->p++;
         ps->b->page_off = number(ps);
         ps->b->nan_mode = eat(ps, "nan=") ? number(ps) : 0;
+        ps->b->flush_exact = eat(ps, "flush");
         ps->b->icount = eat(ps, "icount");
         return !ps->err;
     }

@@ -37,7 +37,7 @@ void ir_begin(IrBlock *b, const struct TcgTarget *t, uint32_t page_off)
     b->nops = b->ninsns = b->code_bytes = 0;
     b->nvalues = 1;
     b->nan_mode = IR_NAN_ARM;
-    b->icount = b->no_groups = b->full = false;
+    b->icount = b->no_groups = b->flush_exact = b->full = false;
     memset(b->slot_val, 0, sizeof(b->slot_val));
     memset(b->const_val, 0, sizeof(b->const_val));
 }

@@ -141,6 +141,7 @@ typedef struct IrBlock {
     uint32_t code_bytes;            /* guest bytes covered, from page_off on, for invalidation */
     IrNanMode nan_mode;
     bool no_groups;                 /* accesses do not share TLB checks: their addresses lie on both sides of a page end too often */
+    bool flush_exact;               /* results and operands are flushed (MXCSR); what is flushed must not raise inexact, as the host does */
     bool icount;                    /* spend an instruction budget at the head */
     bool full;                      /* the arrays are nearly exhausted: the front end must end the block now */
     IrOp ops[IR_MAX_OPS];

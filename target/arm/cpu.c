@@ -10,26 +10,30 @@
 #include "target/arm/mmu.h"
 #include "target/arm/sysregs.h"
 
-/* MXCSR: IE 0, DE 1, ZE 2, OE 3, UE 4, PE 5;  FPSR: IOC 0, DZC 1, OFC 2, UFC 3, IXC 4, IDC 7 for operands that were flushed. */
-uint64_t a64_fpsr_of_mxcsr(const A64Cpu *c, uint32_t mxcsr)
+/* MXCSR: IE 0, DE 1, ZE 2, OE 3, UE 4, PE 5;  FPSR: IOC 0, DZC 1, OFC 2, UFC 3, IXC 4, IDC 7.
+ * The host raises DE for operands that it did not flush; under DAZ (bit 6) only the evaluator does, for those that were. */
+uint64_t a64_fpsr_of_mxcsr(uint32_t mxcsr)
 {
-    return (mxcsr & 1) | (mxcsr >> 1 & 0x1e) | (mxcsr & 2 && c->fpcr & FPCR_FZ ? 0x80 : 0);
+    return (mxcsr & 1) | (mxcsr >> 1 & 0x1e) | ((mxcsr & 0x42) == 0x42 ? FPSR_IDC : 0);
 }
 
-uint64_t a64_fpsr_qc(const A64Cpu *c)
+uint64_t a64_fpsr_of_slots(const A64Cpu *c)
 {
-    return c->qc[0] | c->qc[1] ? FPSR_QC : 0;
+    uint64_t single = (c->idc[0][0] | c->idc[0][1]) & 0x7fffffff7fffffff, dbl = (c->idc[1][0] | c->idc[1][1]) << 1;
+
+    return (c->qc[0] | c->qc[1] ? FPSR_QC : 0) | (single | dbl ? FPSR_IDC : 0);
 }
 
 uint64_t a64_fpsr_get(A64Cpu *c)
 {
-    return (c->fpsr | a64_fpsr_of_mxcsr(c, c->env.guest_mxcsr) | a64_fpsr_qc(c)) & 0x0800009f;
+    return (c->fpsr | a64_fpsr_of_mxcsr(c->env.guest_mxcsr) | a64_fpsr_of_slots(c)) & 0x0800009f;
 }
 
 void a64_fpsr_set(A64Cpu *c, uint64_t val)
 {
     c->env.guest_mxcsr &= ~0x3fu;
     c->qc[0] = c->qc[1] = 0;
+    memset(c->idc, 0, sizeof(c->idc));
     c->fpsr = val & 0x0800009f;
 }
 

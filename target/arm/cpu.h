@@ -48,7 +48,9 @@ typedef struct A64Cpu {
     uint64_t sp_el1;            /* SP_EL1 while it is not the current one; SP_EL0 is in sys[] */
     uint32_t n, z, c, v;        /* 0 or 1 */
     uint64_t vreg[32][2] __attribute__((aligned(16)));
-    uint64_t qc[2] __attribute__((aligned(16)));    /* saturation gathered by inline code: with fpsr when the processor is parked */
+    /* gathered by inline code; with fpsr when the processor is parked */
+    uint64_t qc[2] __attribute__((aligned(16)));            /* saturation: any bit */
+    uint64_t idc[2][2] __attribute__((aligned(16)));        /* flushed operands: any bit of singles, of doubles, but for the signs */
     /* ---- PSTATE but for the flags ---- */
     uint32_t el;                /* 0 or 1 */
     uint32_t spsel;
@@ -129,6 +131,8 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define SCTLR_DSSBS (1ull << 44)
 
 #define FPSR_QC    (1u << 27)
+#define FPSR_IDC   (1u << 7)
+#define FPSR_IXC   (1u << 4)
 #define FPCR_RMODE_SHIFT 22
 #define FPCR_FZ    (1u << 24)
 #define FPCR_DN    (1u << 25)
@@ -169,6 +173,7 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_BTYPE(k) ((k) >> 30 & 3)    /* PSTATE.BTYPE, where the first instruction raises an exception that shows it; not in A64Cpu.key */
 #define KEY_BTYPE_SHIFT 30
 #define KEY_NAA      (1ull << 32)   /* SCTLR.nAA: ordered accesses need no alignment */
+#define KEY_IXC      (1ull << 33)   /* FZ is set and FPSR.IXC is: inexact need not be told from flushed (docs/arm-simd.md) */
 
 enum { A64_MMU_CURRENT, A64_MMU_USER };     /* mmu indexes of the front end */
 
@@ -185,8 +190,8 @@ void a64_pstate_set(A64Cpu *c, uint64_t spsr);
 void a64_sp_save(A64Cpu *c);                /* the current SP to its bank ... */
 void a64_sp_load(A64Cpu *c);                /* ... and from it, after EL or SPSel changed */
 
-uint64_t a64_fpsr_of_mxcsr(const A64Cpu *c, uint32_t mxcsr);
-uint64_t a64_fpsr_qc(const A64Cpu *c);
+uint64_t a64_fpsr_of_mxcsr(uint32_t mxcsr);
+uint64_t a64_fpsr_of_slots(const A64Cpu *c);
 uint64_t a64_fpsr_get(A64Cpu *c);
 void a64_fpsr_set(A64Cpu *c, uint64_t val);
 void a64_fpcr_set(A64Cpu *c, uint64_t val);

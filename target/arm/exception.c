@@ -84,7 +84,7 @@ void a64_mode_changed(A64Cpu *c)
     k |= c->spsel ? KEY_SPSEL : 0;
     k |= fpen == 3 || (fpen == 1 && el1) ? KEY_FP : 0;
     k |= c->fpcr & FPCR_DN ? KEY_DN : 0;
-    k |= c->fpcr & FPCR_FZ ? KEY_FZ : 0;
+    k |= c->fpcr & FPCR_FZ ? KEY_FZ | (c->fpsr & FPSR_IXC ? KEY_IXC : 0) : 0;
     k |= c->fpcr & FPCR_FZ16 ? KEY_FZ16 : 0;
     k |= c->fpcr & FPCR_AHP ? KEY_AHP : 0;
     k |= (c->fpcr >> FPCR_RMODE_SHIFT & 3) << KEY_RMODE_SHIFT;

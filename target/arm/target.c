@@ -25,8 +25,10 @@ static const TcgSlot slots[] = {
     { .name = "ss", .type = IR_I32, .offset = AT(ss) },
     { .name = "qc", .type = IR_V128, .offset = AT(qc) },
     { .name = "btype", .type = IR_I32, .offset = AT(env.landing) },
+    { .name = "idc32", .type = IR_V128, .offset = AT(idc[0]) },
+    { .name = "idc64", .type = IR_V128, .offset = AT(idc[1]) },
 };
-_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_BTYPE + 1, "slots and their numbers");
+_Static_assert(sizeof(slots) / sizeof(slots[0]) == SLOT_IDC + 2, "slots and their numbers");
 
 int a64_slot_of_sysreg(unsigned id)
 {
@@ -63,7 +65,10 @@ static uint64_t block_key(Cpu *cpu)
 {
     A64Cpu *c = a64_cpu(cpu);
 
-    if (c->key & (KEY_SS | KEY_SS_DUE)) {
+    if (c->key & KEY_FZ) {
+        c->fpsr |= a64_fpsr_of_mxcsr(c->env.guest_mxcsr);       /* KEY_IXC */
+    }
+    if (c->key & (KEY_SS | KEY_SS_DUE | KEY_FZ)) {
         a64_mode_changed(c);            /* PSTATE.SS is a slot */
     }
     return c->key;
@@ -128,7 +133,7 @@ static void mxcsr_to_guest(Cpu *cpu, uint32_t mxcsr)
 {
     A64Cpu *c = a64_cpu(cpu);
 
-    c->fpsr |= a64_fpsr_of_mxcsr(c, mxcsr) | a64_fpsr_qc(c);
+    c->fpsr |= a64_fpsr_of_mxcsr(mxcsr) | a64_fpsr_of_slots(c);
 }
 
 static const TcgCpuOps a64_tcg_ops = {

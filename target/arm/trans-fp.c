@@ -94,13 +94,20 @@ bool trans_fcsel(A64Dis *d, arg_fcsel *a)
 #define CALL2(name) TRANS(name##_s, f_rr, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rn, 0, 0))
 #define CALL_PAIR(name) TRANS(name##_s, f_rr, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rn, 0, 0))
 
+static bool extreme(IrOpcode op)
+{
+    return op == OP_fmax || op == OP_fmin || op == OP_fmaxnm || op == OP_fminnm;
+}
+
 static bool arith2(A64Dis *d, const arg_f_rrr *a, IrOpcode op, unsigned rt)
 {
+    IrVal (*in)(A64Dis *, int, IrVal) = extreme(op) ? fz_low_flush : fz_low_arith;
+
     if (!simd_on(d)) {
         return true;
     }
-    if (f_inline(d, a->size)) {
-        f_set(d, a->rd, ir_fop2(d->ir, op, f_get(d, a->size, a->rn), f_get(d, a->size, a->rm)));
+    if (f_inline(a->size)) {
+        f_result(d, a->size, a->rd, ir_fop2(d->ir, op, in(d, a->size, v_get(d, a->rn)), in(d, a->size, v_get(d, a->rm))));
     } else {
         simd_call(d, rt, a->rd, a->rn, a->rm, RT_DESC(a->size, 1 << a->size, 0, 0));
     }
@@ -123,11 +130,11 @@ bool trans_fnmul_s(A64Dis *d, arg_f_rrr *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_s(d, RT_fnmul, a->size, a->rd, a->rn, a->rm, 0, 0);
     }
-    v = ir_fop2(d->ir, OP_fmul, f_get(d, a->size, a->rn), f_get(d, a->size, a->rm));
-    f_set(d, a->rd, ir_op1(d->ir, OP_fneg, f_type(a->size), 0, 0, v));
+    v = ir_fop2(d->ir, OP_fmul, f_arith(d, a->size, a->rn), f_arith(d, a->size, a->rm));
+    f_result(d, a->size, a->rd, ir_op1(d->ir, OP_fneg, f_type(a->size), 0, 0, v));
     return true;
 }
 
@@ -136,10 +143,10 @@ bool trans_fsqrt_s(A64Dis *d, arg_f_rr *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_s(d, RT_fsqrt, a->size, a->rd, a->rn, a->rn, 0, 0);
     }
-    f_set(d, a->rd, ir_op1(d->ir, OP_fsqrt, f_type(a->size), 0, 0, f_get(d, a->size, a->rn)));
+    f_result(d, a->size, a->rd, ir_op1(d->ir, OP_fsqrt, f_type(a->size), 0, 0, f_in(d, a->size, a->rn)));
     return true;
 }
 
@@ -148,8 +155,8 @@ static bool fused(A64Dis *d, const arg_f_rrrr *a, unsigned neg)
     if (!simd_on(d)) {
         return true;
     }
-    if (f_inline(d, a->size)) {
-        f_set(d, a->rd, ir_op3(d->ir, OP_fma, f_type(a->size), (uint16_t)neg, 0, f_get(d, a->size, a->rn), f_get(d, a->size, a->rm), f_get(d, a->size, a->ra)));
+    if (f_inline(a->size)) {
+        f_result(d, a->size, a->rd, ir_op3(d->ir, OP_fma, f_type(a->size), (uint16_t)neg, 0, f_arith(d, a->size, a->rn), f_arith(d, a->size, a->rm), f_arith(d, a->size, a->ra)));
     } else {
         ir_call(d->ir, RT_fmadd, IR_SIO(vslot((unsigned)a->rd)), IR_SIN(vslot((unsigned)a->rn)), IR_SIN(vslot((unsigned)a->rm)), IR_SIN(vslot((unsigned)a->ra)),
                 IR_V(ir_i64(d->ir, RT_DESC(a->size, 1 << a->size, neg, 0))));
@@ -168,11 +175,11 @@ static bool abs_difference(A64Dis *d, const arg_f_rrr *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_s(d, RT_fabd, a->size, a->rd, a->rn, a->rm, 0, 0);
     }
-    v = ir_fop2(d->ir, OP_fsub, f_get(d, a->size, a->rn), f_get(d, a->size, a->rm));
-    f_set(d, a->rd, ir_op1(d->ir, OP_fabs, f_type(a->size), 0, 0, v));
+    v = ir_fop2(d->ir, OP_fsub, f_arith(d, a->size, a->rn), f_arith(d, a->size, a->rm));
+    f_result(d, a->size, a->rd, ir_op1(d->ir, OP_fabs, f_type(a->size), 0, 0, v));
     return true;
 }
 TRANS(fabd_s, f_rrr, abs_difference(d, a))
@@ -200,12 +207,12 @@ static bool add_pair(A64Dis *d, const arg_f_rr *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_s(d, RT_faddp, a->size, a->rd, a->rn, a->rn, 0, 0);
     }
     v = v_get(d, a->rn);
-    v = a->size == 3 ? v : v_join(d, v, v);
-    f_set(d, a->rd, ir_vlow(d->ir, f_type(a->size), ir_v2(d->ir, OP_vpaddf, a->size, 0, v, v)));
+    v = fz_vector_arith(d, a->size, a->size == 3 ? v : v_join(d, v, v));
+    f_result(d, a->size, a->rd, ir_vlow(d->ir, f_type(a->size), ir_v2(d->ir, OP_vpaddf, a->size, 0, v, v)));
     return true;
 }
 TRANS(faddp_s, f_rr, add_pair(d, a))
@@ -225,12 +232,12 @@ static bool by_lane(A64Dis *d, const arg_f_rrx *a, int neg, unsigned rt)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_s(d, rt, a->size, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx);
     }
-    n = f_get(d, a->size, a->rn);
-    m = ir_vget(d->ir, f_type(a->size), a->size, v_get(d, a->rm), (unsigned)a->idx, false);
-    f_set(d, a->rd, neg < 0 ? ir_fop2(d->ir, OP_fmul, n, m) : ir_op3(d->ir, OP_fma, f_type(a->size), (uint16_t)neg, 0, n, m, f_get(d, a->size, a->rd)));
+    n = f_arith(d, a->size, a->rn);
+    m = fz_element_arith(d, a->size, v_get(d, a->rm), a->idx);
+    f_result(d, a->size, a->rd, neg < 0 ? ir_fop2(d->ir, OP_fmul, n, m) : ir_op3(d->ir, OP_fma, f_type(a->size), (uint16_t)neg, 0, n, m, f_arith(d, a->size, a->rd)));
     return true;
 }
 TRANS(fmul_sx, f_rrx, by_lane(d, a, -1, RT_fmul))
@@ -242,10 +249,10 @@ static void compare(A64Dis *d, int size, int rn, int rm, bool zero, bool signal)
 {
     IrVal v;
 
-    if (f_inline(d, size)) {
-        IrVal m = zero ? ir_vlow(d->ir, f_type(size), v_rep(d, 0)) : f_get(d, size, rm);
+    if (f_inline(size)) {
+        IrVal m = zero ? ir_vlow(d->ir, f_type(size), v_rep(d, 0)) : f_in(d, size, rm);
 
-        flags_set(d, ir_flags_fcmp(d->ir, f_get(d, size, rn), m, signal));
+        flags_set(d, ir_flags_fcmp(d->ir, f_in(d, size, rn), m, signal));
         return;
     }
     v = ir_call(d->ir, RT_fcmp, IR_SIN(vslot((unsigned)rn)), IR_SIN(vslot((unsigned)rm)), IR_V(ir_i64(d->ir, RT_DESC(size, 1 << size, zero | signal << 1, 0))));
@@ -265,7 +272,7 @@ static IrVal operand_if(A64Dis *d, A64Cond c, int size, int n)
 {
     IrVal v = bits_get(d, size, n);
 
-    return ir_bitcast(d->ir, f_type(size), ir_movcond(d->ir, c.c, c.a, c.b, v, ir_const(d->ir, ir_type(d->ir, v), 0)));
+    return fz_scalar(d, size, ir_bitcast(d->ir, f_type(size), ir_movcond(d->ir, c.c, c.a, c.b, v, ir_const(d->ir, ir_type(d->ir, v), 0))));
 }
 
 static IrVal flag_if(A64Dis *d, A64Cond c, IrVal f, unsigned otherwise)
@@ -295,7 +302,7 @@ bool trans_fccmp(A64Dis *d, arg_fccmp *a)
         return true;
     }
     c = cond_get(d, (unsigned)a->cond);
-    if (f_inline(d, a->size)) {
+    if (f_inline(a->size)) {
         compare_if(d, a, c);
         return true;
     }
@@ -311,10 +318,10 @@ static bool round_int(A64Dis *d, const arg_f_rr *a, unsigned imm, IrRound r)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_s(d, RT_frint, a->size, a->rd, a->rn, a->rn, imm, 0);
     }
-    f_set(d, a->rd, ir_op1(d->ir, OP_fround, f_type(a->size), (uint16_t)(r | (imm & EXACT ? IR_ROUND_EXACT : 0)), 0, f_get(d, a->size, a->rn)));
+    f_result(d, a->size, a->rd, ir_op1(d->ir, OP_fround, f_type(a->size), (uint16_t)(r | (imm & EXACT ? IR_ROUND_EXACT : 0)), 0, f_in(d, a->size, a->rn)));
     return true;
 }
 TRANS(frintn_s, f_rr, round_int(d, a, FPR_NEAREST, IR_RN))
@@ -335,8 +342,8 @@ bool trans_fcvt_s(A64Dis *d, arg_fcvt *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (f_inline(d, a->size) && f_inline(d, a->to)) {
-        f_set(d, a->rd, ir_op1(d->ir, OP_fcvt, f_type(a->to), 0, 0, f_get(d, a->size, a->rn)));
+    if (f_inline(a->size) && f_inline(a->to)) {
+        f_result(d, a->to, a->rd, ir_op1(d->ir, OP_fcvt, f_type(a->to), 0, 0, f_in(d, a->size, a->rn)));
     } else {
         simd_call(d, RT_fcvt, a->rd, a->rn, a->rn, RT_DESC(a->size, 16, a->to, 0));
     }
@@ -355,8 +362,8 @@ static bool to_gpr(A64Dis *d, int size, int sf, int rd, int rn, unsigned imm, un
     if (!simd_on(d)) {
         return true;
     }
-    if (f_inline(d, size) && !fbits) {                  /* scaling could raise by itself */
-        v = ir_op1(d->ir, OP_f2i, sf ? IR_I64 : IR_I32, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), 0, f_get(d, size, rn));
+    if (f_inline(size) && !fbits) {                  /* scaling could raise by itself */
+        v = ir_op1(d->ir, OP_f2i, sf ? IR_I64 : IR_I32, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), 0, f_in(d, size, rn));
     } else {
         v = ir_call(d->ir, RT_fcvt_gp, IR_SIN(vslot((unsigned)rn)), IR_V(ir_i64(d->ir, RT_DESC(size, 1 << size, imm, (sf ? 64u : 32u) << 8 | fbits))));
     }
@@ -385,7 +392,7 @@ static bool from_gpr(A64Dis *d, int size, int sf, int rd, int rn, unsigned imm, 
         return true;
     }
     v = gpr_get(d, (unsigned)rn, sf);
-    if (f_inline(d, size)) {
+    if (f_inline(size)) {
         f_set(d, rd, ir_op1(d->ir, OP_i2f, f_type(size), imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, fbits, v));
         return true;
     }
@@ -418,10 +425,10 @@ static bool to_int(A64Dis *d, const arg_f_rr *a, unsigned imm)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, imm, 0);
     }
-    f_set(d, a->rd, ir_op1(d->ir, OP_f2i, t, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), 0, f_get(d, a->size, a->rn)));
+    f_set(d, a->rd, ir_op1(d->ir, OP_f2i, t, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), 0, f_in(d, a->size, a->rn)));
     return true;
 }
 
@@ -430,7 +437,7 @@ static bool from_int(A64Dis *d, const arg_f_rr *a, unsigned imm)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_s(d, RT_cvtf_int, a->size, a->rd, a->rn, a->rn, imm, 0);
     }
     f_set(d, a->rd, ir_op1(d->ir, OP_i2f, f_type(a->size), imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, 0, bits_get(d, a->size, a->rn)));

@@ -6,20 +6,32 @@
 enum { CURRENT = 7, EXACT = 8, UNSIGNED = 16 };     /* imm of the conversion routines (rt-fp-cvt.c) */
 
 /* Garbage above a 64-bit operand must not raise: both halves are made the same. */
-static IrVal operand(A64Dis *d, int q, int n)
+static IrVal whole(A64Dis *d, int q, int n)
 {
     IrVal v = v_get(d, n);
 
     return q ? v : v_join(d, v, v);
 }
 
+static IrVal operand(A64Dis *d, int size, int q, int n)
+{
+    return fz_vector(d, size, whole(d, q, n));
+}
+
+static IrVal arith(A64Dis *d, int size, int q, int n)
+{
+    return fz_vector_arith(d, size, whole(d, q, n));
+}
+
 static bool arith2(A64Dis *d, const arg_v_rrr *a, IrOpcode op, unsigned rt)
 {
+    IrVal (*in)(A64Dis *, int, IrVal) = op == OP_vfmax || op == OP_vfmin ? fz_vector_flush : fz_vector_arith;
+
     if (!simd_on(d)) {
         return true;
     }
-    if (f_inline(d, a->size)) {
-        v_put(d, a->rd, a->q, ir_v2(d->ir, op, a->size, 0, operand(d, a->q, a->rn), operand(d, a->q, a->rm)));
+    if (f_inline(a->size)) {
+        v_result(d, a->size, a->rd, a->q, ir_v2(d->ir, op, a->size, 0, in(d, a->size, whole(d, a->q, a->rn)), in(d, a->size, whole(d, a->q, a->rm))));
     } else {
         simd_call(d, rt, a->rd, a->rn, a->rm, RT_DESC(a->size, a->q ? 16 : 8, 0, 0));
     }
@@ -37,8 +49,8 @@ static bool fused(A64Dis *d, const arg_v_rrr *a, unsigned neg, unsigned rt)
     if (!simd_on(d)) {
         return true;
     }
-    if (f_inline(d, a->size)) {
-        v_put(d, a->rd, a->q, ir_v3(d->ir, OP_vfma, a->size, neg, operand(d, a->q, a->rn), operand(d, a->q, a->rm), operand(d, a->q, a->rd)));
+    if (f_inline(a->size)) {
+        v_result(d, a->size, a->rd, a->q, ir_v3(d->ir, OP_vfma, a->size, neg, arith(d, a->size, a->q, a->rn), arith(d, a->size, a->q, a->rm), arith(d, a->size, a->q, a->rd)));
     } else {
         simd_call(d, rt, a->rd, a->rn, a->rm, RT_DESC(a->size, a->q ? 16 : 8, 0, 0));
     }
@@ -54,13 +66,13 @@ static bool by_lane(A64Dis *d, const arg_v_rrx *a, bool fma, unsigned neg, unsig
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         simd_call(d, rt, a->rd, a->rn, a->rm, RT_DESC(a->size, a->q ? 16 : 8, 0, 1 + (unsigned)a->idx));
         return true;
     }
-    n = operand(d, a->q, a->rn);
-    m = ir_v1(d->ir, OP_vduplane, a->size, a->idx, v_get(d, a->rm));
-    v_put(d, a->rd, a->q, fma ? ir_v3(d->ir, OP_vfma, a->size, neg, n, m, operand(d, a->q, a->rd)) : ir_v2(d->ir, OP_vfmul, a->size, 0, n, m));
+    n = arith(d, a->size, a->q, a->rn);
+    m = fz_lane_arith(d, a->size, v_get(d, a->rm), a->idx);
+    v_result(d, a->size, a->rd, a->q, fma ? ir_v3(d->ir, OP_vfma, a->size, neg, n, m, arith(d, a->size, a->q, a->rd)) : ir_v2(d->ir, OP_vfmul, a->size, 0, n, m));
     return true;
 }
 TRANS(fmul_vx, v_rrx, by_lane(d, a, false, 0, RT_fmul))
@@ -72,10 +84,10 @@ static bool sqrt_v(A64Dis *d, const arg_v_rr *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, RT_fsqrt, a->size, a->q, a->rd, a->rn, a->rn, 0, 0);
     }
-    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vfsqrt, a->size, 0, operand(d, a->q, a->rn)));
+    v_result(d, a->size, a->rd, a->q, ir_v1(d->ir, OP_vfsqrt, a->size, 0, operand(d, a->size, a->q, a->rn)));
     return true;
 }
 TRANS(fsqrt_v, v_rr, sqrt_v(d, a))
@@ -87,11 +99,11 @@ static bool abs_difference(A64Dis *d, const arg_v_rrr *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, RT_fabd, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
     }
-    v = ir_v2(d->ir, OP_vfsub, a->size, 0, operand(d, a->q, a->rn), operand(d, a->q, a->rm));
-    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vfabs, a->size, 0, v));
+    v = ir_v2(d->ir, OP_vfsub, a->size, 0, arith(d, a->size, a->q, a->rn), arith(d, a->size, a->q, a->rm));
+    v_result(d, a->size, a->rd, a->q, ir_v1(d->ir, OP_vfabs, a->size, 0, v));
     return true;
 }
 TRANS(fabd_v, v_rrr, abs_difference(d, a))
@@ -103,7 +115,7 @@ static bool add_pairs(A64Dis *d, const arg_v_rrr *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, RT_faddp, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
     }
     n = v_get(d, a->rn);
@@ -111,7 +123,7 @@ static bool add_pairs(A64Dis *d, const arg_v_rrr *a)
     if (!a->q) {
         n = m = v_join(d, n, m);
     }
-    v_put(d, a->rd, a->q, ir_v2(d->ir, OP_vpaddf, a->size, 0, n, m));
+    v_result(d, a->size, a->rd, a->q, ir_v2(d->ir, OP_vpaddf, a->size, 0, fz_vector_arith(d, a->size, n), fz_vector_arith(d, a->size, m)));
     return true;
 }
 TRANS(faddp_v, v_rrr, add_pairs(d, a))
@@ -141,10 +153,10 @@ static bool cmp2(A64Dis *d, const arg_v_rrr *a, IrFCond c, unsigned rt)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
     }
-    return cmp(d, a->size, a->q, a->rd, operand(d, a->q, a->rn), operand(d, a->q, a->rm), c);
+    return cmp(d, a->size, a->q, a->rd, operand(d, a->size, a->q, a->rn), operand(d, a->size, a->q, a->rm), c);
 }
 
 static bool cmp0(A64Dis *d, const arg_v_rr *a, IrFCond c, unsigned rt)
@@ -152,10 +164,10 @@ static bool cmp0(A64Dis *d, const arg_v_rr *a, IrFCond c, unsigned rt)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rn, 0, 0);
     }
-    return cmp(d, a->size, a->q, a->rd, operand(d, a->q, a->rn), v_rep(d, 0), c);
+    return cmp(d, a->size, a->q, a->rd, operand(d, a->size, a->q, a->rn), v_rep(d, 0), c);
 }
 TRANS(fcmeq_v, v_rrr, cmp2(d, a, IR_FEQ, RT_fcmeq))
 TRANS(fcmge_v, v_rrr, cmp2(d, a, IR_FGE_O | IR_FCMP_SIGNAL, RT_fcmge))
@@ -211,10 +223,10 @@ static bool to_int(A64Dis *d, const arg_v_rr *a, unsigned imm, IrRound r)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, imm, 0);
     }
-    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vf2i, a->size, r | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0), operand(d, a->q, a->rn)));
+    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vf2i, a->size, r | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0), operand(d, a->size, a->q, a->rn)));
     return true;
 }
 
@@ -223,10 +235,10 @@ static bool from_int(A64Dis *d, const arg_v_rr *a, unsigned imm)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, imm, 0);
     }
-    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vi2f, a->size, imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, operand(d, a->q, a->rn)));
+    v_result(d, a->size, a->rd, a->q, ir_v1(d->ir, OP_vi2f, a->size, imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, whole(d, a->q, a->rn)));
     return true;
 }
 TRANS(fcvtns_v, v_rr, to_int(d, a, FPR_NEAREST, IR_RN))
@@ -256,17 +268,18 @@ static IrVal convert(A64Dis *d, IrType to, IrVal v, int size, unsigned lane)
 
 bool trans_fcvtl_v(A64Dis *d, arg_v_rr *a)
 {
-    unsigned from = a->q ? 8u >> a->size : 0;
+    unsigned from = a->q ? 8u >> a->size : 0;       /* of the routine */
     IrVal v;
 
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, RT_fcvtl, a->size, 1, a->rd, a->rn, a->rn, from, 0);
     }
     v = v_get(d, a->rn);
-    v_set(d, a->rd, v_join(d, convert(d, IR_F64, v, 2, from), convert(d, IR_F64, v, 2, from + 1)));
+    v = fz_vector(d, 2, ir_v1(d->ir, OP_vduplane, IR_E64, a->q, v));
+    v_set(d, a->rd, v_join(d, convert(d, IR_F64, v, 2, 0), convert(d, IR_F64, v, 2, 1)));
     return true;
 }
 
@@ -277,10 +290,10 @@ bool trans_fcvtn_v(A64Dis *d, arg_v_rr *a)
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(d, a->size)) {
+    if (!f_inline(a->size)) {
         return simd_call_v(d, RT_fcvtn, a->size, 0, a->rd, a->rn, a->rn, 0, (unsigned)a->q);
     }
-    v = v_get(d, a->rn);
+    v = fz_vector(d, 3, v_get(d, a->rn));
     v = ir_v2(d->ir, OP_vzip1, IR_E32, 0, convert(d, IR_F32, v, 3, 0), convert(d, IR_F32, v, 3, 1));
     v_set(d, a->rd, a->q ? v_join(d, v_get(d, a->rd), v) : v);
     return true;

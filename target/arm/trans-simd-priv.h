@@ -50,8 +50,41 @@ static inline IrType f_type(int size) { return size == 3 ? IR_F64 : IR_F32; }
 static inline IrVal f_get(A64Dis *d, int size, int n) { return ir_vlow(d->ir, f_type(size), v_get(d, n)); }
 static inline void f_set(A64Dis *d, int n, IrVal v) { v_set(d, n, ir_vzext(d->ir, IR_V128, v)); }
 
-/* May FP arithmetic be the host's? Not under flush-to-zero, whose flags differ; halves never are. */
-static inline bool f_inline(A64Dis *d, int size) { return size >= 2 && !(d->key & KEY_FZ); }
+/* May FP arithmetic be the host's? Halves never are. */
+static inline bool f_inline(int size) { return size >= 2; }
+
+/*
+ * ---- operands and results of inline arithmetic, for FZ (trans-fz.c); a value comes back as it is but from _flush ----
+ * Operands of sums and products, _arith, are the host code's business while the block says flush_exact.
+ */
+IrVal fz_vector(A64Dis *d, int size, IrVal v);
+IrVal fz_vector_flush(A64Dis *d, int size, IrVal v);        /* where the host would not flush: minimum and maximum */
+IrVal fz_lane_arith(A64Dis *d, int size, IrVal v, int lane);        /* in every element */
+IrVal fz_low(A64Dis *d, int size, IrVal v);
+IrVal fz_low_flush(A64Dis *d, int size, IrVal v);
+IrVal fz_element_arith(A64Dis *d, int size, IrVal v, int lane);
+IrVal fz_scalar(A64Dis *d, int size, IrVal f);
+void fz_mark(A64Dis *d, int size, IrVal v);                 /* v has no denormals */
+
+static inline IrVal fz_vector_arith(A64Dis *d, int size, IrVal v) { return d->ir->flush_exact ? v : fz_vector(d, size, v); }
+static inline IrVal fz_low_arith(A64Dis *d, int size, IrVal v) { return d->ir->flush_exact ? ir_vlow(d->ir, f_type(size), v) : fz_low(d, size, v); }
+static inline IrVal f_in(A64Dis *d, int size, int n) { return fz_low(d, size, v_get(d, n)); }
+static inline IrVal f_arith(A64Dis *d, int size, int n) { return fz_low_arith(d, size, v_get(d, n)); }
+
+static inline void f_result(A64Dis *d, int size, int n, IrVal f)
+{
+    IrVal v = ir_vzext(d->ir, IR_V128, f);
+
+    fz_mark(d, size, v);
+    v_set(d, n, v);
+}
+
+static inline void v_result(A64Dis *d, int size, int n, int q, IrVal v)
+{
+    v = q ? v : ir_vzext(d->ir, IR_V128, v);
+    fz_mark(d, size, v);
+    v_set(d, n, v);
+}
 
 /* The uniform call of rt-simd.def. */
 static inline void simd_call(A64Dis *d, unsigned rt, int rd, int rn, int rm, uint32_t desc)

@@ -331,6 +331,11 @@ static bool write_reg(A64Dis *d, const arg_sys *a, const A64SysReg *r, unsigned 
     if (id == SR_FPSR) {
         ir_call(b, RT_fpsr_write, IR_V(v));
         ir_set(b, SLOT_QC, ir_vconst(b, IR_V128, 0));
+        ir_set(b, SLOT_IDC, ir_vconst(b, IR_V128, 0));
+        ir_set(b, SLOT_IDC + 1, ir_vconst(b, IR_V128, 0));
+        if (d->key & KEY_FZ) {
+            end_mode(d);            /* KEY_IXC */
+        }
         return true;
     }
     if (r->access & SR_PLAIN) {

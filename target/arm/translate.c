@@ -393,6 +393,7 @@ void a64_translate(TransCtx *tc)
 {
     A64Dis d = { .tc = tc, .ir = tc->ir, .cpu = a64_cpu(tc->cpu), .key = tc->key, .off = tc->off };
 
+    d.ir->flush_exact = (d.key & (KEY_FZ | KEY_IXC)) == KEY_FZ;
     if (tc->off & 3) {
         misaligned(&d);
         return;

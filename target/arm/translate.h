@@ -29,6 +29,7 @@ enum {
     SLOT_SS,
     SLOT_QC,                    /* any bit set: FPSR.QC */
     SLOT_BTYPE,                 /* 0 while blocks run: TcgEnv.landing */
+    SLOT_IDC,                   /* two, for singles and doubles: any bit but signs: FPSR.IDC */
 };
 
 /* ---- runtime routines: rt.def, and rt-simd.def for FP and SIMD ---- */
@@ -62,6 +63,7 @@ typedef struct A64Dis {
     IrVal excl_addr, excl_old[2];
     uint8_t excl_size, excl_n;
     uint16_t excl_rn;
+    uint8_t flushed[IR_MAX_VALUES];     /* vectors without denormals: FLUSHED bits of trans-fz.c */
 } A64Dis;
 
 static inline bool a64_feature(const A64Dis *d, A64Feature f)

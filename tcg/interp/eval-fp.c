@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "fpu/fp.h"
 #include "tcg/ir-raw.h"
 
 static double as_d(uint64_t x) { double d; memcpy(&d, &x, 8); return d; }
@@ -50,7 +51,48 @@ static void raise_flags(uint32_t f)
 {
     _mm_setcsr(_mm_getcsr() | f);
 }
-enum { F_INVALID = 1, F_INEXACT = 32 };
+enum { F_INVALID = 1, F_DENORMAL = 2, F_INEXACT = 32 };
+
+/*
+ * Where the host's arithmetic is not Arm's, fpu/ computes.  The host finds out after rounding that a result is tiny, Arm before it: the
+ * difference shows where the result is the smallest normal number, which may have been tiny.  And when flushing the host raises
+ * inexact for what became zero and nothing for operands.
+ */
+static bool is_arm(unsigned mode)
+{
+    return mode == IR_NAN_ARM || mode == IR_NAN_ARM_DEFAULT;
+}
+
+static bool soft(unsigned mode)
+{
+    return is_arm(mode) && _mm_getcsr() & 0x8000;
+}
+
+static bool doubtful(unsigned bits, unsigned mode, uint64_t r)
+{
+    return is_arm(mode) && (r & ~sign_bit(bits)) == (bits == 32 ? 0x800000 : 0x10000000000000ull);
+}
+
+static FpFormat format(unsigned bits)
+{
+    return bits == 32 ? FP_F32 : FP_F64;
+}
+
+static FpStatus soft_status(unsigned mode)
+{
+    static const uint8_t round[4] = { FPR_NEAREST, FPR_DOWN, FPR_UP, FPR_ZERO };
+    uint32_t csr = _mm_getcsr();
+
+    return (FpStatus){ .round = round[csr >> 13 & 3], .flush_in = csr & 0x40, .flush_out = csr & 0x8000, .default_nan = mode == IR_NAN_ARM_DEFAULT };
+}
+
+static uint64_t soft_result(FpBits r, const FpStatus *s)
+{
+    uint32_t f = s->flags;
+
+    raise_flags((f & FP_INVALID) | (f & FP_IN_FLUSHED ? F_DENORMAL : 0) | (f & (FP_DIVZERO | FP_OVERFLOW | FP_UNDERFLOW | FP_INEXACT)) << 1 | (f & FP_OUT_FLUSHED ? FP_UNDERFLOW << 1 : 0));
+    return (uint64_t)r;
+}
 
 /* The NaN that an operation on v[0..n) gives, when its inputs hold one. */
 static bool pick_nan(unsigned bits, unsigned mode, unsigned n, const uint64_t *v, uint64_t *res)
@@ -154,6 +196,19 @@ static bool min_max_nan(unsigned opc, unsigned bits, unsigned mode, uint64_t x, 
     return pick_nan(bits, mode, 2, (const uint64_t[]){ x, y }, r);
 }
 
+static uint64_t soft2(unsigned opc, unsigned bits, unsigned mode, uint64_t x, uint64_t y)
+{
+    FpStatus s = soft_status(mode);
+    FpFormat f = format(bits);
+
+    switch (opc) {
+    case OP_fadd: return soft_result(fp_add(f, x, y, &s), &s);
+    case OP_fsub: return soft_result(fp_sub(f, x, y, &s), &s);
+    case OP_fmul: return soft_result(fp_mul(f, x, y, &s), &s);
+    default: return soft_result(fp_div(f, x, y, &s), &s);
+    }
+}
+
 uint64_t tcg_fp2(unsigned opc, unsigned bits, unsigned nan_mode, uint64_t x, uint64_t y)
 {
     uint64_t r;
@@ -161,10 +216,14 @@ uint64_t tcg_fp2(unsigned opc, unsigned bits, unsigned nan_mode, uint64_t x, uin
     if (opc == OP_fmin || opc == OP_fmax || opc == OP_fminnm || opc == OP_fmaxnm) {
         return min_max_nan(opc, bits, nan_mode, x, y, &r) ? r : min_max(opc, bits, x, y);
     }
+    if (soft(nan_mode)) {
+        return soft2(opc, bits, nan_mode, x, y);
+    }
     if (pick_nan(bits, nan_mode, 2, (const uint64_t[]){ x, y }, &r)) {
         return r;
     }
-    return made(bits, nan_mode, arith(opc, bits, x, y));
+    r = made(bits, nan_mode, arith(opc, bits, x, y));
+    return (opc == OP_fmul || opc == OP_fdiv) && doubtful(bits, nan_mode, r) ? soft2(opc, bits, nan_mode, x, y) : r;
 }
 
 static bool is_inf(unsigned bits, uint64_t x)
@@ -177,6 +236,31 @@ static bool is_fzero(unsigned bits, uint64_t x)
     return !(flushed(bits, x) & ~sign_bit(bits));
 }
 
+static uint64_t host_fma(unsigned bits, uint64_t x, uint64_t y, uint64_t z)
+{
+    if (bits == 32) {
+        float a = as_f(flushed(32, x)), f;
+
+        HIDE(a);
+        f = fmaf(a, as_f(flushed(32, y)), as_f(flushed(32, z)));
+        HIDE(f);
+        return of_f(f);
+    }
+    double a = as_d(flushed(64, x)), d;
+
+    HIDE(a);
+    d = fma(a, as_d(flushed(64, y)), as_d(flushed(64, z)));
+    HIDE(d);
+    return of_d(d);
+}
+
+static uint64_t soft_fma(unsigned bits, unsigned mode, uint64_t x, uint64_t y, uint64_t z)
+{
+    FpStatus s = soft_status(mode);
+
+    return soft_result(fp_fma(format(bits), x, y, z, &s), &s);
+}
+
 uint64_t tcg_fma(unsigned bits, unsigned nan_mode, unsigned neg, uint64_t x, uint64_t y, uint64_t z)
 {
     uint64_t r;
@@ -186,6 +270,9 @@ uint64_t tcg_fma(unsigned bits, unsigned nan_mode, unsigned neg, uint64_t x, uin
     x = bits == 32 ? (uint32_t)x : x;
     y = bits == 32 ? (uint32_t)y : y;
     z = bits == 32 ? (uint32_t)z : z;
+    if (soft(nan_mode)) {
+        return soft_fma(bits, nan_mode, x, y, z);
+    }
     if ((is_inf(bits, x) && is_fzero(bits, y)) || (is_fzero(bits, x) && is_inf(bits, y))) {
         if (!is_nan(bits, z) || (nan_mode != IR_NAN_X86 && !is_snan(bits, z)) || nan_mode == IR_NAN_RISCV) {
             raise_flags(F_INVALID);
@@ -195,20 +282,8 @@ uint64_t tcg_fma(unsigned bits, unsigned nan_mode, unsigned neg, uint64_t x, uin
     if (pick_nan(bits, nan_mode, 3, (const uint64_t[]){ z, x, y }, &r)) {
         return r;
     }
-    if (bits == 32) {
-        float a = as_f(flushed(32, x)), f;
-
-        HIDE(a);
-        f = fmaf(a, as_f(flushed(32, y)), as_f(flushed(32, z)));
-        HIDE(f);
-        return made(32, nan_mode, of_f(f));
-    }
-    double a = as_d(flushed(64, x)), d;
-
-    HIDE(a);
-    d = fma(a, as_d(flushed(64, y)), as_d(flushed(64, z)));
-    HIDE(d);
-    return made(64, nan_mode, of_d(d));
+    r = made(bits, nan_mode, host_fma(bits, x, y, z));
+    return doubtful(bits, nan_mode, r) ? soft_fma(bits, nan_mode, x, y, z) : r;
 }
 
 uint64_t tcg_fsqrt(unsigned bits, unsigned nan_mode, uint64_t x)
@@ -334,6 +409,20 @@ uint64_t tcg_fround(unsigned bits, unsigned sub, unsigned nan_mode, uint64_t x)
     return bits == 32 ? of_f((float)t) : of_d(t);
 }
 
+static uint64_t narrow(unsigned mode, uint64_t x)
+{
+    FpStatus s = soft_status(mode);
+    uint64_t r;
+
+    if (!soft(mode)) {
+        r = of_f(_mm_cvtss_f32(_mm_cvtsd_ss(_mm_setzero_ps(), _mm_set_sd(as_d(x)))));
+        if (!doubtful(32, mode, r)) {
+            return r;
+        }
+    }
+    return soft_result(fp_convert(FP_F32, FP_F64, x, &s), &s);
+}
+
 static uint64_t convert(unsigned to, unsigned mode, uint64_t x)
 {
     unsigned from = to == 32 ? 64 : 32;
@@ -351,7 +440,7 @@ static uint64_t convert(unsigned to, unsigned mode, uint64_t x)
         return default_nan(to) | payload | (sign ? sign_bit(to) : 0);
     }
     if (to == 32) {
-        return of_f(_mm_cvtss_f32(_mm_cvtsd_ss(_mm_setzero_ps(), _mm_set_sd(as_d(x)))));
+        return narrow(mode, x);
     }
     return of_d(_mm_cvtsd_f64(_mm_cvtss_sd(_mm_setzero_pd(), _mm_set_ss(as_f(x)))));
 }

@@ -50,7 +50,8 @@ typedef struct X86Code {
 enum { X86_LOAD1, X86_LOAD2, X86_STORE1, X86_STORE2, X86_CAS1, X86_CAS2, X86_RMW, X86_PROBE };
 enum { X86_CALL_READ = 1, X86_CALL_WRITE = 2, X86_CALL_RAISE = 4, X86_CALL_FP = 8 };
 enum { C_NEG32 = 0, C_ABS32 = 16, C_NEG64 = 32, C_ABS64 = 48, C_ONES = 64, C_TBL = 80, C_REV = 96 /* 3 x 16: 16, 32, 64 */,
-       C_REV16 = 144 /* 2 x 16: halfwords in 32, 64 */, C_NIB = 176, C_CNT = 192, C_SIZE = 208 };
+       C_REV16 = 144 /* 2 x 16: halfwords in 32, 64 */, C_NIB = 176, C_CNT = 192, C_MIN32 = 208, C_MIN64 = 224 /* the smallest normal numbers */,
+       C_LOW32 = 240, C_LOW64 = 256 /* 2^-62, 2^-510 */, C_SIZE = 272 };
 
 /* An operation that runs out of line. */
 typedef struct X86Eval {

@@ -54,12 +54,76 @@ static void check(Emit *e, int d)
     v_cold(e, CC_P, d);
 }
 
+/* The same; and d may be tiny for Arm, which asks before rounding, when it is the smallest normal number.  One comparison: unordered is "equal". */
+static void check_tiny(Emit *e, unsigned type, int d)
+{
+    if (e->b->nan_mode != IR_NAN_ARM && e->b->nan_mode != IR_NAN_ARM_DEFAULT) {
+        check(e, d);
+        return;
+    }
+    v_mem(e, V_PAND, SCRATCH_X, d, v_const(e, is_d(type) ? C_ABS64 : C_ABS32));
+    vex_rm(&e->a, ps(type, 0x2e), false, SCRATCH_X, 0, mem_rip(v_const(e, is_d(type) ? C_MIN64 : C_MIN32)));
+    v_cold(e, CC_E, d);
+}
+
 static bool no_avx(Emit *e)
 {
     if (!e->has.avx) {
         emit_eval(e);
     }
     return !e->has.avx;
+}
+
+/*
+ * Where what is flushed must not raise inexact (b->flush_exact): sums and products of zeros and numbers from 2^-62 (2^-510 for doubles)
+ * on are never tiny, nor fused ones: x * y is at least 2^-124, and where z cancels most of it, so large that its last bit is
+ * not tiny.  Anything smaller in x: jump to what is patched in later.
+ * t: a temporary from before the first of these jumps.
+ */
+static uint8_t *small(Emit *e, unsigned type, int t, int x)
+{
+    vex_rr(&e->a, M0F | P66 | 0x7e, is_d(type), x, 0, t);
+    lea(&e->a, is_d(type), t, mem_bid(t, t, -1));           /* without the sign; 0 becomes the largest */
+    if (is_d(type)) {
+        shift_ri(&e->a, SH_SHR, true, t, 32);
+    }
+    alu_ri(&e->a, ALU_CMP, false, t, is_d(type) ? 0x40200000 : 0x41000000);
+    jcc_to(&e->a, CC_B, e->a.p);
+    return e->a.p;
+}
+
+/* Cold code of n jumps; back is behind the operation. */
+static void cold_of(Emit *e, int d, uint8_t *const *from, unsigned n, uint8_t *back)
+{
+    go_cold(e);
+    for (unsigned i = 0; i < n; i++) {
+        land_near(from[i], e->a.p);
+    }
+    emit_eval_cold(e, d, back);
+    go_hot(e);
+}
+
+/* Sums and products with b->flush_exact; division may be tiny for other reasons. */
+static void arith2_exact(Emit *e, const IrOp *op, uint8_t code)
+{
+    uint8_t *jump[2];
+    Src x, y;
+    int d, t;
+
+    if (op->opc == OP_fdiv) {
+        emit_eval(e);
+        return;
+    }
+    x = input(e, 0, op->type);
+    y = op->in[1] == op->in[0] ? x : input(e, 1, op->type);
+    d = result(e, x.alone, bit(x.r) | bit(y.r));
+    t = ra_temp(e);
+    jump[0] = small(e, op->type, t, x.r);
+    jump[1] = small(e, op->type, t, y.r);
+    ra_unlock(e, t);
+    sse3(e, ss(op->type, code), d, x.r, y.r);
+    check(e, d);
+    cold_of(e, d, jump, 2, e->a.p);
 }
 
 static void arith2(Emit *e, const IrOp *op, uint8_t code)
@@ -72,6 +136,10 @@ static void arith2(Emit *e, const IrOp *op, uint8_t code)
     if (no_avx(e)) {
         return;
     }
+    if (e->b->flush_exact) {
+        arith2_exact(e, op, code);
+        return;
+    }
     x = input(e, 0, op->type);
     if (v != op->in[0] && ra_dies(e, v) && ra_in_memory(e, v, &m)) {
         d = result(e, x.alone, bit(x.r));
@@ -82,7 +150,11 @@ static void arith2(Emit *e, const IrOp *op, uint8_t code)
         sse3(e, ss(op->type, code), d, x.r, y.r);
     }
     if (e->b->nan_mode != IR_NAN_X86) {
-        check(e, d);
+        if (op->opc == OP_fmul || op->opc == OP_fdiv) {         /* sums that are tiny are exact */
+            check_tiny(e, op->type, d);
+        } else {
+            check(e, d);
+        }
     }
 }
 static void fadd(Emit *e, const IrOp *op) { arith2(e, op, 0x58); }
@@ -107,8 +179,9 @@ static void fsqrt_(Emit *e, const IrOp *op)
 static void fma_(Emit *e, const IrOp *op)
 {
     static const uint8_t code[4] = { 0xb9, [IR_FMA_NEG_PROD] = 0xbd, [IR_FMA_NEG_ADD] = 0xbb, [IR_FMA_NEG_PROD | IR_FMA_NEG_ADD] = 0xbf };
+    uint8_t *jump[3];
     Src x, y, z;
-    int d;
+    int d, t;
 
     if (!e->has.fma) {
         emit_eval(e);
@@ -118,9 +191,19 @@ static void fma_(Emit *e, const IrOp *op)
     y = input(e, 1, op->type);
     z = input(e, 2, op->type);
     d = result(e, z.alone, bit(x.r) | bit(y.r) | bit(z.r));
+    if (e->b->flush_exact) {
+        t = ra_temp(e);
+        jump[0] = small(e, op->type, t, x.r);
+        jump[1] = small(e, op->type, t, y.r);
+        jump[2] = small(e, op->type, t, z.r);
+        ra_unlock(e, t);
+    }
     sse2(e, V_MOVAPS, d, z.r);
     vex_rr(&e->a, M38 | P66 | code[op->sub & 3], is_d(op->type), d, x.r, y.r);
-    check(e, d);
+    check_tiny(e, op->type, d);
+    if (e->b->flush_exact) {
+        cold_of(e, d, jump, 3, e->a.p);
+    }
 }
 
 /* Only the element changes its sign. */
@@ -179,6 +262,10 @@ static void fcvt_(Emit *e, const IrOp *op)
     Src x;
     int d;
 
+    if (e->b->flush_exact && is_d(from)) {
+        emit_eval(e);
+        return;
+    }
     if (no_avx(e)) {
         return;
     }
@@ -186,7 +273,11 @@ static void fcvt_(Emit *e, const IrOp *op)
     d = result(e, true, bit(x.r));
     v_zero(e, SCRATCH_Y);
     sse3(e, ss(from, 0x5a), d, SCRATCH_Y, x.r);
-    check(e, d);
+    if (is_d(from)) {
+        check_tiny(e, op->type, d);
+    } else {
+        check(e, d);
+    }
 }
 
 /* imm of ROUNDSS: 8 suppresses inexact */

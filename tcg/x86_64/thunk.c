@@ -365,6 +365,10 @@ static void make_consts(Th *t)
         k[C_REV16 + i] = i ^ 2;
         k[C_REV16 + 16 + i] = i ^ 6;
         k[C_NIB + i] = 0x0f;
+        k[C_MIN32 + i] = i % 4 == 2 ? 0x80 : 0;
+        k[C_MIN64 + i] = i % 8 == 6 ? 0x10 : 0;
+        k[C_LOW32 + i] = i % 4 == 3 ? 0x20 : i % 4 == 2 ? 0x80 : 0;
+        k[C_LOW64 + i] = i % 8 == 7 ? 0x20 : i % 8 == 6 ? 0x10 : 0;
         k[C_CNT + i] = bits_in[i];
     }
     t->a.p += C_SIZE;

@@ -25,18 +25,105 @@ static void check(Emit *e, const IrOp *op, int d, int x, int y)
     v_cold(e, CC_NE, d);
 }
 
+/* The same for a result, and the smallest normal number, which Arm may call tiny (fp.c): one comparison, "equal or unordered". */
+static void check_tiny(Emit *e, const IrOp *op, int d)
+{
+    bool wide = op->sub == IR_E64;
+
+    if (e->b->nan_mode != IR_NAN_ARM && e->b->nan_mode != IR_NAN_ARM_DEFAULT) {
+        check(e, op, d, d, d);
+        return;
+    }
+    v_mem(e, V_PAND, SCRATCH_X, d, v_const(e, wide ? C_ABS64 : C_ABS32));
+    v_mem_imm(e, ps(op, 0xc2), SCRATCH_X, SCRATCH_X, v_const(e, wide ? C_MIN64 : C_MIN32), 8);
+    sse2(e, V_PTEST, SCRATCH_X, SCRATCH_X);
+    v_cold(e, CC_NE, d);
+}
+
+/* The cold code of several jumps, for the operation that ends here. */
+static void cold_all(Emit *e, int d, uint8_t *const *from, unsigned n)
+{
+    uint8_t *back = e->a.p;
+
+    go_cold(e);
+    for (unsigned i = 0; i < n; i++) {
+        land_near(from[i], e->a.p);
+    }
+    emit_eval_cold(e, d, back);
+    go_hot(e);
+}
+
+/* Operands that are too small for b->flush_exact (fp.c), none of them zero: bits of theirs in SCRATCH_X; for further ones those are added. */
+static void small(Emit *e, const IrOp *op, int x, bool more)
+{
+    bool wide = op->sub == IR_E64;
+    int t = more ? SCRATCH_Y : SCRATCH_X;
+
+    v_mem(e, V_PAND, t, x, v_const(e, wide ? C_ABS64 : C_ABS32));
+    if (more) {
+        int u = ra_alloc(e, XMM_MASK);
+
+        v_mem_imm(e, ps(op, 0xc2), u, t, v_const(e, wide ? C_LOW64 : C_LOW32), 0x11);       /* less, quietly */
+        sse3(e, V_PAND, t, t, u);
+        sse3(e, V_POR, SCRATCH_X, SCRATCH_X, t);
+        ra_unlock(e, u);
+    } else {
+        v_mem_imm(e, ps(op, 0xc2), SCRATCH_Y, t, v_const(e, wide ? C_LOW64 : C_LOW32), 0x11);
+        sse3(e, V_PAND, t, t, SCRATCH_Y);
+    }
+}
+
+static uint8_t *if_small(Emit *e)
+{
+    sse2(e, V_PTEST, SCRATCH_X, SCRATCH_X);
+    jcc_to(&e->a, CC_NE, e->a.p);
+    return e->a.p;
+}
+
+static void arith2_exact(Emit *e, const IrOp *op, uint32_t code)
+{
+    uint8_t *jump;
+    int x, y, d;
+
+    if (op->opc == OP_vfdiv) {
+        emit_eval(e);
+        return;
+    }
+    x = v_in(e, 0);
+    y = v_in(e, 1);
+    d = v_out(e, NOREG, 1u << x | 1u << y);
+    small(e, op, x, false);
+    if (y != x) {
+        small(e, op, y, true);
+    }
+    jump = if_small(e);
+    sse3(e, code, d, x, y);
+    check(e, op, d, d, d);
+    cold_all(e, d, &jump, 1);
+}
+
 static void arith2(Emit *e, const IrOp *op, uint32_t code)
 {
+    bool tiny = op->opc == OP_vfmul || op->opc == OP_vfdiv;         /* sums that are tiny are exact */
     int x, y, d;
 
     if (other(e, op)) {
+        return;
+    }
+    if (e->b->flush_exact) {
+        arith2_exact(e, op, code);
         return;
     }
     x = v_in(e, 0);
     y = v_in(e, 1);
     d = v_out(e, NOREG, 1u << x | 1u << y);
     sse3(e, code, d, x, y);
-    if (e->b->nan_mode != IR_NAN_X86) {
+    if (e->b->nan_mode == IR_NAN_X86) {
+        return;
+    }
+    if (tiny) {
+        check_tiny(e, op, d);
+    } else {
         check(e, op, d, d, d);
     }
 }
@@ -62,6 +149,7 @@ void vec_fsqrt(Emit *e, const IrOp *op)
 void vec_fma(Emit *e, const IrOp *op)
 {
     static const uint8_t code[4] = { 0xb8, [IR_FMA_NEG_PROD] = 0xbc, [IR_FMA_NEG_ADD] = 0xba, [IR_FMA_NEG_PROD | IR_FMA_NEG_ADD] = 0xbe };
+    uint8_t *jump = NULL;
     int x, y, z, d;
 
     if (!e->has.fma) {
@@ -75,9 +163,18 @@ void vec_fma(Emit *e, const IrOp *op)
     y = v_in(e, 1);
     z = v_in(e, 2);
     d = v_out(e, NOREG, 1u << x | 1u << y | 1u << z);
+    if (e->b->flush_exact) {
+        small(e, op, x, false);
+        small(e, op, y, true);
+        small(e, op, z, true);
+        jump = if_small(e);
+    }
     sse2(e, V_MOVAPS, d, z);
     vex_rr(&e->a, M38 | P66 | code[op->imm & 3], op->sub == IR_E64, d, x, y);
-    check(e, op, d, d, d);
+    check_tiny(e, op, d);
+    if (jump) {
+        cold_all(e, d, &jump, 1);
+    }
 }
 
 static void sign(Emit *e, const IrOp *op, uint32_t code, unsigned c)
@@ -145,19 +242,6 @@ static uint8_t *any_negative(Emit *e, const IrOp *op, int x)
     sse2(e, V_PTEST, SCRATCH_X, SCRATCH_X);
     jcc_to(&e->a, CC_NE, e->a.p);
     return e->a.p;
-}
-
-/* The cold code of several jumps. */
-static void cold_all(Emit *e, int d, uint8_t *const *from, unsigned n)
-{
-    uint8_t *back = e->a.p;
-
-    go_cold(e);
-    for (unsigned i = 0; i < n; i++) {
-        land_near(from[i], e->a.p);
-    }
-    emit_eval_cold(e, d, back);
-    go_hot(e);
 }
 
 /* Towards zero.  The host's answer to what does not fit is the smallest number; for unsigned results numbers from 2^31 on, negative

@@ -59,6 +59,14 @@ static inline void v_mem(Emit *e, uint32_t op, int d, int x, const uint8_t *y)
     op_rm(&e->a, op, false, d, mem_rip(y));
 }
 
+/* The same with an immediate byte; VEX only. */
+static inline void v_mem_imm(Emit *e, uint32_t op, int d, int x, const uint8_t *y, unsigned imm)
+{
+    vex_head(&e->a, op, false, false, d, x, NOREG, NOREG);
+    asm_mem(&e->a, d, mem_rip(y), 1);
+    put8(&e->a, imm);
+}
+
 static inline const uint8_t *v_const(const Emit *e, unsigned c) { return e->xc->consts + c; }
 
 /* Is what lies above the low element, of type F32 or F64, zero in the value's register?  (e->zext of a float says so as well.) */
