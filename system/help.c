@@ -97,6 +97,9 @@ char *cmdline_manual(void)
         } else if (o->name && !o->hidden) {
             g_string_append(out, ".TP\n.B ");
             g_string_append_printf(out, "\\-%s", o->name);
+            for (const CmdOption *also = o + 1; also->name && also->hidden && !also->absent; also++) {
+                g_string_append_printf(out, ", \\-%s", also->name);       /* its other spellings stand behind it */
+            }
             if (o->arg) {
                 g_string_append(out, " \\fI");
                 roff(out, o->arg);

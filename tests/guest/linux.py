@@ -24,6 +24,19 @@ def gicv3_max_smp4(tmp):
     boot(3, 'max,pauth-impdef=on', 4)
 
 
+def matrix(tmp):
+    """Processors, interrupt controllers and models, each with each."""
+    for smp in (1, 2, 4, 8):
+        for gic in (2, 3):
+            for cpu in ('cortex-a57', 'max,pauth-impdef=on'):
+                start = time.monotonic()
+                try:
+                    boot(gic, cpu, smp)
+                except Failure as e:
+                    raise Failure(f'-smp {smp}, GICv{gic}, {cpu}: {e}')
+                print(f'# -smp {smp}, GICv{gic}, {cpu}: {time.monotonic() - start:.1f} s', flush=True)
+
+
 def reboot_once(tmp):
     """Without -no-reboot a reboot starts the machine again; with it, it ends."""
     args = linux(append='guestend=reboot ' + command('true'))
@@ -124,5 +137,5 @@ def network(device):
     return run
 
 
-main([gicv2_cortex_a57_smp4, gicv3_max_smp4, reboot_once, power_key, disk('virtio-blk-device'), disk('virtio-blk-pci'),
+main([gicv2_cortex_a57_smp4, gicv3_max_smp4, matrix, reboot_once, power_key, disk('virtio-blk-device'), disk('virtio-blk-pci'),
       network('virtio-net-device'), network('virtio-net-pci')])

@@ -312,6 +312,25 @@ def case_help():
     check('version with a wrong option', (r.returncode, r.stdout), (1, b''))
 
 
+def case_texts():
+    """The completion and the manual page are made from the table: every option is in both, and names complete."""
+    script = 'source rhea.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _rhea; printf "%s\\n" "${COMPREPLY[@]}"'
+
+    def complete(*words):
+        return run(['bash', '-c', script.replace('rhea.bash', BIN + '/rhea.bash'), 'bash', *words]).stdout.decode().split()
+    check('models', complete(RHEA, '-cpu', 'cortex-a5'), ['cortex-a53', 'cortex-a55', 'cortex-a57'])
+    check('machines', complete(RHEA, '-M', 'virt-8'), ['virt-8.2'])
+    check('devices', 'virtio-net-pci' in complete(RHEA, '-device', 'virtio-n'), True)
+    check('options', complete(RHEA, '-pid'), ['-pidfile'])
+    options = complete(RHEA, '-')
+    with open(BIN + '/rhea.1', encoding='utf-8') as f:
+        page = f.read().replace('\\-', '-')
+    check('options in the page', [o for o in options if not re.search(rf'^\.(B|br)?.*(?<![\w-]){re.escape(o)}\b', page, re.M)], [])
+    text = run([RHEA, '-help']).stdout.decode()
+    check('options in the help', [o for o in options if o != '-M' and not re.search(rf'(^|[\s|]){re.escape(o)}\b', text, re.M)], [])
+    check('length of the list', len(options) > 60, True)
+
+
 def case_waits_for_client():
     """A server without wait=off holds the start until somebody comes, and says so; a signal ends it without a word."""
     argv = machine(OFF, '-display', 'none', '-monitor', 'none', '-serial', 'unix:w.sock,server')
