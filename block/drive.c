@@ -308,7 +308,7 @@ static bool open_flags(const Json *o, const Drive *d, bool snapshot, unsigned *f
 {
     const char *aio = json_get_string(o, "aio"), *cache = json_get_string(o, "cache");
 
-    *flags = snapshot || d->cdrom || json_get_bool(o, "read-only", false) ? 0 : BLK_O_RDWR;
+    *flags = snapshot || d->cdrom || json_get_bool(o, "read-only", false) ? 0 : BLK_O_RDWR | BLK_O_AUTO_RDONLY;
     if (aio && strcmp(aio, "threads") && strcmp(aio, "native") && strcmp(aio, "io_uring")) {
         return error_set(errp, "invalid aio option");
     }

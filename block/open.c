@@ -457,6 +457,7 @@ static BlkNode *open_format(Session *s, const char *filename, Json *o, unsigned 
 {
     const char *name = json_get_string(o, "driver");
     const BlkDriver *d;
+    BlkNode *n;
 
     if (!name) {
         return open_probed(s, filename, o, flags, errp);
@@ -480,7 +481,12 @@ static BlkNode *open_format(Session *s, const char *filename, Json *o, unsigned 
         }
         json_set_string(file, "driver", protocol_of(filename, NULL)->name);
     }
-    return open_driver(s, d, o, flags, errp);
+    n = open_driver(s, d, o, flags, errp);
+    if (n && filename && !*n->filename) {
+        g_free(n->filename);
+        n->filename = g_strdup(filename);
+    }
+    return n;
 }
 
 /* json:{...}: the text's options lie below those given. */
