@@ -145,7 +145,7 @@ static bool perform(TcgVcpu *v, vaddr va, IrMem m, AtomicOp *a)
     if (!tlb_span(v, va, ACC_STORE, idx, false, &s)) {
         return mem_fault(v, va, ACC_STORE, idx);
     }
-    if (s.flags & TLB_WATCH && debug_watch(v, va, len, ACC_STORE)) {
+    if (s.flags & TLB_WATCH && (debug_watch(v, va, len, ACC_LOAD, idx) || debug_watch(v, va, len, ACC_STORE, idx))) {
         return false;
     }
     if (s.region || ((uintptr_t)s.host & 15) + len > 16) {

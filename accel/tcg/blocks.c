@@ -228,10 +228,11 @@ static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint64_t key, uin
 {
     IrBlock *ir = tcg_ctx_ir(v->compiler);
     g_autofree uint32_t *breaks = variant >= VAR_BREAK ? debug_page_breaks(v->st, pc) : NULL;
+    g_autofree uint32_t *own = variant >= VAR_BREAK && v->own & 1 ? v->ops->own_breaks(v->cpu, pc & ~0xfffull) : NULL;
     TransCtx tc = {
         .cpu = v->cpu, .ir = ir, .key = key, .page = p->host, .off = pc & 0xfff, .pc = pc,
         .max_insns = variant == VAR_ONE || v->st->one_insn ? 1 : checked ? MAX_INSNS_HOT : MAX_INSNS,
-        .breaks = breaks, .step_over = variant == VAR_ONE, .next_page = no_next_page,
+        .breaks = breaks, .own_breaks = own, .step_over = variant == VAR_ONE, .next_page = no_next_page,
     };
 
     ir_begin(ir, v->ops->tcg, tc.off);

@@ -45,6 +45,8 @@ typedef struct TransCtx {
      * begins a block at one with ir_leave(IR_LEAVE_DEBUG) unless `step_over`. */
     const uint32_t *breaks;
     bool step_over;
+    /* the same for the processor's own breakpoints (TcgCpuOps.own_breaks): a block that begins at one raises their exception */
+    const uint32_t *own_breaks;
     /* Bytes of the virtually following page for an instruction that crosses; NULL: not executable (end the block before the instruction,
      * or raise the fetch fault when it is the first).  Guests with fixed-size aligned instructions never need it. */
     const uint8_t *(*next_page)(struct TransCtx *tc);
@@ -84,7 +86,15 @@ typedef struct TcgCpuOps {
     void (*raise_bus)(Cpu *cpu, vaddr va, paddr pa, AccType acc, uint16_t insn_word);
     /* ir_raise(code) was reached. */
     void (*raise_code)(Cpu *cpu, int64_t code);
-    void (*raise_debug)(Cpu *cpu, vaddr va, AccType acc);       /* architectural watchpoint, breakpoint */
+    /*
+     * Breakpoints and watchpoints of the guest, in registers of this processor; NULL where it has none.  debug_armed: 1 some breakpoint, 2 some watchpoint
+     * may match in some mode; after a change the target calls tcg_debug_changed() and ends the block.  What is asked next is asked for the current mode.
+     */
+    unsigned (*debug_armed)(Cpu *cpu);
+    uint32_t *(*own_breaks)(Cpu *cpu, vaddr page);              /* page offsets, sorted, ~0u last (the caller frees them); NULL: none.  The key says whether there are any */
+    bool (*page_watched)(Cpu *cpu, vaddr page);                 /* in any mode */
+    bool (*watched)(Cpu *cpu, vaddr va, unsigned len, AccType acc, unsigned mmu_idx, vaddr *at);    /* *at: the first byte that is */
+    void (*raise_debug)(Cpu *cpu, vaddr va, AccType acc);       /* a watchpoint; state is precise */
     /* Take the exception in env->exc: change state to the handler. Clears env->exc. */
     void (*deliver)(Cpu *cpu);
     /* pending has bits: take an interrupt if one is due (cpu_lines()); true when state changed.  After false the bits of lines are out
@@ -109,6 +119,9 @@ void tcg_flush_all_broadcast(Cpu *cpu);
 void tcg_flush_asid_broadcast(Cpu *cpu, uint16_t asid);
 void tcg_flush_range_broadcast(Cpu *cpu, vaddr va, uint64_t len, int asid);
 void tcg_flush_wait(Cpu *cpu);
+
+/* The processor's breakpoints or watchpoints are others now. */
+void tcg_debug_changed(Cpu *cpu);
 
 /* In a routine that reads the machine's clock: under instruction-driven time, make clock_now() count up to here. */
 void tcg_sync_time(Cpu *cpu);

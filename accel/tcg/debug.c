@@ -15,7 +15,7 @@ void debug_init(TcgState *st)
 {
     st->breaks = g_array_new(FALSE, FALSE, sizeof(DebugPoint));
     st->watches = g_array_new(FALSE, FALSE, sizeof(DebugPoint));
-    st->break_set = VAR_BREAK;
+    st->break_set = st->break_next = VAR_BREAK;
 }
 
 void debug_fini(TcgState *st)
@@ -24,14 +24,73 @@ void debug_fini(TcgState *st)
     g_array_free(st->watches, TRUE);
 }
 
-uint32_t debug_variant(TcgState *st, vaddr pc)
+static uint32_t new_set(TcgState *st)
 {
-    for (unsigned i = 0; i < st->breaks->len; i++) {
-        if (g_array_index(st->breaks, DebugPoint, i).va >> 12 == pc >> 12) {
-            return st->break_set;
+    return __atomic_add_fetch(&st->break_next, 1, __ATOMIC_RELAXED);
+}
+
+static bool listed(const uint32_t *offs, uint32_t off)
+{
+    while (*offs < off) {
+        offs++;
+    }
+    return *offs == off;
+}
+
+/* The address is part of it: two mappings of one page have different breakpoints. */
+static uint32_t own_number(TcgVcpu *v, vaddr page)
+{
+    unsigned n = G_N_ELEMENTS(v->own_page), i;
+
+    if (v->own_for != v->st->break_set) {
+        v->nown = 0;
+        v->own_for = v->st->break_set;
+    }
+    for (i = 0; i < MIN(v->nown, n); i++) {
+        if (v->own_page[i].page == page) {
+            return v->own_page[i].variant;
         }
     }
-    return VAR_NORMAL;
+    i = v->nown++ % n;
+    v->own_page[i].page = page;
+    return v->own_page[i].variant = new_set(v->st);
+}
+
+/* Blocks of a page where this processor has a breakpoint of its own; a single instruction that is not at one is as ever. */
+static uint32_t own_variant(TcgVcpu *v, vaddr pc, uint32_t otherwise)
+{
+    g_autofree uint32_t *offs = v->ops->own_breaks(v->cpu, pc & ~0xfffull);
+
+    if (!offs || (v->one && !listed(offs, pc & 0xfff))) {
+        return otherwise;
+    }
+    return own_number(v, pc & ~0xfffull);
+}
+
+uint32_t debug_variant(TcgVcpu *v, vaddr pc)
+{
+    TcgState *st = v->st;
+    uint32_t variant = v->one ? VAR_ONE : VAR_NORMAL;
+
+    for (unsigned i = 0; i < st->breaks->len && !v->one; i++) {
+        if (g_array_index(st->breaks, DebugPoint, i).va >> 12 == pc >> 12) {
+            variant = st->break_set;
+        }
+    }
+    return v->own & 1 ? own_variant(v, pc, variant) : variant;
+}
+
+void tcg_debug_changed(Cpu *cpu)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+    unsigned old = v->own;
+
+    v->own = v->ops->debug_armed(cpu);
+    if (old | v->own) {
+        v->nown = 0;
+        flush_apply(v, &(FlushRec){ .kind = REC_NEW });
+        exec_check(v);
+    }
 }
 
 static gint by_offset(gconstpointer a, gconstpointer b)
@@ -59,8 +118,13 @@ uint32_t *debug_page_breaks(TcgState *st, vaddr pc)
     return (uint32_t *)(void *)g_array_free(offs, FALSE);
 }
 
-bool debug_page_watched(TcgState *st, vaddr page)
+bool debug_page_watched(TcgVcpu *v, vaddr page)
 {
+    TcgState *st = v->st;
+
+    if (v->own & 2 && v->ops->page_watched(v->cpu, page)) {
+        return true;
+    }
     for (unsigned i = 0; i < st->watches->len; i++) {
         const DebugPoint *d = &g_array_index(st->watches, DebugPoint, i);
 
@@ -71,8 +135,23 @@ bool debug_page_watched(TcgState *st, vaddr page)
     return false;
 }
 
-bool debug_watch(TcgVcpu *v, vaddr va, unsigned len, AccType acc)
+static bool own_watch(TcgVcpu *v, vaddr va, unsigned len, AccType acc, unsigned idx)
 {
+    vaddr at;
+
+    if (!v->env->fault_ra || !v->ops->watched(v->cpu, va, len, acc, idx, &at)) {
+        return false;
+    }
+    tcg_restore_here(v->cpu);
+    v->ops->raise_debug(v->cpu, at, acc);
+    return true;
+}
+
+bool debug_watch(TcgVcpu *v, vaddr va, unsigned len, AccType acc, unsigned idx)
+{
+    if (v->own & 2 && own_watch(v, va, len, acc, idx)) {
+        return true;
+    }
     if (v->watch_off || !v->env->fault_ra) {
         return false;
     }
@@ -96,7 +175,7 @@ static void changed(Machine *m, bool code)
 {
     TcgState *st = m->accel_state;
 
-    st->break_set += code;
+    st->break_set = code ? new_set(st) : st->break_set;
     for (unsigned i = 0; i < st->vcpus->len; i++) {
         flush_post(g_ptr_array_index(st->vcpus, i), &(FlushRec){ .kind = REC_NEW });
     }

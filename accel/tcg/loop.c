@@ -59,7 +59,7 @@ static Block *block_get(TcgVcpu *v)
 {
     vaddr pc = v->env->pc;
     unsigned landing = v->env->landing;
-    uint32_t variant = v->one ? VAR_ONE : v->st->breaks->len ? debug_variant(v->st, pc) : VAR_NORMAL;
+    uint32_t variant = v->st->breaks->len || v->own & 1 ? debug_variant(v, pc) : v->one ? VAR_ONE : VAR_NORMAL;
     Span s;
     PageCode *p = tlb_exec(v, pc, &s);
     uint64_t key;
@@ -278,6 +278,7 @@ static bool run_once(TcgVcpu *v)
     bool was_one = v->one, watch = v->watch_stop, on;
     Block *b = next_block(v);
     uint32_t landing = env->landing;
+    vaddr pc = env->pc;
     TcgExit why;
 
     v->one = false;
@@ -293,7 +294,7 @@ static bool run_once(TcgVcpu *v)
     why = tcg_enter(env, v->unit->code, &b->tb);
     __atomic_store_n(&v->in_code, false, __ATOMIC_RELEASE);
     v->watch_off = false;
-    if (why == TCG_EXIT_LEAVE && env->exit_arg == IR_LEAVE_DEBUG && b->tb.page_off == (env->pc & 0xfff)) {
+    if (landing && env->pc == pc && b->variant >= VAR_BREAK && (why == TCG_EXIT_EXC ? env->exc == TCG_EXC_RAISE : why == TCG_EXIT_LEAVE && env->exit_arg == IR_LEAVE_DEBUG)) {
         env->landing = landing;             /* a breakpoint: the instruction has not begun */
     }
     on = handle(v, why, was_one);
@@ -469,6 +470,8 @@ void tcg_state_changed(Cpu *cpu)
     TcgVcpu *v = vcpu_of(cpu);
 
     flush_post(v, &(FlushRec){ .kind = REC_NEW });
+    v->own = v->ops->debug_armed ? v->ops->debug_armed(cpu) : 0;
+    v->nown = 0;
     v->one = v->watch_stop = false;
     tcg_monitor_clear(cpu);
 }

@@ -216,7 +216,7 @@ static bool before(TcgVcpu *v, const Span *s, vaddr va, unsigned len, AccType ac
         v->ops->raise_align(v->cpu, va, acc, idx, word);
         return false;
     }
-    if (s->flags & TLB_WATCH && debug_watch(v, va, len, acc)) {
+    if (s->flags & TLB_WATCH && debug_watch(v, va, len, acc, idx)) {
         return false;
     }
     return acc != ACC_STORE || s->region || mem_store_ok(v, s, va, len);
@@ -276,7 +276,7 @@ bool mem_read(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, void *buf)
     if (!span(v, va, ACC_LOAD, idx, &a) || (n < len && !span(v, va + n, ACC_LOAD, idx, &b))) {
         return false;
     }
-    if ((a.flags & (TLB_SLOW | TLB_WATCH) && !before(v, &a, va, len, ACC_LOAD, idx)) || (n < len && b.flags & TLB_WATCH && debug_watch(v, va + n, len - n, ACC_LOAD))) {
+    if ((a.flags & (TLB_SLOW | TLB_WATCH) && !before(v, &a, va, len, ACC_LOAD, idx)) || (n < len && b.flags & TLB_WATCH && debug_watch(v, va + n, len - n, ACC_LOAD, idx))) {
         return false;
     }
     return get(v, &a, va, n, buf) && (n == len || get(v, &b, va + n, len - n, (uint8_t *)buf + n));

@@ -136,7 +136,7 @@ bool tcg_monitor_store(Cpu *cpu, vaddr va, IrMem m, const uint64_t val[2], bool 
     if (!tlb_span(v, va, ACC_STORE, idx, false, &s)) {
         return mem_fault(v, va, ACC_STORE, idx);
     }
-    if (s.region || (s.flags & TLB_WATCH && debug_watch(v, va, size, ACC_STORE))) {
+    if (s.region || (s.flags & TLB_WATCH && debug_watch(v, va, size, ACC_STORE, idx))) {
         return !v->env->exc;
     }
     if (!mem_store_ok(v, &s, va, size)) {

@@ -248,6 +248,11 @@ struct TcgVcpu {
     /* slow accesses that a check of their own would have spared (mem.c) */
     uint32_t needless;
     uint64_t needless_since;
+    unsigned own;               /* TcgCpuOps.debug_armed */
+    /* variants of pages with breakpoints of its own, as long as the debugger's set is own_for */
+    struct { vaddr page; uint32_t variant; } own_page[8];
+    unsigned nown;              /* chosen so far; beyond 8 the oldest is chosen anew */
+    uint32_t own_for;
     /* instruction counts */
     int64_t slice;              /* budget that was given */
     /* memory of blocks: freed by a reset */
@@ -288,7 +293,8 @@ struct TcgState {
     MemListener listener;
     pthread_mutex_t debug_lock;
     GArray *breaks, *watches;   /* DebugPoint; changed with all vCPUs parked */
-    uint32_t break_set;         /* number of the current set */
+    uint32_t break_set;         /* number of the debugger's current set */
+    uint32_t break_next;        /* last number that was given to one; atomic */
     pthread_mutex_t mon_lock[64];
     pthread_mutex_t turn;       /* thread=single: who holds it runs */
     TcgVcpu *turn_of;           /* atomic */
@@ -418,11 +424,11 @@ pthread_mutex_t *monitor_lock(TcgState *st, uint64_t ram_addr);
 /* ---- debug.c ---- */
 void debug_init(TcgState *st);
 void debug_fini(TcgState *st);
-uint32_t debug_variant(TcgState *st, vaddr pc);         /* VAR_NORMAL, or the set's number when the page has breakpoints */
+uint32_t debug_variant(TcgVcpu *v, vaddr pc);           /* VAR_NORMAL or VAR_ONE, or the set's number when the page has breakpoints */
 uint32_t *debug_page_breaks(TcgState *st, vaddr pc);    /* offsets, ~0u last; g_free */
-bool debug_page_watched(TcgState *st, vaddr page);
+bool debug_page_watched(TcgVcpu *v, vaddr page);
 /* An access hits a watchpoint: true when the caller must give up (retry is arranged). */
-bool debug_watch(TcgVcpu *v, vaddr va, unsigned len, AccType acc);
+bool debug_watch(TcgVcpu *v, vaddr va, unsigned len, AccType acc, unsigned idx);
 bool debug_break_insert(Machine *m, int kind, vaddr addr, uint64_t len, Error **errp);
 bool debug_break_remove(Machine *m, int kind, vaddr addr, uint64_t len);
 void debug_break_clear(Machine *m);

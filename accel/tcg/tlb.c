@@ -346,7 +346,7 @@ static void fill_walked(TcgVcpu *v, Ctx *c, vaddr va, AccType acc, const WalkRes
     bool store = acc == ACC_STORE;
     vaddr page = va & ~0xfffull;
     paddr pa = w->pa & ~0xfffull;
-    uint32_t flags = debug_page_watched(v->st, page) ? TLB_WATCH : 0;
+    uint32_t flags = debug_page_watched(v, page) ? TLB_WATCH : 0;
     MemHit hit;
 
     if (w->size > 4096) {
@@ -382,7 +382,7 @@ static bool fill(TcgVcpu *v, Ctx *c, vaddr va, AccType acc, unsigned idx, bool p
 
     if (e && e->tag & need) {
         v->count.l2_hit++;
-        put_memory(v, c, page, acc, e->tag & 7, debug_page_watched(v->st, page) ? TLB_WATCH : 0, e->host, e->ram_addr, 0, s);
+        put_memory(v, c, page, acc, e->tag & 7, debug_page_watched(v, page) ? TLB_WATCH : 0, e->host, e->ram_addr, 0, s);
         span_at(s, va);
         return true;
     }

@@ -68,7 +68,7 @@ static void reset(Cpu *cpu)
     c->el = 1;
     c->spsel = 1;
     c->daif = 15;
-    c->pan = c->uao = c->dit = c->ssbs = c->env.landing = c->il = c->ss = 0;
+    c->pan = c->uao = c->dit = c->ssbs = c->env.landing = c->il = c->ss = c->stepped = c->debug_armed = 0;
     c->excl_addr = UINT64_MAX;
     c->excl_misses = 0;
     c->env.exc = 0;
@@ -182,6 +182,7 @@ static bool post_load(void *obj, Error **errp)
     (void)errp;
     a64_features_update(c);
     a64_pauth_update(c);
+    c->debug_armed = a64_debug_armed(&c->cpu);
     a64_mode_changed(c);
     a64_timer_update(c, 0);
     a64_timer_update(c, 1);
@@ -208,6 +209,7 @@ static const StateField fields[] = {
     STATE_U32(A64Cpu, env.landing, .max = 3),
     STATE_U32(A64Cpu, il, .max = 1),
     STATE_U32(A64Cpu, ss, .max = 1),
+    STATE_U32(A64Cpu, stepped, .max = A64_STEPPED_EXCL),
     STATE_U64(A64Cpu, fpcr),
     STATE_U64(A64Cpu, fpsr),
     STATE_ARRAY(A64Cpu, sys, uint64_t),

@@ -67,8 +67,10 @@ typedef struct A64Cpu {
     bool open_excl;             /* no closed forms any more */
     int64_t excl_miss_at;       /* clock at the last one */
     uint32_t event;             /* WFE event register */
+    uint32_t stepped;           /* A64_STEPPED*: what the step exception says of the instruction that was stepped */
     /* ---- derived, not saved ---- */
     uint64_t features[(A64_FEAT_COUNT + 63) / 64];
+    uint32_t debug_armed;       /* a64_debug_armed() at the last write */
     uint64_t key;               /* block key, kept up to date by a64_mode_changed() */
     /* layout of pointer authentication codes by [data][half of the address space]: a64_pauth_update() */
     struct { uint64_t mask, field; } pac[2][2];     /* bits of the code; bits that a plain pointer repeats bit 55 in */
@@ -175,6 +177,10 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_NAA      (1ull << 32)   /* SCTLR.nAA: ordered accesses need no alignment */
 #define KEY_IXC      (1ull << 33)   /* FZ is set and FPSR.IXC is: inexact need not be told from flushed (docs/arm-simd.md) */
 
+#define KEY_BREAK    (1ull << 33)   /* some breakpoint register may match in this mode */
+#define KEY_DEBUG_D  (1ull << 34)   /* PSTATE.D masks debug exceptions that are enabled */
+
+enum { A64_STEPPED = 1, A64_STEPPED_EXCL };     /* an instruction, a load-exclusive one */
 enum { A64_MMU_CURRENT, A64_MMU_USER };     /* mmu indexes of the front end */
 
 /* ---- between the files of this folder ---- */
@@ -207,6 +213,16 @@ void a64_timer_init(A64Cpu *c);
 void a64_timer_fini(A64Cpu *c);
 void a64_timer_update(A64Cpu *c, unsigned which);
 uint64_t a64_counter(A64Cpu *c);
+
+/* debug.c: what the accelerator asks, part of the block key, exceptions */
+unsigned a64_debug_armed(Cpu *cpu);
+uint32_t *a64_own_breaks(Cpu *cpu, vaddr page);
+bool a64_page_watched(Cpu *cpu, vaddr page);
+bool a64_watched(Cpu *cpu, vaddr va, unsigned len, AccType acc, unsigned mmu_idx, vaddr *at);
+void a64_raise_watch(Cpu *cpu, vaddr va, AccType acc);
+void a64_raise_step(A64Cpu *c);
+bool a64_stepping(const A64Cpu *c);
+uint64_t a64_debug_key(const A64Cpu *c);
 
 /* rt-pauth.c: after TCR_EL1 or the features changed */
 void a64_pauth_update(A64Cpu *c);

@@ -50,6 +50,7 @@ void a64_pstate_set(A64Cpu *c, uint64_t spsr)
     flags_from(c, spsr);
     c->daif = spsr >> 6 & 15;
     c->ss = spsr >> 21 & 1;
+    c->stepped = 0;
     c->il = spsr >> 20 & 1;
     if (legal(c, spsr)) {
         c->el = spsr >> 2 & 3;
@@ -65,14 +66,6 @@ void a64_pstate_set(A64Cpu *c, uint64_t spsr)
     }
     a64_sp_load(c);
     a64_mode_changed(c);
-}
-
-/* Software step (D2.12): on in MDSCR_EL1, debug exceptions enabled where we are. */
-static bool stepping(const A64Cpu *c)
-{
-    uint64_t mdscr = c->sys[SR_MDSCR_EL1];
-
-    return mdscr & 1 && !(c->sys[SR_OSLSR_EL1] & 2) && (c->el == 0 || (mdscr >> 13 & 1 && !(c->daif & 8)));
 }
 
 void a64_mode_changed(A64Cpu *c)
@@ -105,8 +98,8 @@ void a64_mode_changed(A64Cpu *c)
     k |= s & SCTLR_NAA ? KEY_NAA : 0;
     k |= c->il ? KEY_IL : 0;
     k |= c->open_excl ? KEY_OPEN_EXCL : 0;
-    if (G_UNLIKELY(c->sys[SR_MDSCR_EL1] & 1) && stepping(c)) {
-        k |= c->ss ? KEY_SS : KEY_SS_DUE;
+    if (G_UNLIKELY(c->sys[SR_MDSCR_EL1])) {
+        k |= a64_debug_key(c);
     }
     c->key = k;
 }
@@ -141,7 +134,7 @@ static void enter(A64Cpu *c, unsigned kind, uint64_t ret)
     c->el = 1;
     c->spsel = 1;
     c->daif = 15;
-    c->uao = c->ss = c->il = c->env.landing = 0;
+    c->uao = c->ss = c->il = c->env.landing = c->stepped = 0;
     if (a64_has(c, A64_FEAT_ssbs)) {
         c->ssbs = c->sys[SR_SCTLR_EL1] >> 44 & 1;
     }

@@ -37,7 +37,7 @@ typedef struct A64Mapping {
 
 /* Fault status codes, level to be added. */
 enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS_FLAG = 0x08, FSC_PERMISSION = 0x0c, FSC_EXTERNAL = 0x10, FSC_WALK_EXTERNAL = 0x14,
-       FSC_ALIGNMENT = 0x21, FSC_UPDATE = 0x31 };
+       FSC_ALIGNMENT = 0x21, FSC_DEBUG = 0x22, FSC_UPDATE = 0x31 };
 
 /* `update_flags`: set the access flag and dirty state where the regime does so in hardware (not for probes and AT). */
 bool a64_walk_regime(const A64Regime *r, uint64_t va, A64WalkAccess acc, bool update_flags, A64Mapping *m);

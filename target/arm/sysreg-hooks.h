@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hooks of sysregs.def that live in other files: the generic timer (timer.c). */
+/* Hooks of sysregs.def that live in other files: the generic timer (timer.c), debug registers (debug.c). */
 #ifndef TARGET_ARM_SYSREG_HOOKS_H
 #define TARGET_ARM_SYSREG_HOOKS_H
 
@@ -11,5 +11,12 @@ void tval_write(A64Cpu *c, const A64SysReg *r, uint64_t val);
 uint64_t ctl_read(A64Cpu *c, const A64SysReg *r);
 void ctl_write(A64Cpu *c, const A64SysReg *r, uint64_t val);
 void cval_written(A64Cpu *c, const A64SysReg *r, uint64_t old);
+
+/* debug.c */
+void debug_written(A64Cpu *c, const A64SysReg *r, uint64_t old);
+void oslar_write(A64Cpu *c, const A64SysReg *r, uint64_t val);
+uint64_t claimset_read(A64Cpu *c, const A64SysReg *r);
+void claimset_write(A64Cpu *c, const A64SysReg *r, uint64_t val);
+void claimclr_write(A64Cpu *c, const A64SysReg *r, uint64_t val);
 
 #endif

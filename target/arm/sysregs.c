@@ -140,6 +140,13 @@ static void mode_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
     a64_mode_changed(c);
 }
 
+static void contextidr_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
+{
+    if (c->debug_armed) {
+        debug_written(c, r, old);
+    }
+}
+
 static void flush_written(A64Cpu *c, const A64SysReg *r, uint64_t old)
 {
     if (c->sys[r - a64_sysregs] != old) {
@@ -320,32 +327,6 @@ static void pmxevtyper_write(A64Cpu *c, const A64SysReg *r, uint64_t val)
     if ((c->sys[SR_PMSELR_EL0] & 31) == 31) {
         c->sys[SR_PMCCFILTR_EL0] = val & 0xfc000000;
     }
-}
-
-/* ---- debug ---- */
-
-static void oslar_write(A64Cpu *c, const A64SysReg *r, uint64_t val)
-{
-    (void)r;
-    c->sys[SR_OSLSR_EL1] = 8 | (val & 1) << 1;
-}
-
-static uint64_t claimset_read(A64Cpu *c, const A64SysReg *r)
-{
-    (void)c, (void)r;
-    return 0xff;            /* which bits exist; DBGCLAIMCLR shows which are set */
-}
-
-static void claimset_write(A64Cpu *c, const A64SysReg *r, uint64_t val)
-{
-    (void)r;
-    c->sys[SR_DBGCLAIMCLR_EL1] |= val & 0xff;
-}
-
-static void claimclr_write(A64Cpu *c, const A64SysReg *r, uint64_t val)
-{
-    (void)r;
-    c->sys[SR_DBGCLAIMCLR_EL1] &= ~val;
 }
 
 /* ---- address translation and TLB maintenance ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the compiler knows of AArch64: slots and runtime routines. */
 #include "target/arm/disas.h"
+#include "target/arm/mmu.h"
 #include "target/arm/rt.h"
 #include "target/arm/rt-simd.h"
 #include "target/arm/sysregs.h"
@@ -24,6 +25,7 @@ static const TcgSlot slots[] = {
     { .name = "daif", .type = IR_I32, .offset = AT(daif) },
     { .name = "ss", .type = IR_I32, .offset = AT(ss) },
     { .name = "qc", .type = IR_V128, .offset = AT(qc) },
+    { .name = "stepped", .type = IR_I32, .offset = AT(stepped) },
     { .name = "btype", .type = IR_I32, .offset = AT(env.landing) },
     { .name = "idc32", .type = IR_V128, .offset = AT(idc[0]) },
     { .name = "idc64", .type = IR_V128, .offset = AT(idc[1]) },
@@ -68,8 +70,8 @@ static uint64_t block_key(Cpu *cpu)
     if (c->key & KEY_FZ) {
         c->fpsr |= a64_fpsr_of_mxcsr(c->env.guest_mxcsr);       /* KEY_IXC */
     }
-    if (c->key & (KEY_SS | KEY_SS_DUE | KEY_FZ)) {
-        a64_mode_changed(c);            /* PSTATE.SS is a slot */
+    if (c->key & (KEY_SS | KEY_SS_DUE | KEY_DEBUG_D | KEY_FZ)) {
+        a64_mode_changed(c);            /* PSTATE.SS and D are slots */
     }
     return c->key;
 }
@@ -100,23 +102,16 @@ static void raise_code(Cpu *cpu, int64_t code)
     if (code == A64_RAISE_ODD_PC && c->key & KEY_SPALIGN && c->sp & 15) {
         c->env.pc &= ~3ull;
         a64_raise(c, EC_SP_ALIGN, 0);
+    } else if (code == A64_RAISE_STEP) {
+        a64_raise_step(c);
+    } else if (code == A64_RAISE_BREAK) {
+        a64_raise(c, EC_BREAKPOINT_LOW + c->el, FSC_DEBUG);
     } else if (code < 0) {
         a64_raise(c, EC_PC_ALIGN, 0);
         c->exc.far = c->env.pc;
         c->exc.set_far = true;
     } else {
         a64_raise_esr(c, (uint64_t)code & 0xffffffff, code >> 32 & 1);
-    }
-}
-
-static void raise_debug(Cpu *cpu, vaddr va, AccType acc)
-{
-    A64Cpu *c = a64_cpu(cpu);
-
-    a64_raise(c, (acc == ACC_FETCH ? EC_BREAKPOINT_LOW : EC_WATCHPOINT_LOW) + c->el, 0x22 | (acc == ACC_STORE ? 0x40 : 0));
-    if (acc != ACC_FETCH) {
-        c->exc.far = va;
-        c->exc.set_far = true;
     }
 }
 
@@ -140,7 +135,8 @@ static const TcgCpuOps a64_tcg_ops = {
     .tcg = &a64_tcg_target, .cpu = &a64_cpu_ops,
     .env = env_of_cpu, .block_key = block_key, .landing_key = a64_landing_key, .nan_mode = nan_mode, .translate = a64_translate, .disassemble = disassemble,
     .nmmu = 2, .context_key = a64_context_key, .asid = a64_asid, .walk = a64_walk,
-    .raise_fault = a64_raise_fault, .raise_align = a64_raise_align, .raise_bus = a64_raise_bus, .raise_code = raise_code, .raise_debug = raise_debug,
+    .raise_fault = a64_raise_fault, .raise_align = a64_raise_align, .raise_bus = a64_raise_bus, .raise_code = raise_code, .raise_debug = a64_raise_watch,
+    .debug_armed = a64_debug_armed, .own_breaks = a64_own_breaks, .page_watched = a64_page_watched, .watched = a64_watched,
     .deliver = a64_deliver, .take_irq = a64_take_irq, .has_work = a64_has_work,
     .mxcsr_from_guest = mxcsr_from_guest, .mxcsr_to_guest = mxcsr_to_guest,
 };

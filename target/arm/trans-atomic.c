@@ -89,7 +89,7 @@ static bool harmless(const A64Dis *d, uint32_t insn, unsigned rn)
 /* The exclusive store that closes the form, looking from the instruction behind the load. */
 static bool closed_ahead(const A64Dis *d, const arg_excl *a, bool pair)
 {
-    if (d->key & KEY_OPEN_EXCL || d->tc->breaks) {
+    if (d->key & KEY_OPEN_EXCL || d->tc->breaks || d->tc->own_breaks) {
         return false;
     }
     for (unsigned i = 1; i <= LOOK_AHEAD; i++) {

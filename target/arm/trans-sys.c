@@ -231,6 +231,9 @@ bool trans_msr_daifset(A64Dis *d, arg_msr_i *a)
 {
     if (!daif_trapped(d, 6, a->imm)) {
         ir_set(d->ir, SLOT_DAIF, ir_or(d->ir, ir_get(d->ir, SLOT_DAIF), ir_i32(d->ir, a->imm)));
+        if (d->key & KEY_DEBUG_D && a->imm & 8) {
+            end_mode(d);
+        }
     }
     return true;
 }
@@ -251,6 +254,10 @@ static bool write_daif(A64Dis *d, IrVal v)
     IrVal masks = ir_extract(b, ir_trunc(b, v), 6, 4);
 
     ir_set(b, SLOT_DAIF, masks);
+    if (d->key & KEY_DEBUG_D) {
+        end_mode(d);
+        return true;
+    }
     ir_exit_if(b, IR_EQ, ir_andi(b, masks, 3), ir_i32(b, 3), d->off + 4);      /* IRQ and FIQ masked */
     end_mode(d);
     return true;

@@ -228,7 +228,10 @@ IrMem mem_desc(A64Dis *d, unsigned size)
 static bool step_done(A64Dis *d)
 {
     if (d->key & KEY_SS) {
+        bool excl = (d->insn & 0x3fc00000) == 0x08400000;      /* LDXR, LDAXR, LDXP, LDAXP */
+
         ir_set(d->ir, SLOT_SS, ir_i32(d->ir, 0));
+        ir_set(d->ir, SLOT_STEPPED, ir_i32(d->ir, excl ? A64_STEPPED_EXCL : A64_STEPPED));
         return true;
     }
     return false;
@@ -307,16 +310,12 @@ static uint32_t fetch(const TransCtx *tc, uint32_t off)
     return w;                   /* instructions are little-endian always */
 }
 
-static bool breakpoint_at(const TransCtx *tc, uint32_t off)
+static bool listed(const uint32_t *offs, uint32_t off)
 {
-    if (tc->breaks) {
-        for (const uint32_t *p = tc->breaks; *p != ~0u; p++) {
-            if (*p == off) {
-                return true;
-            }
-        }
+    while (offs && *offs < off) {
+        offs++;
     }
-    return false;
+    return offs && *offs == off;
 }
 
 /* The pc is not a multiple of 4: a branch went astray, or base_get() found SP misaligned. */
@@ -367,7 +366,11 @@ static bool raise_before(A64Dis *d)
         ir_set(d->ir, SLOT_BTYPE, ir_i32(d->ir, (int32_t)btype));
     }
     if (d->key & KEY_SS_DUE) {
-        raise_esr(d, EC_STEP_LOW + el1(d), 0x22);
+        ir_raise(d->ir, A64_RAISE_STEP);
+        d->done = true;
+    } else if (listed(d->tc->own_breaks, (uint32_t)d->off)) {
+        ir_raise(d->ir, A64_RAISE_BREAK);
+        d->done = true;
     } else if (d->key & KEY_IL) {
         raise_esr(d, EC_ILLEGAL, 0);
     } else if (btype && !landing_allowed(d->key, d->insn, btype)) {
@@ -380,7 +383,7 @@ static void translate_one(A64Dis *d)
 {
     int row;
 
-    if (d->key & (KEY_SS_DUE | KEY_IL | 3ull << KEY_BTYPE_SHIFT) && raise_before(d)) {
+    if (d->key & (KEY_SS_DUE | KEY_BREAK | KEY_IL | 3ull << KEY_BTYPE_SHIFT) && raise_before(d)) {
         return;
     }
     row = a64_row_of(d->insn);
@@ -398,7 +401,7 @@ void a64_translate(TransCtx *tc)
         misaligned(&d);
         return;
     }
-    if (!tc->step_over && breakpoint_at(tc, tc->off)) {
+    if (!tc->step_over && listed(tc->breaks, tc->off)) {
         ir_insn(d.ir, d.off, 0);
         ir_leave(d.ir, IR_LEAVE_DEBUG, d.off);
         d.ir->code_bytes = 4;
@@ -413,7 +416,7 @@ void a64_translate(TransCtx *tc)
         if (d.done) {
             break;
         }
-        if (d.key & KEY_SS || d.ninsns >= MIN(tc->max_insns, IR_MAX_INSNS - 1) || d.off >= 4096 || ir_full(d.ir) || breakpoint_at(tc, (uint32_t)d.off)) {
+        if (d.key & KEY_SS || d.ninsns >= MIN(tc->max_insns, IR_MAX_INSNS - 1) || d.off >= 4096 || ir_full(d.ir) || listed(tc->breaks, (uint32_t)d.off) || listed(tc->own_breaks, (uint32_t)d.off)) {
             end_goto(&d, d.off);
             break;
         }

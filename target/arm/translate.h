@@ -28,6 +28,7 @@ enum {
     SLOT_DAIF = SLOT_SYS + 7,
     SLOT_SS,
     SLOT_QC,                    /* any bit set: FPSR.QC */
+    SLOT_STEPPED,
     SLOT_BTYPE,                 /* 0 while blocks run: TcgEnv.landing */
     SLOT_IDC,                   /* two, for singles and doubles: any bit but signs: FPSR.IDC */
 };
@@ -110,7 +111,7 @@ IrMem mem_desc(A64Dis *d, unsigned size);
 
 /* ---- leaving ---- */
 /* Codes of ir_raise beside ESR values (bit 32: the preferred return address is the next instruction). */
-enum { A64_RAISE_PC_ALIGN = -1, A64_RAISE_ODD_PC = -2 };
+enum { A64_RAISE_PC_ALIGN = -1, A64_RAISE_ODD_PC = -2, A64_RAISE_STEP = -3, A64_RAISE_BREAK = -4 };
 void end_goto(A64Dis *d, int64_t disp);             /* to an offset from the page base */
 void end_jump(A64Dis *d, IrVal target, unsigned hint);
 void end_branch(A64Dis *d, IrVal target, unsigned btype);   /* BR and BLR: PSTATE.BTYPE at the target */

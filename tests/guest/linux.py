@@ -2,10 +2,12 @@
 """A Debian kernel boots, runs a command, uses disk and network, and ends as asked."""
 import hashlib
 import os
+import shutil
 import socket
+import subprocess
 import time
 
-from machine import PATIENCE, Failure, Host, Machine, Monitor, command, linux, main, quiet_port, same
+from machine import PATIENCE, Failure, Host, Machine, Monitor, Skip, command, linux, main, quiet_port, same
 
 
 def boot(gic, cpu, smp, name='linux-arm64-cloud'):
@@ -63,6 +65,26 @@ def power_key(tmp):
             mon.ask('system_powerdown')
             m.pump(1)
         m.expect('GUEST-EXIT 3')
+        m.end()
+
+
+def program(tmp, name, **how):
+    """Compiles NAME.c beside this file and runs it in the guest, which finds it on a disk."""
+    cc = shutil.which('aarch64-linux-gnu-gcc')
+    if not cc:
+        raise Skip('no aarch64-linux-gnu-gcc')
+    path = f'{tmp}/{name}'
+    subprocess.run([cc, '-static', '-O1', '-Wall', '-o', path, f'{os.path.dirname(os.path.abspath(__file__))}/{name}.c'], check=True)
+    os.truncate(path, 2 << 20)
+    script = 'modprobe virtio_blk 2>/dev/null; head -c 2097152 /dev/vda >/tmp/p; chmod +x /tmp/p; /tmp/p'
+    return Machine(*linux(append=command(script), **how), '-drive', f'if=none,id=d0,format=raw,read-only=on,file={path}', '-device', 'virtio-blk-pci,drive=d0')
+
+
+def debug_registers(tmp):
+    """Hardware breakpoints, watchpoints and single steps of a debugger in the guest."""
+    with program(tmp, 'debug-registers', cpu='max,pauth-impdef=on', smp=2) as m:
+        m.expect(r'DEBUG breaks=3 watches=2 status=5\b')
+        m.expect('GUEST-EXIT 0')
         m.end()
 
 
@@ -137,5 +159,5 @@ def network(device):
     return run
 
 
-main([gicv2_cortex_a57_smp4, gicv3_max_smp4, matrix, reboot_once, power_key, disk('virtio-blk-device'), disk('virtio-blk-pci'),
+main([gicv2_cortex_a57_smp4, gicv3_max_smp4, matrix, reboot_once, power_key, debug_registers, disk('virtio-blk-device'), disk('virtio-blk-pci'),
       network('virtio-net-device'), network('virtio-net-pci')])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # software step of EL0 code: each instruction once, then an exception with EC 0x32; x9 collects where it stood
-# expect x0=6 x1=0xca000022 x2=3 x3=0x14567a x4=0x56000000
+# expect x0=6 x1=0xcb000022 x2=3 x3=0x14567a x4=0x56000000
         ldr     x20, =vectors
         msr     vbar_el1, x20
         msr     oslar_el1, xzr
