@@ -235,6 +235,9 @@ static bool check_peer(TlsStream *t, const TlsCreds *c, const char *hostname, ch
     if (r < 0) {
         return failed(r, "Verify failed", errp);
     }
+    if (!status && !c->server && !hostname) {
+        return error_set(errp, "No hostname for certificate validation");
+    }
     return status ? error_set(errp, "%s", why_not(status)) : check_name(t->session, c->server ? NULL : hostname, identity, errp);
 }
 

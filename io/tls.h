@@ -35,8 +35,8 @@ bool tls_authz_allows(const TlsAuthz *a, const char *identity, Error **errp);
  * Shake hands over a stream; fiber only.  On success `under` is taken over and
  * gone; on failure it stays the caller's, of no more use.  The server checks a
  * certificate when its credentials say so, and its name against authz (NULL:
- * any).  The client checks the server's certificate and `hostname` (NULL: not
- * the name; anon and psk have none).
+ * any).  The client checks the server's certificate and that it is `hostname`'s
+ * (anon and psk have none, NULL is fine there and with verify-peer=off).
  */
 Stream *tls_server(Stream *under, TlsCreds *creds, const TlsAuthz *authz, Error **errp);
 Stream *tls_client(Stream *under, TlsCreds *creds, const char *hostname, Error **errp);

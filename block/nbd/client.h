@@ -26,7 +26,7 @@ void nbd_info_clear(NbdInfo *i);
 typedef struct NbdLinkConfig {
     const SocketAddress *address;
     TlsCreds *creds;                    /* NULL: no TLS */
-    const char *hostname;               /* for the certificate; NULL: not checked */
+    const char *hostname;               /* for the certificate */
     const char *export_name;
     const char *context;                /* to be selected, if the server has it */
 } NbdLinkConfig;
