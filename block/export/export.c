@@ -8,7 +8,7 @@
 
 ROWS_DECLARE(export_types, ExportType);
 
-static const OptKey export_keys[] = {
+const OptKey export_keys[] = {
     { "type", OPT_STRING, .must = true, .help = "kind of export" },
     { "id", OPT_STRING, .must = true, .help = "name of the export" },
     { "node-name", OPT_STRING, .must = true, .help = "node to export" },
@@ -82,6 +82,13 @@ static const ExportType *find_type(const char *name, Error **errp)
     error_set(errp, "Parameter 'type' does not accept value '%s'", name);
     suggest_hint(s, NULL, errp);
     return NULL;
+}
+
+void export_types_foreach(void (*fn)(void *opaque, const char *name, const OptKey *keys), void *opaque)
+{
+    ROWS_FOREACH(export_types, ExportType, t) {
+        fn(opaque, t->name, t->keys);
+    }
 }
 
 static Json *check_options(const Json *options, const ExportType **type, Error **errp)

@@ -22,6 +22,8 @@
 typedef struct Export Export;
 
 /* ---- exports ---- */
+extern const OptKey export_keys[];                      /* that all kinds have */
+void export_types_foreach(void (*fn)(void *opaque, const char *name, const OptKey *keys), void *opaque);
 /* block-export-add.  The options are checked here; borrowed. */
 Export *export_add(Session *s, const Json *options, Error **errp);
 Export *export_find(Session *s, const char *id);
@@ -48,6 +50,8 @@ typedef struct NbdServerConfig {
     unsigned handshake_max;             /* seconds; 0: no limit */
 } NbdServerConfig;
 bool nbd_server_start(Session *s, const SocketAddress *a, const NbdServerConfig *config, Error **errp);
+/* addr (nested or flat), tls-creds, tls-authz, max-connections, handshake-max-seconds. */
+bool nbd_server_start_json(Session *s, const Json *options, Error **errp);
 bool nbd_server_stop(Session *s, Error **errp);         /* exports of the server go first */
 NbdServer *nbd_server_get(Session *s);                  /* NULL when none runs */
 /* Where it listens, with the port that the kernel chose; NULL if the system does not say.  Caller frees. */

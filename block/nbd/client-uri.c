@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "block/nbd/address.h"
 #include "block/nbd/client-priv.h"
 #include "block/nbd/proto.h"
 
@@ -159,58 +160,9 @@ bool nbd_parse_filename(const char *name, Json *o, Error **errp)
 
 /* ---- options to an address ---- */
 
-/* server.KEY, nested or flat. */
-static char *server_option(const Json *o, const char *key)
-{
-    g_autofree char *flat = g_strdup_printf("server.%s", key);
-    Json *server = json_get(o, "server"), *v = json_get(o, flat);
-
-    if (!v && json_is(server, JSON_OBJECT)) {
-        v = json_get(server, key);
-        /* the old shape: {type, data: {...}} */
-        v = v ? v : json_get(json_get(server, "data"), key);
-    }
-    return v ? json_scalar_text(v) : NULL;
-}
-
-static SocketAddress *by_type(const char *type, const Json *o, Error **errp)
-{
-    g_autofree char *path = server_option(o, "path"), *host = server_option(o, "host"), *port = server_option(o, "port"), *cid = server_option(o, "cid"), *str = server_option(o, "str");
-    g_autofree char *text = NULL;
-
-    if (!strcmp(type, "unix")) {
-        if (!path) {
-            error_set(errp, "Parameter 'server.path' is missing");
-            return NULL;
-        }
-        return socket_address_unix(path);
-    }
-    if (!strcmp(type, "inet")) {
-        if (!host || !port) {
-            error_set(errp, "Parameter 'server.%s' is missing", host ? "port" : "host");
-            return NULL;
-        }
-        return socket_address_inet(host, port);
-    }
-    if (!strcmp(type, "vsock") && cid && port) {
-        text = g_strdup_printf("vsock:%s:%s", cid, port);
-        return socket_address_parse(text, errp);
-    }
-    if (!strcmp(type, "fd") && str) {
-        text = g_strdup_printf("fd:%s", str);
-        return socket_address_parse(text, errp);
-    }
-    if (!strcmp(type, "vsock") || !strcmp(type, "fd")) {
-        error_set(errp, "Parameter 'server.%s' is missing", *type == 'f' ? "str" : cid ? "port" : "cid");
-        return NULL;
-    }
-    error_set(errp, "Parameter 'server.type' does not accept value '%s'", type);
-    return NULL;
-}
-
 SocketAddress *nbd_address_from_options(Json *o, Error **errp)
 {
-    g_autofree char *type = server_option(o, "type");
+    bool server = nbd_has_address(o, "server");
     const char *path = json_get_string(o, "path"), *host = json_get_string(o, "host"), *port = json_get_string(o, "port");
 
     if (path || host) {
@@ -218,17 +170,17 @@ SocketAddress *nbd_address_from_options(Json *o, Error **errp)
             error_set(errp, "path and host may not be used at the same time");
             return NULL;
         }
-        if (type) {
+        if (server) {
             error_set(errp, "'server' and path/host/port may not be used at the same time");
             return NULL;
         }
         return path ? socket_address_unix(path) : socket_address_inet(host, port ? port : G_STRINGIFY(10809));
     }
-    if (!type) {
+    if (!server) {
         error_set(errp, port ? "port may not be used without host" : "NBD server address missing");
         return NULL;
     }
-    return by_type(type, o, errp);
+    return nbd_address_from_json(o, "server", errp);
 }
 
 /* ---- and back ---- */

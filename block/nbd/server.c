@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "block/driver.h"
+#include "block/nbd/address.h"
 #include "io/tls.h"
 
-enum { BACKLOG = 64, SMALLEST_BUFFER = 4096, SOCKET_BUFFER = 1 << 20 };
+enum { BACKLOG = 64, SMALLEST_BUFFER = 4096, SOCKET_BUFFER = 1 << 20, CONNECTIONS = 100, HANDSHAKE_SECONDS = 10 };
 
 /* ---- buffers: kept between requests, since fresh memory costs a page fault every 4 KiB ---- */
 
@@ -308,6 +309,15 @@ bool nbd_server_start(Session *s, const SocketAddress *a, const NbdServerConfig 
     session_add(s, &server_kind, "#nbd", srv, NULL);
     srv->watch = loop_fd_add(loop_current(), fd, LOOP_READ, incoming, srv);
     return true;
+}
+
+bool nbd_server_start_json(Session *s, const Json *o, Error **errp)
+{
+    g_autoptr(SocketAddress) a = nbd_address_from_json(o, "addr", errp);
+    NbdServerConfig config = { .tls_creds = json_get_string(o, "tls-creds"), .tls_authz = json_get_string(o, "tls-authz"),
+                               .max_connections = json_get_u64(o, "max-connections", CONNECTIONS), .handshake_max = json_get_u64(o, "handshake-max-seconds", HANDSHAKE_SECONDS) };
+
+    return a && nbd_server_start(s, a, &config, errp);
 }
 
 static const Export *first_export(NbdServer *srv)

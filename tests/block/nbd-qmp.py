@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Exports of a running machine, made over QMP; clients come and go meanwhile.
+
+usage: nbd-qmp.py RHEA RHEA-IMG [TEST...]
+"""
+import json
+import os
+import random
+import subprocess
+import sys
+
+from nbdlib import *
+
+RHEA, IMG = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+MiB = 1 << 20
+
+
+class Machine:
+    def __init__(self, *args):
+        if not os.path.lexists('rhea-system-aarch64'):
+            os.symlink(RHEA, 'rhea-system-aarch64')         # the name says which boards
+        self.p = subprocess.Popen(['./rhea-system-aarch64', '-M', 'virt', '-S', '-display', 'none', '-qmp', 'stdio', *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.events = []
+        assert 'QMP' in json.loads(self.p.stdout.readline())
+        self.do('qmp_capabilities')
+
+    def ask(self, command, **args):
+        args = {k.replace('_', '-'): v for k, v in args.items()}
+        self.p.stdin.write(json.dumps({'execute': command, 'arguments': args}) + '\n')
+        self.p.stdin.flush()
+        while True:
+            line = self.p.stdout.readline()
+            assert line, 'the machine has ended'
+            answer = json.loads(line)
+            if 'event' not in answer:
+                return answer
+            self.events.append((answer['event'], answer.get('data')))
+
+    def do(self, command, **args):
+        answer = self.ask(command, **args)
+        assert 'return' in answer, answer
+        return answer['return']
+
+    def refused(self, want, command, **args):
+        equal(command, self.ask(command, **args).get('error'), {'class': 'GenericError', 'desc': want})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        if what[0] is None:
+            self.do('quit')
+            equal('status', self.p.wait(WAIT), 0)
+        else:
+            self.p.kill()
+
+
+def test_commands():
+    data = random.Random(1).randbytes(MiB)
+    with open('r.img', 'wb') as f:
+        f.write(data)
+    path = os.path.abspath('q.sock')
+    unix = {'type': 'unix', 'data': {'path': path}}
+    with Machine() as m:
+        m.refused('NBD server not running', 'nbd-server-stop')
+        m.refused('NBD server not running', 'nbd-server-add', device='n0')
+        m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'file', 'filename': os.path.abspath('r.img')})
+        m.refused('NBD server not running', 'block-export-add', type='nbd', id='e', node_name='n0')
+        m.do('nbd-server-start', addr=unix)
+        m.refused('NBD server already running', 'nbd-server-start', addr=unix)
+        m.do('block-export-add', type='nbd', id='e0', node_name='n0', name='ex', writable=True)
+        m.refused("Block export id 'e0' is already in use", 'block-export-add', type='nbd', id='e0', node_name='n0', name='other')
+        m.refused("NBD server already has export named 'ex'", 'block-export-add', type='nbd', id='e1', node_name='n0', name='ex')
+        m.refused("Cannot find device='' nor node-name='nosuch'", 'block-export-add', type='nbd', id='e1', node_name='nosuch')
+        m.refused("Export 'nosuch' is not found", 'block-export-del', id='nosuch')
+        m.refused("Export 'nosuch' is not found", 'nbd-server-remove', name='nosuch')
+        equal('query', m.do('query-block-exports'), [{'node-name': 'n0', 'shutting-down': False, 'type': 'nbd', 'id': 'e0'}])
+        m.do('nbd-server-add', device='n0')
+        c = Client(path)
+        c.greet()
+        equal('names', sorted(d[4:] for _, d in c.option(OPT_LIST)[:-1]), [b'ex', b'n0'])
+        c.modes()
+        c.go('ex')
+        equal('read', c.do(READ, 100, 1000), (0, data[100:1100], []))
+        # a client without an export of its own sees one that it knew go
+        d = Client(path)
+        d.greet()
+        d.modes()
+        d.set_meta('ex', 'base:allocation')
+        refused = m.ask('block-export-del', id='e0')
+        equal('in use', refused['error']['desc'], "export 'e0' still in use")
+        equal('read', c.do(READ, 100, 1000)[0], 0)
+        m.do('block-export-del', id='e0', mode='hard')
+        equal('event', m.events, [('BLOCK_EXPORT_DELETED', {'id': 'e0'})])
+        assert c.at_end()
+        equal('gone', d.go('ex')[0][0], ERR | 6)
+        equal('other', d.go('n0')[-1], (1, b''))
+        equal('read', d.do(READ, 0, 10), (0, data[:10], []))
+        m.events.clear()
+        m.do('nbd-server-stop')
+        equal('event', m.events, [('BLOCK_EXPORT_DELETED', {'id': 'n0'})])
+        assert d.at_end() and not os.path.exists(path)
+        m.do('nbd-server-start', addr=unix)
+        m.do('human-monitor-command', command_line='nbd_server_add -w n0 people')
+        equal('query', [e['id'] for e in m.do('query-block-exports')], ['people'])
+        run(IMG, 'compare', '-f', 'raw', '-F', 'raw', f'nbd+unix:///people?socket={path}', 'r.img')
+        c = Client(path)
+        c.greet()
+        c.modes()
+        c.go('people')
+        equal('write', c.do(WRITE, 0, payload=b'q' * 512)[0], 0)
+        # the machine ends with a client, and an export, still there
+    assert c.at_end() and not os.path.exists(path)
+    with open('r.img', 'rb') as f:
+        equal('written', f.read(1024), b'q' * 512 + data[512:1024])
+
+
+def test_removed_under_load():
+    """Exports come and go while clients read: each answer is right, or the connection ends."""
+    data = random.Random(1).randbytes(MiB)
+    with open('r.img', 'wb') as f:
+        f.write(data)
+    path = os.path.abspath('q.sock')
+    with Machine() as m:
+        m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'file', 'filename': os.path.abspath('r.img')})
+        m.do('nbd-server-start', addr={'type': 'unix', 'data': {'path': path}})
+        for turn in range(20):
+            m.do('block-export-add', type='nbd', id='e', node_name='n0', name='ex')
+            clients = []
+            for i in range(4):
+                c = Client(path)
+                c.greet()
+                c.modes()
+                c.go('ex')
+                for k in range(30):
+                    c.send(READ, k * 1000, 30000, cookie=k)
+                clients.append(c)
+            m.do('block-export-del', id='e', mode='hard')
+            for c in clients:
+                while True:
+                    try:
+                        cookie, done, kind, d, err = c.chunk()
+                    except (EOFError, ConnectionResetError):
+                        break
+                    assert not err and d[8:] == data[cookie * 1000:cookie * 1000 + 30000]
+                c.close()
+
+
+main(sys.argv[3:], globals())
