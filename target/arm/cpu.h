@@ -177,7 +177,7 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_NAA      (1ull << 32)   /* SCTLR.nAA: ordered accesses need no alignment */
 #define KEY_IXC      (1ull << 33)   /* FZ is set and FPSR.IXC is: inexact need not be told from flushed (docs/arm-simd.md) */
 
-#define KEY_BREAK    (1ull << 33)   /* some breakpoint register may match in this mode */
+#define KEY_BREAK    (1ull << 35)   /* some breakpoint register may match in this mode */
 #define KEY_DEBUG_D  (1ull << 34)   /* PSTATE.D masks debug exceptions that are enabled */
 
 enum { A64_STEPPED = 1, A64_STEPPED_EXCL };     /* an instruction, a load-exclusive one */
