@@ -7,6 +7,7 @@
 #include "block/drive.h"
 #include "block/graph.h"
 #include "block/image.h"
+#include "block/job/job.h"
 
 /* ---- finding ---- */
 
@@ -138,7 +139,7 @@ static bool reopen_one(BlkNode *n, const Json *o, BlkGraph *g, Error **errp)
     Json *direct = json_get(json_get(o, "cache"), "direct");
     bool want = false;
 
-    if (!same_but(n, o, errp)) {
+    if (!same_but(n, o, errp) || !job_check_free(n, errp)) {
         return false;
     }
     if (direct && json_as_bool(direct, &want) && want != !!(n->flags & BLK_O_DIRECT)) {
@@ -189,6 +190,9 @@ static bool resize_run(MonCall *call, Error **errp)
     if (size < 0) {
         return error_set(errp, "Parameter 'size' expects a >0 size");
     }
+    if (!job_check_free(n, errp)) {
+        return false;
+    }
     d = blk_drain_session(call->session);
     ok = n->shared & BLK_PERM_RESIZE ? node_resize(n, ((uint64_t)size + 511) & ~511ull, BLK_PREALLOC_OFF, errp)
                                      : error_set(errp, "Node '%s' is used in a way that does not allow another size", n->name);
@@ -218,6 +222,9 @@ static bool change_backing_run(MonCall *call, Error **errp)
     }
     if (!n->drv->image || !n->drv->image->change_backing) {
         return error_set(errp, "Format driver '%s' does not support backing files", n->drv->name);
+    }
+    if (!job_check_free(n, errp)) {
+        return false;
     }
     was_ro = n->read_only;
     d = blk_drain_session(call->session);

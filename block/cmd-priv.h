@@ -26,7 +26,7 @@ typedef struct ActionKind {
     bool (*prepare)(Action *a, Error **errp);
     void (*commit)(Action *a);          /* may be NULL, as the two below */
     void (*abort)(Action *a);
-    void (*clean)(Action *a);           /* after either, once the drain has ended */
+    void (*clean)(Action *a);           /* after either, once the drain has ended; of one whose prepare() failed too */
 } ActionKind;
 struct Action {
     const ActionKind *kind;

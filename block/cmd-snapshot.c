@@ -3,12 +3,16 @@
 #include <string.h>
 
 #include "block/image.h"
+#include "block/job/job.h"
 #include "block/transaction.h"
 
 /* ---- joining ---- */
 
 bool blk_overlay_attach(BlkGraph *g, BlkNode *n, BlkNode *overlay, Error **errp)
 {
+    if (!job_check_free(n, errp) || !job_check_free(overlay, errp)) {
+        return false;
+    }
     if (overlay->users) {
         return error_set(errp, "The overlay is already in use");
     }
@@ -103,15 +107,7 @@ static bool sync_prepare(Action *a, Error **errp)
     }
     s->overlay = blk_image_open_alone(a->session, file, format, json_get_string(a->args, "snapshot-node-name"),
                                       n->flags & (BLK_O_DIRECT | BLK_O_NO_FLUSH | BLK_O_UNMAP), errp);
-    if (!s->overlay) {
-        return false;
-    }
-    if (!blk_overlay_attach(a->transaction->graph, n, s->overlay, errp)) {
-        blk_node_unref(s->overlay);
-        s->overlay = NULL;
-        return false;
-    }
-    return true;
+    return s->overlay && blk_overlay_attach(a->transaction->graph, n, s->overlay, errp);
 }
 
 static void sync_clean(Action *a)

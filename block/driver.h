@@ -85,6 +85,9 @@ struct BlkNode {
     IoLock lock;                    /* of `tracked` */
     struct NodeWrite *tracked;      /* writes in flight, where unaligned ones must wait for others (align > 1) */
     FiberQueue tracked_wait;
+    IoLock bitmaps_lock;
+    struct BlkBitmap *bitmaps;      /* block/bitmap.h */
+    struct BlkJob *job;             /* that needs the node as it is (block/job/job.h) */
     uint64_t write_gen;             /* atomic: counts changes, for flush */
     uint64_t flush_gen;
     void *state;                    /* of drv->state_size, zeroed */

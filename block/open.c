@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing nodes: options, file names, probing, the chain of backing files. */
+#include "block/bitmap.h"
 #include "block/block-priv.h"
 
 #include <assert.h>
@@ -148,6 +149,7 @@ static BlkNode *node_new(Session *s, const BlkDriver *drv, unsigned flags)
     n->filename = g_strdup("");
     n->state = g_malloc0(MAX(drv->state_size, 1));
     io_lock_init(&n->lock);
+    io_lock_init(&n->bitmaps_lock);
     fiber_queue_init(&n->tracked_wait);
     return n;
 }
@@ -162,6 +164,8 @@ static void node_free(BlkNode *n)
     }
     fiber_queue_destroy(&n->tracked_wait);
     io_lock_destroy(&n->lock);
+    blk_bitmaps_free(n);
+    io_lock_destroy(&n->bitmaps_lock);
     json_unref(n->options);
     json_unref(n->backing_options);
     g_free(n->backing_name);

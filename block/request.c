@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests between nodes: bounds, alignment, flushes, and what drivers leave to the layer. */
+#include "block/bitmap.h"
 #include "block/block-priv.h"
 
 #include <assert.h>
@@ -14,9 +15,13 @@ static bool aligned(const BlkNode *n, uint64_t off, uint64_t len)
     return ((off | len) & (n->align - 1)) == 0;
 }
 
-static void wrote(BlkNode *n)
+/* What is read has changed, or may have. */
+static void wrote(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
 {
     __atomic_fetch_add(&n->write_gen, 1, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&n->bitmaps, __ATOMIC_ACQUIRE) && !(flags & BLK_SAME)) {
+        blk_bitmaps_mark(n, off, len);
+    }
 }
 
 /* ---- read ---- */
@@ -95,7 +100,7 @@ int node_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
     } else {
         r = n->drv->write(n, off, len, v, flush_after ? flags & ~BLK_FUA : flags);
     }
-    wrote(n);
+    wrote(n, off, len, flags);
     return r || !flush_after ? r : node_flush(n);
 }
 
@@ -141,7 +146,7 @@ int node_discard(BlkNode *n, uint64_t off, uint64_t len)
         return 0;
     }
     r = n->drv->discard(n, off, end - off);
-    wrote(n);
+    wrote(n, off, end - off, 0);
     return r == -ENOTSUP ? 0 : r;
 }
 
@@ -156,7 +161,7 @@ static int write_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
     while (len && r == 0) {
         uint64_t now = MIN(len, chunk);
 
-        r = node_write(n, off, now, BLK_VEC1(zero, now), flags & BLK_FUA);
+        r = node_write(n, off, now, BLK_VEC1(zero, now), flags & (BLK_FUA | BLK_SAME));
         off += now;
         len -= now;
     }
@@ -169,7 +174,7 @@ static int zeroes_aligned(BlkNode *n, uint64_t off, uint64_t len, unsigned flags
     bool flush_after = (flags & BLK_FUA) && !n->drv->fua;
     int r = n->drv->zeroes ? n->drv->zeroes(n, off, len, flush_after ? flags & ~BLK_FUA : flags) : -ENOTSUP;
 
-    wrote(n);
+    wrote(n, off, len, flags);
     if (r == -ENOTSUP && !(flags & BLK_NO_FALLBACK)) {
         return write_zeroes(n, off, len, flags);
     }
@@ -313,7 +318,7 @@ int node_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, ui
         return -ENOTSUP;
     }
     r = to->drv->copy(from, from_off, to, to_off, len, flags);
-    wrote(to);
+    wrote(to, to_off, len, flags);
     return r;
 }
 
@@ -323,6 +328,7 @@ void blk_node_resized(BlkNode *n, uint64_t size)
         return;
     }
     __atomic_store_n(&n->size, size, __ATOMIC_RELAXED);
+    blk_bitmaps_resized(n, size);
     for (BlkChild *c = n->users; c; c = c->next_user) {
         if (c->blk && c->blk->events && c->blk->events->resized) {
             c->blk->events->resized(c->blk->opaque);
@@ -341,7 +347,7 @@ bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
     if (!n->drv->resize(n, size, prealloc, errp)) {
         return false;
     }
-    wrote(n);
+    wrote(n, 0, 0, 0);
     blk_node_resized(n, size);
     return true;
 }

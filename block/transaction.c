@@ -62,13 +62,14 @@ static void end(GPtrArray *list, bool ok)
 /* `list` are checked; those of `done` have been prepared. */
 static bool run_all(Transaction *t, GPtrArray *list, Error **errp)
 {
-    g_autoptr(GPtrArray) done = g_ptr_array_new();
+    g_autoptr(GPtrArray) done = g_ptr_array_new(), tried = g_ptr_array_new();
     bool ok = true;
 
     t->graph = blk_graph_begin(t->session);
     for (unsigned i = 0; ok && i < list->len; i++) {
         Action *a = list->pdata[i];
 
+        g_ptr_array_add(tried, a);
         ok = a->kind->prepare(a, errp);
         if (ok) {
             g_ptr_array_add(done, a);
@@ -80,8 +81,8 @@ static bool run_all(Transaction *t, GPtrArray *list, Error **errp)
     } else {
         blk_graph_abort(t->graph);
     }
-    for (unsigned i = 0; i < done->len; i++) {
-        Action *a = done->pdata[i];
+    for (unsigned i = 0; i < tried->len; i++) {
+        Action *a = tried->pdata[i];
 
         if (a->kind->clean) {
             a->kind->clean(a);

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "block/job/job.h"
 #include "monitor/monitor.h"
 #include "monitor/qmp-front.h"
 #include "monitor/qmp-machine.h"
@@ -321,6 +322,9 @@ static bool start(System *s, Error **errp)
 static void finish(System *s)
 {
     gdb_close(s);
+    if (s->session) {
+        jobs_end(s->session);
+    }
     for (unsigned i = 0; i < s->monitors->len; i++) {
         monitor_free(g_ptr_array_index(s->monitors, i));
     }
