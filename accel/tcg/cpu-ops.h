@@ -77,7 +77,8 @@ typedef struct TcgCpuOps {
     unsigned nmmu;
     uint64_t (*context_key)(Cpu *cpu, unsigned mmu_idx);
     uint16_t (*asid)(Cpu *cpu);
-    /* Walk: true and *res, or false with the target's fault state prepared for raise_fault. `probe`: no side effect, no fault state. */
+    /* Walk: true and *res, or false with the target's fault state prepared for raise_fault, and res->device where that is known
+     * (an unaligned access then is an alignment fault rather). `probe`: no side effect, no fault state. *res is zero before. */
     bool (*walk)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res);
     /* After a failed walk, with precise state in the slots: make it the pending exception (sets env->exc). */
     void (*raise_fault)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t insn_word);
@@ -97,6 +98,7 @@ typedef struct TcgCpuOps {
     void (*raise_debug)(Cpu *cpu, vaddr va, AccType acc);       /* a watchpoint; state is precise */
     /* Take the exception in env->exc: change state to the handler. Clears env->exc. */
     void (*deliver)(Cpu *cpu);
+    uint32_t exc_none;      /* a value of env->exc that is none: deliver() only goes on (0: there is no such value) */
     /* pending has bits: take an interrupt if one is due (cpu_lines()); true when state changed.  After false the bits of lines are out
      * of `pending` until the next IR_LEAVE_MODE: what unmasks must leave so. */
     bool (*take_irq)(Cpu *cpu);

@@ -102,15 +102,30 @@ static void give_back(TcgVcpu *v)
     if (v->st->icount && v->left_ninsns) {
         v->env->budget += v->left_ninsns - v->begun;
     }
-    v->left_ninsns = 0;
+}
+
+/* The exception in env->exc.  An instruction that was not completed counts too, else a handler that can not be
+ * fetched would take no time, and the slice would never end. */
+static void take(TcgVcpu *v, bool counted)
+{
+    uint32_t none = v->ops->exc_none;
+
+    if (v->st->icount && !counted && v->env->exc != none) {
+        v->env->budget--;
+    }
+    v->ops->deliver(v->cpu);
+    mode_update(v);
 }
 
 static void exception(TcgVcpu *v)
 {
     TcgEnv *env = v->env;
+    bool counted;
 
     tcg_restore_here(v->cpu);
     give_back(v);
+    counted = !v->left_ninsns;
+    v->left_ninsns = 0;
     if (env->exc == TCG_EXC_RETRY) {
         env->exc = 0;
         return;
@@ -121,7 +136,7 @@ static void exception(TcgVcpu *v)
         v->ops->raise_code(v->cpu, (int64_t)env->exit_arg);
     }
     if (env->exc) {
-        v->ops->deliver(v->cpu);
+        take(v, counted);
     }
     mode_update(v);
 }
@@ -201,7 +216,7 @@ static void follow_link(TcgVcpu *v)
     TcgLink *l = v->env->exit_link;
     Block *to;
 
-    if (v->one) {
+    if (v->one || (v->st->icount && v->env->budget <= 0)) {
         return;
     }
     to = next_block(v);
@@ -209,8 +224,7 @@ static void follow_link(TcgVcpu *v)
         block_link(v, l, to);
     }
     if (!to) {
-        v->ops->deliver(v->cpu);
-        mode_update(v);
+        take(v, false);
     }
 }
 
@@ -283,8 +297,7 @@ static bool run_once(TcgVcpu *v)
 
     v->one = false;
     if (!b) {
-        v->ops->deliver(v->cpu);
-        mode_update(v);
+        take(v, false);
         return true;
     }
     v->watch_off = watch;

@@ -55,17 +55,19 @@ bool mem_retry(TcgVcpu *v)
     return false;
 }
 
+bool mem_align_fault(TcgVcpu *v, vaddr va, AccType acc, unsigned idx)
+{
+    uint16_t word = tcg_restore_here(v->cpu);
+
+    v->ops->raise_align(v->cpu, va, acc, idx, word);
+    return false;
+}
+
 bool mem_aligned(TcgVcpu *v, vaddr va, IrMem m, AccType acc)
 {
     uint64_t mask = (1u << IR_MEM_ALIGN_OF(m)) - 1;
-    uint16_t word;
 
-    if (!(va & mask) || (m & IR_MEM_WITHIN16 && (va & 15) + mask < 16)) {
-        return true;
-    }
-    word = tcg_restore_here(v->cpu);
-    v->ops->raise_align(v->cpu, va, acc, IR_MEM_IDX_OF(m), word);
-    return false;
+    return !(va & mask) || (m & IR_MEM_WITHIN16 && (va & 15) + mask < 16) || mem_align_fault(v, va, acc, IR_MEM_IDX_OF(m));
 }
 
 /* Exact counts and watchpoints need the access to be the whole block. */
@@ -207,14 +209,16 @@ void mem_store_done(TcgVcpu *v, const Span *s, vaddr va, unsigned len)
     }
 }
 
+static bool odd(vaddr va, unsigned len)
+{
+    return va & (len - 1) && !(len & (len - 1));
+}
+
 /* What must be settled before the access is made; false: leave. */
 static bool before(TcgVcpu *v, const Span *s, vaddr va, unsigned len, AccType acc, unsigned idx)
 {
-    if (s->flags & TLB_SLOW && va & (len - 1) && !(len & (len - 1))) {
-        uint16_t word = tcg_restore_here(v->cpu);       /* device memory: unaligned accesses are faults */
-
-        v->ops->raise_align(v->cpu, va, acc, idx, word);
-        return false;
+    if (s->flags & TLB_SLOW && odd(va, len)) {
+        return mem_align_fault(v, va, acc, idx);        /* device memory: unaligned accesses are faults */
     }
     if (s->flags & TLB_WATCH && debug_watch(v, va, len, acc, idx)) {
         return false;
@@ -222,9 +226,18 @@ static bool before(TcgVcpu *v, const Span *s, vaddr va, unsigned len, AccType ac
     return acc != ACC_STORE || s->region || mem_store_ok(v, s, va, len);
 }
 
-static bool span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, Span *s)
+/* The page of va, where an access of `len` bytes at `from` is to be made. */
+static bool span_for(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, Span *s, vaddr from, unsigned len)
 {
-    return tlb_span(v, va, acc, idx, false, s) || mem_fault(v, va, acc, idx);
+    if (tlb_span(v, va, acc, idx, false, s)) {
+        return true;
+    }
+    return v->fault_device && odd(from, len) ? mem_align_fault(v, from, acc, idx) : mem_fault(v, va, acc, idx);
+}
+
+static bool span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, Span *s, unsigned len)
+{
+    return span_for(v, va, acc, idx, s, va, len);
 }
 
 static bool get(TcgVcpu *v, const Span *s, vaddr va, unsigned len, uint8_t *buf)
@@ -273,7 +286,7 @@ bool mem_read(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, void *buf)
     unsigned n = first_part(va, len);
     Span a, b = {};
 
-    if (!span(v, va, ACC_LOAD, idx, &a) || (n < len && !span(v, va + n, ACC_LOAD, idx, &b))) {
+    if (!span(v, va, ACC_LOAD, idx, &a, len) || (n < len && !span_for(v, va + n, ACC_LOAD, idx, &b, va, len))) {
         return false;
     }
     if ((a.flags & (TLB_SLOW | TLB_WATCH) && !before(v, &a, va, len, ACC_LOAD, idx)) || (n < len && b.flags & TLB_WATCH && debug_watch(v, va + n, len - n, ACC_LOAD, idx))) {
@@ -287,7 +300,7 @@ bool mem_write(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, const void *buf
     unsigned n = first_part(va, len);
     Span a, b = {};
 
-    if (!span(v, va, ACC_STORE, idx, &a) || (n < len && !span(v, va + n, ACC_STORE, idx, &b))) {
+    if (!span(v, va, ACC_STORE, idx, &a, len) || (n < len && !span_for(v, va + n, ACC_STORE, idx, &b, va, len))) {
         return false;
     }
     if ((a.flags && !before(v, &a, va, n == len ? len : n, ACC_STORE, idx)) || (n < len && b.flags && !before(v, &b, va + n, len - n, ACC_STORE, idx))) {
@@ -367,10 +380,13 @@ static bool mem_load_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, uin
     Span s;
 
     /* registers: an access for each element, in order */
-    if (first_part(va, 2 * size) == 2 * size && tlb_span(v, va, ACC_LOAD, idx, true, &s) && !s.region && !(s.flags & TLB_SLOW)) {
+    if (!span(v, va, ACC_LOAD, idx, &s, size)) {
+        return false;
+    }
+    if (first_part(va, 2 * size) == 2 * size && !s.region && !(s.flags & TLB_SLOW)) {
         return mem_read(v, va, 2 * size, idx, buf);
     }
-    if (first_part(va, 2 * size) < 2 * size && !span(v, va + 2 * size - 1, ACC_LOAD, idx, &s)) {
+    if (first_part(va, 2 * size) < 2 * size && !span_for(v, va + 2 * size - 1, ACC_LOAD, idx, &s, va, size)) {
         return false;
     }
     return mem_read(v, va, size, idx, buf) && mem_read(v, va + size, size, idx, buf + size);
@@ -424,7 +440,7 @@ static bool store_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, const 
 {
     Span s, e;
 
-    if (!span(v, va, ACC_STORE, idx, &s) || !span(v, va + 2 * size - 1, ACC_STORE, idx, &e)) {
+    if (!span(v, va, ACC_STORE, idx, &s, size) || !span_for(v, va + 2 * size - 1, ACC_STORE, idx, &e, va, size)) {
         return false;
     }
     if (!s.region && !e.region && !(s.flags & TLB_SLOW)) {      /* device memory: each element is aligned for itself */
@@ -462,7 +478,7 @@ static bool slow_probe(TcgEnv *env, IrMem m, unsigned bytes, bool write)
         return false;
     }
     for (vaddr at = va;; at = (at & ~0xfffull) + 4096) {
-        if (!span(v, at, acc, IR_MEM_IDX_OF(m), &s)) {
+        if (!span_for(v, at, acc, IR_MEM_IDX_OF(m), &s, va, 1u << IR_MEM_SIZE(m))) {
             return false;
         }
         if ((at ^ last) >> 12 == 0) {

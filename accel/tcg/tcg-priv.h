@@ -207,6 +207,7 @@ struct TcgVcpu {
     uint16_t word;              /* of the last restored instruction */
     uint32_t begun;             /* instructions of the left block that count */
     uint32_t left_ninsns;
+    bool fault_device;          /* the last walk that failed found device memory */
     /* contexts */
     Ctx *all[CTX_MAX];
     uint64_t keys[CTX_MAX];
@@ -406,6 +407,7 @@ bool mem_store_ok(TcgVcpu *v, const Span *s, vaddr va, unsigned len);
 /* After it was made to memory. */
 void mem_store_done(TcgVcpu *v, const Span *s, vaddr va, unsigned len);
 bool mem_fault(TcgVcpu *v, vaddr va, AccType acc, unsigned idx);
+bool mem_align_fault(TcgVcpu *v, vaddr va, AccType acc, unsigned idx);
 bool mem_aligned(TcgVcpu *v, vaddr va, IrMem m, AccType acc);
 bool mem_bus(TcgVcpu *v, vaddr va, paddr pa, AccType acc);
 bool mem_read(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, void *buf);

@@ -389,6 +389,7 @@ static bool fill(TcgVcpu *v, Ctx *c, vaddr va, AccType acc, unsigned idx, bool p
     v->count.walks++;
     if (!v->ops->walk(v->cpu, va, acc, idx, probe, &w)) {
         v->count.walk_faults++;
+        v->fault_device = w.device;
         return false;
     }
     fill_walked(v, c, va, acc, &w, s);
