@@ -18,7 +18,7 @@ static const char *const arg_kind[] = { "", "in", "out", "io" };
 
 static bool has_cond(unsigned opc)
 {
-    return opc == OP_setcond || opc == OP_movcond || opc == OP_exit_if;
+    return opc == OP_setcond || opc == OP_movcond || opc == OP_exit_if || opc == OP_raise_if;
 }
 
 static bool has_slot(unsigned opc)

@@ -48,7 +48,7 @@ static void check_types(const IrBlock *b, unsigned i, const IrOp *op)
         }
     }
     switch (op->opc) {
-    case OP_setcond: case OP_exit_if: case OP_movcond: case OP_flags_sub: case OP_flags_add: case OP_flags_and: case OP_flags_adc:
+    case OP_setcond: case OP_exit_if: case OP_raise_if: case OP_movcond: case OP_flags_sub: case OP_flags_add: case OP_flags_and: case OP_flags_adc:
         if (!ir_is_int(b->values[op->in[0]].type) || !type_is(b, op->in[1], b->values[op->in[0]].type)) {
             broken(b, i, "the two sides of a comparison differ in type");
         }

@@ -72,6 +72,16 @@ void ir_insn(IrBlock *b, int64_t off, uint16_t word)
     b->full |= b->ninsns >= IR_MAX_INSNS;
 }
 
+void ir_insn_word(IrBlock *b, uint16_t word)
+{
+    unsigned i = b->nops;
+
+    while (b->ops[--i].opc != OP_insn) {
+        assert(i);
+    }
+    b->ops[i].sub = word;
+}
+
 IrVal ir_const(IrBlock *b, IrType t, int64_t c)
 {
     uint16_t *cache;
@@ -226,17 +236,19 @@ void ir_fence(IrBlock *b, unsigned kind)
 
 /* ---- control ---- */
 
-void ir_exit_if(IrBlock *b, IrCond c, IrVal x, IrVal y, int64_t disp)
+static void out_if(IrBlock *b, IrOpcode o, IrRel r, int64_t imm)
 {
-    IrRel r = { c, x, y };
     int64_t cx, cy;
 
     ir_rel_simplify(b, &r);
     if (ir_is_const(b, r.x, &cx) && ir_is_const(b, r.y, &cy) && !ir_cond_eval(r.c, ir_type(b, r.x), cx, cy)) {
         return;
     }
-    EMIT(b, OP_exit_if, ir_type(b, r.x), r.c, disp, r.x, r.y);
+    EMIT(b, o, ir_type(b, r.x), r.c, imm, r.x, r.y);
 }
+
+void ir_exit_if(IrBlock *b, IrCond c, IrVal x, IrVal y, int64_t disp) { out_if(b, OP_exit_if, (IrRel){ c, x, y }, disp); }
+void ir_raise_if(IrBlock *b, IrCond c, IrVal x, IrVal y, int64_t code) { out_if(b, OP_raise_if, (IrRel){ c, x, y }, code); }
 
 static void leave_op(IrBlock *b, IrOpcode o, uint16_t sub, int64_t imm)
 {

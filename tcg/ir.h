@@ -153,6 +153,7 @@ typedef struct IrBlock {
 /* ---- building ---- */
 void ir_begin(IrBlock *b, const struct TcgTarget *t, uint32_t page_off);
 void ir_insn(IrBlock *b, int64_t off, uint16_t word);
+void ir_insn_word(IrBlock *b, uint16_t word);       /* another word for the current instruction */
 static inline bool ir_full(const IrBlock *b) { return b->full; }
 
 IrVal ir_const(IrBlock *b, IrType t, int64_t c);
@@ -228,6 +229,7 @@ void ir_jump(IrBlock *b, IrVal target, unsigned hint);     /* IR_JUMP, with IR_L
 void ir_push_ret(IrBlock *b, int64_t disp);
 void ir_leave(IrBlock *b, IrLeave why, int64_t disp);
 void ir_leave_to(IrBlock *b, IrLeave why, IrVal target);
+void ir_raise_if(IrBlock *b, IrCond c, IrVal x, IrVal y, int64_t code);
 void ir_raise(IrBlock *b, int64_t code);
 
 /*

@@ -162,6 +162,11 @@ static unsigned begun(const IrpCode *code, const IrpOp *o)
     return n;
 }
 
+static bool holds(const Run *r, const IrpOp *o)
+{
+    return ir_cond_eval(o->e.sub, o->e.in_type, (int64_t)value(r, o->in[0])->q[0], (int64_t)value(r, o->in[1])->q[0]);
+}
+
 static void give_back(Run *r, const IrpOp *o)
 {
     if (r->code->icount) {
@@ -401,7 +406,7 @@ static int step(Run *r, const IrpOp *o)
     case OP_call:
         return call(r, o);
     case OP_exit_if:
-        if (!ir_cond_eval(o->e.sub, o->e.in_type, (int64_t)value(r, o->in[0])->q[0], (int64_t)value(r, o->in[1])->q[0])) {
+        if (!holds(r, o)) {
             return GO_ON;
         }
         give_back(r, o);
@@ -414,6 +419,12 @@ static int step(Run *r, const IrpOp *o)
         return leave(r, o, env->page_base + (uint64_t)o->e.imm);
     case OP_leave_to:
         return leave(r, o, value(r, o->in[0])->q[0]);
+    case OP_raise_if:
+        if (!holds(r, o)) {
+            return GO_ON;
+        }
+        give_back(r, o);
+        return raise_code(r, o);
     case OP_raise:
         return raise_code(r, o);
     default:

@@ -393,6 +393,21 @@ static void emit_raise(Emit *e, const IrOp *op)
     jmp_to(&e->a, e->xc->leave);
 }
 
+static void emit_raise_if(Emit *e, const IrOp *op)
+{
+    uint8_t *from;
+
+    jcc_to(&e->a, emit_compare(e, op->sub, op->in[0], op->in[1]), e->a.p);
+    from = e->a.p;
+    go_cold(e);
+    land_near(from, e->a.p);
+    if (e->b->icount && e->insns_begun < e->b->ninsns) {
+        alu_mi(&e->a, ALU_ADD, true, ENV(budget), (int32_t)(e->b->ninsns - e->insns_begun));
+    }
+    emit_raise(e, op);
+    go_hot(e);
+}
+
 /* ---- runtime routines ---- */
 
 static void slot_arg(Emit *e, unsigned k, uint16_t in)
@@ -517,6 +532,6 @@ static void emit_call(Emit *e, const IrOp *op)
 
 EmitTable x86_flow_ops = {
     [OP_get] = emit_get, [OP_set] = emit_set, [OP_insn] = emit_insn, [OP_exit_if] = emit_exit_if, [OP_goto] = emit_goto,
-    [OP_jump] = emit_jump, [OP_push_ret] = emit_push_ret, [OP_leave] = emit_leave, [OP_leave_to] = emit_leave, [OP_raise] = emit_raise,
+    [OP_jump] = emit_jump, [OP_push_ret] = emit_push_ret, [OP_leave] = emit_leave, [OP_leave_to] = emit_leave, [OP_raise] = emit_raise, [OP_raise_if] = emit_raise_if,
     [OP_call] = emit_call,
 };

@@ -126,7 +126,7 @@ void x86_groups(Emit *e)
         e->group_of[i] = 0;
         if (eligible(e, op, &bytes, &store)) {
             member(e, &o, i, op, bytes, store);
-        } else if (op->opc == OP_exit_if) {
+        } else if (op->opc == OP_exit_if || op->opc == OP_raise_if) {
             for (unsigned k = 0; k < o.n; k++) {
                 e->groups[o.g[k]].exit_seen = true;
             }

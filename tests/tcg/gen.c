@@ -321,7 +321,7 @@ static void gen_end(Gen *g)
     case 1: ir_leave(b, below(g, 4), (int64_t)(int32_t)rnd(g->r)); break;
     case 2: ir_leave_to(b, below(g, 4), pick(g, IR_I64)); break;
     case 3: ir_raise(b, (int64_t)rnd_value(g->r)); break;
-    case 4: ir_exit_if(b, below(g, IR_NCOND), pick(g, t), pick(g, t), 0x300); /* fall through */
+    case 4: ir_raise_if(b, below(g, IR_NCOND), pick(g, t), pick(g, t), 77); ir_exit_if(b, below(g, IR_NCOND), pick(g, t), pick(g, t), 0x300); /* fall through */
     default: ir_goto(b, below(g, 2) ? 0x200 : (int64_t)(int32_t)rnd(g->r)); break;
     }
 }
