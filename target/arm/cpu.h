@@ -229,6 +229,8 @@ void a64_pauth_update(A64Cpu *c);
 
 /* mmu.c */
 bool a64_walk(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res);
+/* The address that a branch to `pc` goes to: without its tag where the regime ignores it. */
+vaddr a64_plain_pc(const A64Cpu *c, vaddr pc);
 uint64_t a64_context_key(Cpu *cpu, unsigned mmu_idx);
 uint16_t a64_asid(Cpu *cpu);
 void a64_raise_fault(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t word);

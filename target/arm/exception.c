@@ -170,9 +170,9 @@ bool a64_take_irq(Cpu *cpu)
     uint32_t p = cpu_lines(cpu);
 
     if (p & CPU_FIQ && !(c->daif & 1)) {
-        enter(c, 2, c->env.pc);
+        enter(c, 2, a64_plain_pc(c, c->env.pc));
     } else if (p & CPU_IRQ && !(c->daif & 2)) {
-        enter(c, 1, c->env.pc);
+        enter(c, 1, a64_plain_pc(c, c->env.pc));
     } else {
         return false;
     }

@@ -119,6 +119,7 @@ static bool leaf(Walk *w, uint64_t va, uint64_t at, uint64_t desc, unsigned leve
     }
     prot = permissions(w, dirty_managed ? desc & ~(1ull << 7) : desc);
     if (!(prot & w->acc)) {
+        m->attr = (uint8_t)(w->r->mair >> (8 * (desc >> 2 & 7)));
         return fail(m, FSC_PERMISSION, level);
     }
     if (dirty_managed && w->acc == WALK_STORE) {

@@ -3,6 +3,7 @@
 #include "target/arm/mmu.h"
 
 #include "target/arm/cpu.h"
+#include "target/arm/translate.h"
 #include "util/log.h"
 
 /* Descriptors are read and updated in RAM; anything else is an external abort. */
@@ -67,6 +68,17 @@ static bool as_user(const A64Cpu *c, unsigned mmu_idx)
     return c->el == 0 || mmu_idx == A64_MMU_USER;
 }
 
+vaddr a64_plain_pc(const A64Cpu *c, vaddr pc)
+{
+    unsigned half = pc >> 55 & 1;
+    uint64_t tcr = c->sys[SR_TCR_EL1];
+
+    if (!(tcr >> (37 + half) & 1) || (a64_has(c, A64_FEAT_pauth) && tcr >> (51 + half) & 1)) {
+        return pc;
+    }
+    return half ? pc | 0xffull << 56 : pc & ~(0xffull << 56);
+}
+
 bool a64_walk(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res)
 {
     A64Cpu *c = a64_cpu(cpu);
@@ -74,10 +86,14 @@ bool a64_walk(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, Wal
     A64Regime r = regime(c, user, !user && c->pan);
     A64Mapping m;
 
+    if (acc == ACC_FETCH && !probe && a64_plain_pc(c, va) != va) {
+        return false;           /* raise_fault drops the tag */
+    }
     if (!a64_walk_regime(&r, va, acc == ACC_LOAD ? WALK_LOAD : acc == ACC_STORE ? WALK_STORE : WALK_FETCH, !probe, &m)) {
         if (!probe) {
             c->fault.fsc = m.fsc;
         }
+        res->device = (m.fsc & 0x3c) == FSC_PERMISSION && m.attr >> 4 == 0;
         return false;
     }
     *res = (WalkResult){ .pa = m.pa, .size = m.size, .prot = m.prot, .device = m.attr >> 4 == 0, .global = m.global, .guarded = m.guarded && a64_has(c, A64_FEAT_bti) };
@@ -101,24 +117,24 @@ uint16_t a64_asid(Cpu *cpu)
     return (uint16_t)(ttbr >> 48) & (tcr >> 36 & 1 ? 0xffff : 0xff);
 }
 
-static void abort_at(A64Cpu *c, vaddr va, AccType acc, unsigned fsc)
+static void abort_at(A64Cpu *c, vaddr va, AccType acc, unsigned fsc, uint16_t word)
 {
+    bool cm = acc != ACC_FETCH && word & A64_WORD_CM;
+
     uint32_t ec = (acc == ACC_FETCH ? EC_IABORT_LOW : EC_DABORT_LOW) + c->el;
 
     log_at(LOG_MMU, "cpu%d: abort ec=%#x fsc=%#x va=%#" PRIx64 " pc=%#" PRIx64, c->cpu.index, ec, fsc, va, c->env.pc);
-    a64_raise(c, ec, fsc | (acc == ACC_STORE ? 1 << 6 : 0));
+    a64_raise(c, ec, fsc | (acc == ACC_STORE || cm ? 1 << 6 : 0) | (cm ? 1 << 8 : 0));
     c->exc.far = va;
     c->exc.set_far = true;
 }
 
-/* A branch to a tagged address: the tag is dropped from the pc where the regime ignores it. */
+/* Branches leave the tag in the pc: the first fetch faults and drops it. */
 static bool drop_tag(A64Cpu *c, vaddr va)
 {
-    unsigned half = va >> 55 & 1;
-    vaddr plain = half ? va | 0xffull << 56 : va & ~(0xffull << 56);
-    uint64_t tcr = c->sys[SR_TCR_EL1];
+    vaddr plain = a64_plain_pc(c, va);
 
-    if (plain == va || !(tcr >> (37 + half) & 1) || (a64_has(c, A64_FEAT_pauth) && tcr >> (51 + half) & 1)) {
+    if (plain == va) {
         return false;
     }
     c->env.pc = plain;
@@ -126,27 +142,42 @@ static bool drop_tag(A64Cpu *c, vaddr va)
     return true;
 }
 
+/* A misaligned pc comes before all that its page may be. */
+static bool astray(A64Cpu *c, vaddr va)
+{
+    if (!(va & 3)) {
+        return false;
+    }
+    a64_raise(c, EC_PC_ALIGN, 0);
+    c->exc.far = va;
+    c->exc.set_far = true;
+    return true;
+}
+
 void a64_raise_fault(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t word)
 {
     A64Cpu *c = a64_cpu(cpu);
 
-    (void)mmu_idx, (void)word;
-    if (acc == ACC_FETCH && drop_tag(c, va)) {
+    (void)mmu_idx;
+    if (acc == ACC_FETCH && (drop_tag(c, va) || astray(c, va))) {
         return;
     }
-    abort_at(c, va, acc, c->fault.fsc);
+    abort_at(c, va, acc, c->fault.fsc, word);
 }
 
 void a64_raise_align(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t word)
 {
-    (void)mmu_idx, (void)word;
-    abort_at(a64_cpu(cpu), va, acc, FSC_ALIGNMENT);
+    (void)mmu_idx;
+    abort_at(a64_cpu(cpu), va, acc, FSC_ALIGNMENT, word);
 }
 
 void a64_raise_bus(Cpu *cpu, vaddr va, paddr pa, AccType acc, uint16_t word)
 {
-    (void)pa, (void)word;
-    abort_at(a64_cpu(cpu), va, acc, FSC_EXTERNAL);
+    (void)pa;
+    if (acc == ACC_FETCH && astray(a64_cpu(cpu), va)) {
+        return;
+    }
+    abort_at(a64_cpu(cpu), va, acc, FSC_EXTERNAL, word);
 }
 
 /* AT S1E*: the result of a walk in PAR_EL1 (D19.2.112). */
@@ -158,7 +189,9 @@ void a64_at(A64Cpu *c, vaddr va, bool el0, bool write, bool pan)
     if (a64_walk_regime(&r, va, write ? WALK_STORE : WALK_LOAD, false, &m)) {
         bool device = m.attr >> 4 == 0;
 
-        c->sys[SR_PAR_EL1] = (m.pa & 0x000ffffffffff000ull) | (uint64_t)m.attr << 56 | (uint64_t)(device ? 2 : m.sh) << 7 | 1 << 11 | 1 << 9;
+        bool everywhere = device || m.attr == 0x44;             /* non-cacheable memory too is outer shareable */
+
+        c->sys[SR_PAR_EL1] = (m.pa & 0x000ffffffffff000ull) | (uint64_t)m.attr << 56 | (uint64_t)(everywhere ? 2 : m.sh) << 7 | 1 << 11 | 1 << 9;
     } else {
         c->sys[SR_PAR_EL1] = (uint64_t)m.fsc << 1 | 1 << 11 | 1;
     }

@@ -28,7 +28,7 @@ typedef struct A64Mapping {
     uint64_t pa;                /* of the address asked for */
     uint64_t size;              /* of the page or block */
     uint8_t prot;               /* WALK_ bits that need no new walk */
-    uint8_t attr;               /* MAIR byte; Device-nGnRnE when translation is off */
+    uint8_t attr;               /* MAIR byte; Device-nGnRnE when translation is off; after a permission fault too */
     uint8_t sh;
     bool global;
     bool guarded;               /* GP */

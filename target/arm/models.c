@@ -49,7 +49,7 @@ static const A64Model model_a76 = {
 };
 static const A64Model model_n1 = {
     .name = "neoverse-n1", .compatible = "arm,neoverse-n1", .midr = 0x414fd0c1, .ctr = CTR(3), .clidr = CLIDR_2,
-    .pfr0 = PFR0_V82 | 1ull << 56 | 1ull << 60, .pfr1 = 1ull << 4, .dfr0 = DFR0_V8 | DFR0_PMUV3, .isar0 = ISAR0_V82, .isar1 = ISAR1_DPB_RCPC,
+    .pfr0 = PFR0_V82 | 1ull << 56 | 1ull << 60, .pfr1 = 2ull << 4, .dfr0 = DFR0_V8 | DFR0_PMUV3, .isar0 = ISAR0_V82, .isar1 = ISAR1_DPB_RCPC,
     .mmfr0 = MMFR0_V82(5), .mmfr1 = MMFR1_V82, .mmfr2 = MMFR2_V82,
 };
 /* Everything that there is. */

@@ -222,7 +222,7 @@ static bool daif_trapped(A64Dis *d, unsigned op2, unsigned imm)
     if (el1(d) || d->key & KEY_UMA) {
         return false;
     }
-    raise_esr(d, EC_SYSREG, 0x300000 | op2 << 17 | 3 << 14 | 4 << 10 | 31 << 5 | imm << 1);
+    raise_esr(d, EC_SYSREG, op2 << 17 | 3 << 14 | 4 << 10 | 31 << 5 | imm << 1);
     return true;
 }
 
@@ -359,6 +359,7 @@ static bool write_reg(A64Dis *d, const arg_sys *a, const A64SysReg *r, unsigned 
 /* Cache maintenance by address touches nothing, but the address must be readable. */
 static void touch(A64Dis *d, IrVal addr)
 {
+    ir_insn_word(d->ir, A64_WORD_CM);
     ir_probe(d->ir, addr, 1, false, 0);
 }
 
@@ -367,7 +368,7 @@ static void zero_block(A64Dis *d, IrVal addr)
     IrBlock *b = d->ir;
     IrVal line = ir_andi(b, addr, -64), zero = ir_vconst(b, IR_V128, 0);
 
-    ir_probe(b, line, 64, true, 0);
+    ir_probe(b, addr, 1, true, 0);          /* a fault names the address that was given */
     for (unsigned i = 0; i < 64; i += 16) {
         ir_st(b, ir_addi(b, line, i), zero, 4);
     }

@@ -204,15 +204,12 @@ A64Cond cond_get(A64Dis *d, unsigned cond)
 
 /* ---- memory ---- */
 
-/*
- * A misaligned SP leaves the block to the odd address of the instruction, where
- * misaligned() below raises the exception: the check is a test and a branch.
- */
+/* A misaligned SP is an exception: the check is a test and a branch. */
 IrVal base_get(A64Dis *d, unsigned rn)
 {
     if (rn == 31 && (d->key & KEY_SPALIGN) && !d->sp_checked) {
         d->sp_checked = true;
-        ir_exit_if(d->ir, IR_TSTNE, ir_get(d->ir, SLOT_SP), ir_i64(d->ir, 15), d->off + 1);
+        ir_raise_if(d->ir, IR_TSTNE, ir_get(d->ir, SLOT_SP), ir_i64(d->ir, 15), (int64_t)EC_SP_ALIGN << 26 | ESR_IL);
     }
     return gpr_get_sp(d, rn, true);
 }
@@ -318,14 +315,14 @@ static bool listed(const uint32_t *offs, uint32_t off)
     return offs && *offs == off;
 }
 
-/* The pc is not a multiple of 4: a branch went astray, or base_get() found SP misaligned. */
+/* The pc is not a multiple of 4: a branch went astray. */
 static void misaligned(A64Dis *d)
 {
     ir_insn(d->ir, d->off, 0);
     if (KEY_BTYPE(d->key)) {
         ir_set(d->ir, SLOT_BTYPE, ir_i32(d->ir, (int32_t)KEY_BTYPE(d->key)));
     }
-    ir_raise(d->ir, (d->off & 3) == 1 ? A64_RAISE_ODD_PC : A64_RAISE_PC_ALIGN);
+    ir_raise(d->ir, A64_RAISE_PC_ALIGN);
     d->ir->code_bytes = 4 - (d->off & 3);
 }
 

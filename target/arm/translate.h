@@ -111,7 +111,10 @@ IrMem mem_desc(A64Dis *d, unsigned size);
 
 /* ---- leaving ---- */
 /* Codes of ir_raise beside ESR values (bit 32: the preferred return address is the next instruction). */
-enum { A64_RAISE_PC_ALIGN = -1, A64_RAISE_ODD_PC = -2, A64_RAISE_STEP = -3, A64_RAISE_BREAK = -4 };
+enum { A64_RAISE_PC_ALIGN = -1, A64_RAISE_STEP = -2, A64_RAISE_BREAK = -3 };
+
+/* Words of instructions (ir_insn_word), for the syndrome of a fault. */
+enum { A64_WORD_CM = 1 };       /* cache maintenance */
 void end_goto(A64Dis *d, int64_t disp);             /* to an offset from the page base */
 void end_jump(A64Dis *d, IrVal target, unsigned hint);
 void end_branch(A64Dis *d, IrVal target, unsigned btype);   /* BR and BLR: PSTATE.BTYPE at the target */
