@@ -134,21 +134,26 @@ static void exclusively(void *data)
     x->ok = mem_read(x->v, x->va, x->len, x->idx, bytes) && (!compute(x->a, bytes) || mem_write(x->v, x->va, x->len, x->idx, bytes));
 }
 
-/* Where a load would fault too, the fault is a load's. */
+static AccType first_access(const TcgVcpu *v)
+{
+    return v->ops->atomic_reads ? ACC_LOAD : ACC_STORE;
+}
+
 static bool writable(TcgVcpu *v, vaddr va, unsigned idx, unsigned len, Span *s)
 {
-    AccType acc = ACC_LOAD;
+    AccType acc = ACC_STORE;
 
     if (tlb_span(v, va, ACC_STORE, idx, false, s)) {
         return true;
     }
-    if (tlb_span(v, va, ACC_LOAD, idx, false, s)) {
-        acc = ACC_STORE;
-        if (tlb_span(v, va, ACC_STORE, idx, false, s)) {
+    if (v->ops->atomic_reads) {
+        if (!tlb_span(v, va, ACC_LOAD, idx, false, s)) {
+            acc = ACC_LOAD;
+        } else if (tlb_span(v, va, ACC_STORE, idx, false, s)) {
             return true;
         }
     }
-    return v->fault_device && va & (len - 1) ? mem_align_fault(v, va, acc, idx) : mem_fault(v, va, acc, idx);
+    return v->fault_device && va & (len - 1) ? mem_align_fault(v, va, first_access(v), idx) : mem_fault(v, va, acc, idx);
 }
 
 static bool perform(TcgVcpu *v, vaddr va, IrMem m, AtomicOp *a)
@@ -156,14 +161,14 @@ static bool perform(TcgVcpu *v, vaddr va, IrMem m, AtomicOp *a)
     unsigned len = a->size * a->n, idx = IR_MEM_IDX_OF(m);
     Span s;
 
-    if (!mem_aligned(v, va, m, ACC_LOAD)) {
+    if (!mem_aligned(v, va, m, first_access(v))) {
         return false;
     }
     if (!writable(v, va, idx, len, &s)) {
         return false;
     }
     if (s.flags & TLB_SLOW && va & (len - 1)) {
-        return mem_align_fault(v, va, ACC_LOAD, idx);   /* device memory */
+        return mem_align_fault(v, va, first_access(v), idx);    /* device memory */
     }
     if (s.flags & TLB_WATCH && (debug_watch(v, va, len, ACC_LOAD, idx) || debug_watch(v, va, len, ACC_STORE, idx))) {
         return false;

@@ -80,6 +80,7 @@ typedef struct TcgCpuOps {
     /* Walk: true and *res, or false with the target's fault state prepared for raise_fault, and res->device where that is known
      * (an unaligned access then is an alignment fault rather). `probe`: no side effect, no fault state. *res is zero before. */
     bool (*walk)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, bool probe, WalkResult *res);
+    bool atomic_reads;      /* a fault of an atomic that a load would have had too is a load's (else all are a store's) */
     /* After a failed walk, with precise state in the slots: make it the pending exception (sets env->exc). */
     void (*raise_fault)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t insn_word);
     void (*raise_align)(Cpu *cpu, vaddr va, AccType acc, unsigned mmu_idx, uint16_t insn_word);

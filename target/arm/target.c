@@ -134,7 +134,7 @@ static const TcgCpuOps a64_tcg_ops = {
     .nmmu = 2, .context_key = a64_context_key, .asid = a64_asid, .walk = a64_walk,
     .raise_fault = a64_raise_fault, .raise_align = a64_raise_align, .raise_bus = a64_raise_bus, .raise_code = raise_code, .raise_debug = a64_raise_watch,
     .debug_armed = a64_debug_armed, .own_breaks = a64_own_breaks, .page_watched = a64_page_watched, .watched = a64_watched,
-    .deliver = a64_deliver, .exc_none = A64_EXC_NOTHING, .take_irq = a64_take_irq, .has_work = a64_has_work,
+    .deliver = a64_deliver, .exc_none = A64_EXC_NOTHING, .atomic_reads = true, .take_irq = a64_take_irq, .has_work = a64_has_work,
     .mxcsr_from_guest = mxcsr_from_guest, .mxcsr_to_guest = mxcsr_to_guest,
 };
 TCG_CPU_OPS(a64_tcg_ops);

@@ -284,17 +284,19 @@ static void start_program(Lock *k)
 static void where(Lock *k, const PeerCore *before)
 {
     uint32_t w = before->pc - CODE_BASE < CODE_SIZE ? k->p.code[(before->pc - CODE_BASE) / 4] : 0;
+    unsigned rn = w >> 5 & 31;
+    uint64_t base = rn < 31 ? before->x[rn] : before->sp;
+    const uint64_t *sys = k->c->sys;
+    WalkResult walk = {};
     char text[128] = "";
-    WalkResult w2;
     bool ok;
 
     a64_disas(w, before->pc, text, sizeof(text));
     printf("#   at %#" PRIx64 " EL%u: %08x %s   pstate %08x\n", before->pc, before->cpsr >> 2 & 3, w, text, before->cpsr);
-    memset(&w2, 0, sizeof(w2));
-    ok = a64_walk(&k->c->cpu, (w >> 5 & 31) < 31 ? before->x[w >> 5 & 31] : before->sp, ACC_LOAD, 0, true, &w2);
-    printf("#   base maps: %d pa %" PRIx64 " device %d prot %d; mair %" PRIx64 "\n", ok, w2.pa, w2.device, w2.prot, k->c->sys[SR_MAIR_EL1]);
-    printf("#   base x%u=%016" PRIx64 " x16=%016" PRIx64 " sctlr=%" PRIx64 " tcr=%" PRIx64 " cpacr=%" PRIx64 " ttbr %" PRIx64 " %" PRIx64 "\n", w >> 5 & 31,
-           (w >> 5 & 31) < 31 ? before->x[w >> 5 & 31] : before->sp, before->x[16], k->c->sys[SR_SCTLR_EL1], k->c->sys[SR_TCR_EL1], k->c->sys[SR_CPACR_EL1], k->c->sys[SR_TTBR0_EL1], k->c->sys[SR_TTBR1_EL1]);
+    ok = a64_walk(&k->c->cpu, base, ACC_LOAD, 0, true, &walk);
+    printf("#   base maps: %d pa %" PRIx64 " device %d prot %d; mair %" PRIx64 "\n", ok, walk.pa, walk.device, walk.prot, sys[SR_MAIR_EL1]);
+    printf("#   base x%u=%016" PRIx64 " x16=%016" PRIx64 " sctlr=%" PRIx64 " tcr=%" PRIx64 " cpacr=%" PRIx64 " ttbr %" PRIx64 " %" PRIx64 "\n", rn,
+           base, before->x[16], sys[SR_SCTLR_EL1], sys[SR_TCR_EL1], sys[SR_CPACR_EL1], sys[SR_TTBR0_EL1], sys[SR_TTBR1_EL1]);
 }
 
 /* False: a difference.  burst 1 tells where. */

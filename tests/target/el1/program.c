@@ -565,9 +565,14 @@ static void item_compute(Gen *g)
 /* System registers that the body leaves alone, reads only, or that count. */
 static bool readable(const A64SysReg *r)
 {
-    return !(r->access & SR_OP) && !(r->access & SR_CONST) && !g_str_has_prefix(r->name, "CNT") && !g_str_has_prefix(r->name, "PM") && !g_str_has_prefix(r->name, "RNDR") &&
-           !g_str_has_prefix(r->name, "DBGDTR") && !g_str_has_prefix(r->name, "DBGAUTH") && !g_str_has_prefix(r->name, "MDRAR") && !g_str_has_prefix(r->name, "OSDTR") && !g_str_has_prefix(r->name, "MIDR") &&
-           !g_str_has_prefix(r->name, "CCSIDR") && !g_str_has_prefix(r->name, "LOR") && !g_str_has_prefix(r->name, "ERR") && !g_str_has_prefix(r->name, "DISR") && strcmp(r->name, "DBGPRCR_EL1") && strcmp(r->name, "DCZID_EL0") && strcmp(r->name, "ACTLR_EL1");
+    static const char *const begin[] = { "CNT", "PM", "RNDR", "DBGDTR", "DBGAUTH", "DBGPRCR", "MDRAR", "OSDTR", "MIDR", "CCSIDR", "LOR", "ERR", "DISR", "DCZID", "ACTLR", NULL };
+
+    for (unsigned i = 0; begin[i]; i++) {
+        if (g_str_has_prefix(r->name, begin[i])) {
+            return false;
+        }
+    }
+    return !(r->access & (SR_OP | SR_CONST));
 }
 
 static bool writable(const A64SysReg *r)
@@ -723,7 +728,8 @@ static void item_control(Gen *g)
         msr(g, SR_SCTLR_EL1, TMP);
         break;
     case 1:
-        mov(g, TMP, g->tcr ^ (rnd(g) & 3) << 37 ^ (has(g, A64_FEAT_hpds) ? (rnd(g) & 3) << 41 : 0) ^ (has(g, A64_FEAT_hafdbs) && !g->device && percent(g, 40) ? (rnd(g) & 3) << 39 : 0) ^ (percent(g, 10) ? 1 << 23 : 0));
+        mov(g, TMP, g->tcr ^ (rnd(g) & 3) << 37 ^
+            (has(g, A64_FEAT_hpds) ? (rnd(g) & 3) << 41 : 0) ^ (has(g, A64_FEAT_hafdbs) && !g->device && percent(g, 40) ? (rnd(g) & 3) << 39 : 0) ^ (percent(g, 10) ? 1 << 23 : 0));
         msr(g, SR_TCR_EL1, TMP);
         break;
     case 2:
