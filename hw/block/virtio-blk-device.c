@@ -159,6 +159,7 @@ static bool blk_realize(Device *dev, Error **errp)
     for (unsigned i = 0; i < s->num_queues; i++) {
         virtio_add_queue(&s->vd, s->queue_size, vblk_handle);
     }
+    s->waiting = g_ptr_array_new();
     s->listener.event = vblk_resumed;
     machine_listener_add(dev->machine, &s->listener);
     s->has_listener = true;
@@ -179,6 +180,7 @@ static void blk_unrealize(Device *dev)
         input_port_fini(&s->port);
         s->has_listener = false;
         vblk_fini(s);
+        g_ptr_array_unref(s->waiting);
     }
     if (drive) {
         drive->claimed = false;

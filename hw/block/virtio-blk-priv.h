@@ -44,6 +44,8 @@ struct VirtioBlk {
     bool wce;                   /* the driver may see a volatile cache */
     InputPort port;
     Request *flying, *stopped;
+    unsigned orphans;           /* of `flying`: the driver has reset their queue */
+    GPtrArray *waiting;         /* vCPUs that must not see the reset done before they have landed */
     HeldRequest *held;          /* of a load: what was stopped then */
     bool has_listener;
     MachineListener listener;

@@ -5,7 +5,7 @@
  * Kicks run on the disk's event loop; requests go to the block layer with the
  * guest's own memory as vector and finish through the machine's door.  A reset
  * on the main thread waits for what is in flight; one by the guest lets go of
- * it, and what comes back later is dropped.
+ * it, and holds the vCPU until the host has done with the guest's memory.
  */
 #include "hw/block/virtio-blk-priv.h"
 
@@ -91,8 +91,33 @@ static void let_go(VirtioBlk *s, Request *r)
         vring_drop(&r->q->ring, r->e);
     } else {
         vring_forget(&virtio_queue(&s->vd, 0)->ring, r->e);
+        s->orphans--;
     }
     g_free(r);
+    while (!s->orphans && s->waiting->len) {
+        vcpu_release(g_ptr_array_remove_index(s->waiting, s->waiting->len - 1));
+    }
+}
+
+/*
+ * The driver gives a queue up (NULL: all).  What the host is still writing into
+ * the guest's memory for it cannot be called back, so the vCPU that did it waits;
+ * under instruction-driven time completions have their own moment, and the guest goes on.
+ */
+static void orphan(VirtioBlk *s, const VirtQueue *q)
+{
+    Cpu *cpu = vcpu_current();
+
+    for (Request *r = s->flying; r; r = r->next) {
+        if (r->q && (!q || r->q == q)) {
+            r->q = NULL;                                /* nobody hears of it any more */
+            s->orphans++;
+        }
+    }
+    if (s->orphans && cpu && clock_mode(cpu->machine->clock) == CLOCK_HOST) {
+        g_ptr_array_add(s->waiting, cpu);
+        vcpu_hold(cpu);
+    }
 }
 
 /* Through the door, lock held: the result of a request. */
@@ -337,11 +362,8 @@ void vblk_fini(VirtioBlk *s)
 void vblk_reset(VirtioDevice *vd)
 {
     VirtioBlk *s = virtio_blk(vd);
-    Request *r;
 
-    for (r = s->flying; r; r = r->next) {
-        r->q = NULL;                                    /* nobody hears of it any more */
-    }
+    orphan(s, NULL);
     if (s->flying && on_main_thread(s) && !machine_is_running(vd->dev.machine)) {
         wait_for_all(s);
     }
@@ -357,11 +379,7 @@ void vblk_queue_reset(VirtQueue *q)
     VirtioBlk *s = virtio_blk(q->vdev);
     Request *next;
 
-    for (Request *r = s->flying; r; r = r->next) {
-        if (r->q == q) {
-            r->q = NULL;
-        }
-    }
+    orphan(s, q);
     for (Request *r = s->stopped; r; r = next) {
         next = r->next;
         if (r->q == q) {

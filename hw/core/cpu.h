@@ -92,6 +92,7 @@ struct Cpu {
     bool halted;                /* WFI: sleeps until ops->has_work() */
     bool start_off;             /* power state that reset gives */
     bool stopped_debug;         /* the debugger holds this one */
+    uint32_t held;              /* atomic: how many devices want it to wait, vcpu_hold() */
     uint32_t single_step;       /* CpuStep flags */
     uint32_t lines;             /* levels of the wires (CPU_LINES); atomic.  Their bits in `pending` follow, but the accelerator
                                  * drops them while the target has them masked, so that code does not leave at each back-edge:
@@ -229,5 +230,11 @@ void vcpu_wait_end(Cpu *cpu);
 Cpu *vcpu_current(void);                                /* NULL off vCPU threads */
 void vcpu_power_on(Cpu *cpu, uint64_t entry, uint64_t context);
 void vcpu_power_off(Cpu *cpu);                          /* on its own thread, or parked */
+/*
+ * From a device's function on a vCPU: this vCPU leaves its code soon after this instruction and does not go on until vcpu_release()
+ * (any thread, locks held) was called as often.  Meanwhile it can be paused and saved like one that sleeps.  Not under ICOUNT.
+ */
+void vcpu_hold(Cpu *cpu);
+void vcpu_release(Cpu *cpu);
 
 #endif

@@ -94,7 +94,7 @@ void vcpu_kick(Cpu *cpu)
 
 bool vcpu_can_run(Cpu *cpu)
 {
-    if (cpu->power_off || cpu->stopped_debug) {
+    if (cpu->power_off || cpu->stopped_debug || __atomic_load_n(&cpu->held, __ATOMIC_SEQ_CST)) {
         return false;
     }
     return !cpu->halted || cpu->ops->has_work(cpu);
@@ -428,4 +428,18 @@ void vcpu_power_off(Cpu *cpu)
 {
     __atomic_store_n(&cpu->power_off, true, __ATOMIC_RELEASE);         /* others look at it */
     cpu_pending_set(cpu, CPU_EXIT_KICK);
+}
+
+/* ---- devices that need the guest to wait ---- */
+
+void vcpu_hold(Cpu *cpu)
+{
+    __atomic_fetch_add(&cpu->held, 1, __ATOMIC_SEQ_CST);
+    cpu_pending_set(cpu, CPU_EXIT_KICK);
+}
+
+void vcpu_release(Cpu *cpu)
+{
+    __atomic_fetch_sub(&cpu->held, 1, __ATOMIC_SEQ_CST);
+    vcpu_kick(cpu);
 }

@@ -628,6 +628,56 @@ static void test_sleep(void)
     toy_close(b);
 }
 
+/* A device holds the vCPU that wrote to it: a loop behind the write does not go on, pauses work, other vCPUs run. */
+static void hold_current(ToyBoard *b)
+{
+    (void)b;
+    vcpu_hold(vcpu_current());
+}
+
+/* Counts in the word at 0x20000 + 0x1000 * n for ever. */
+static void count_for_ever(ToyAsm *a, unsigned n)
+{
+    paddr loop;
+
+    toy_const(a, 4, 0x20000 + 0x1000 * n);
+    toy_emit(a, T_LI, 2, 0, 0);
+    toy_emit(a, T_LI, 3, 0, 0);
+    loop = a->at;
+    toy_emit(a, T_ADDI, 2, 2, 1);
+    toy_emit(a, T_ST, 2, 4, 0);
+    toy_branch(a, T_BNE, 2, 3, loop);
+}
+
+static void test_hold(void)
+{
+    ToyBoard *b = toy_open(accel, 2, CLOCK_HOST, 0);
+    ToyAsm a = { b, 0x1000 }, other = { b, 0x2000 };
+    ToyCpu *t = toy_cpu(b, 0);
+    uint64_t seen;
+
+    skip_handler(b);
+    b->io_hook = hold_current;
+    toy_const(&a, 1, TOY_IO);
+    toy_emit(&a, T_ST, 1, 1, 0);
+    count_for_ever(&a, 0);
+    count_for_ever(&other, 1);
+    machine_run(&b->m);
+    WAIT_UNTIL(__atomic_load_n(&t->cpu.where, __ATOMIC_SEQ_CST) == VCPU_SLEEPING && __atomic_load_n(toy_ram(b, 0x21000), __ATOMIC_RELAXED) > 1000,
+               g_usleep(1000));
+    seen = __atomic_load_n(toy_ram(b, 0x20000), __ATOMIC_SEQ_CST);
+    g_assert_cmpuint(seen, <=, 1);                      /* to the loop's end at most */
+    for (unsigned i = 0; i < 20; i++) {
+        machine_pause(&b->m, RUN_PAUSED);
+        machine_run(&b->m);
+    }
+    g_assert_cmpuint(__atomic_load_n(toy_ram(b, 0x20000), __ATOMIC_SEQ_CST), ==, seen);
+    vcpu_release(&t->cpu);
+    WAIT_UNTIL(__atomic_load_n(toy_ram(b, 0x20000), __ATOMIC_RELAXED) > 1000, g_usleep(1000));
+    machine_pause(&b->m, RUN_PAUSED);
+    toy_close(b);
+}
+
 /* ---- debugger ---- */
 
 static void run_to_stop(ToyBoard *b, CpuStop why)
@@ -776,7 +826,7 @@ int main(int argc, char **argv)
         { "rewrite", test_rewrite }, { "granules", test_granules }, { "dma-to-code", test_dma_to_code }, { "full", test_full },
         { "asids", test_asids }, { "remap", test_remap }, { "ungroup", test_ungroup }, { "large", test_large },
         { "large-many", test_large_many }, { "flushed-elsewhere", test_flushed_elsewhere }, { "last-pc", test_last_pc }, { "atomics", test_atomics }, { "irq", test_irq },
-        { "sleep", test_sleep }, { "debug", test_debug }, { "icount", test_icount }, { "icount-exact", test_icount_exact }, { "single", test_single },
+        { "sleep", test_sleep }, { "hold", test_hold }, { "debug", test_debug }, { "icount", test_icount }, { "icount-exact", test_icount_exact }, { "single", test_single },
     };
 
     g_test_init(&argc, &argv, NULL);
