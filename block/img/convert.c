@@ -20,6 +20,7 @@ typedef struct {
     uint64_t *start;                /* of each source in the target; start[n] is the size of all */
     unsigned sources;
     Blk *dst;
+    Json *keys;                 /* options of creation that opening wants too: secrets */
     uint64_t size;                  /* of the target */
     uint64_t sparse;                /* -S: shorter runs of zeroes are written; 0: zeroes are data */
     uint64_t cluster;               /* of compressed writes */
@@ -494,6 +495,14 @@ static bool make_target(Img *im, Convert *k, const Args *a, const BlkDriver *drv
         img_fail(im, err);
         return false;
     }
+    k->keys = json_object();
+    for (unsigned i = 0; i < json_size(o); i++) {
+        const char *key = json_key_at(o, i);
+
+        if (!strcmp(key, "key-secret") || !strcmp(key, "encrypt.format") || !strcmp(key, "encrypt.key-secret")) {
+            json_set(k->keys, key, json_ref(json_at(o, i)));
+        }
+    }
     prealloc = json_get_string(o, "preallocation");
     k->target_zero = drv->zero_init && (!prealloc || !strcmp(prealloc, "off") || strcmp(drv->name, "qcow2") == 0);
     return true;
@@ -511,7 +520,12 @@ static bool open_target(Img *im, Convert *k, const Args *a, const BlkDriver *drv
     if (a->no_create && k->has_backing) {
         flags &= ~BLK_O_NO_BACKING;
     }
-    k->dst = img_open_opts(im, name, opts, opts ? NULL : drv->name, flags, &err);
+    if (k->keys && !opts) {
+        json_set_string(k->keys, "driver", drv->name);
+        k->dst = img_open_with(im, name, g_steal_pointer(&k->keys), flags, &err);
+    } else {
+        k->dst = img_open_opts(im, name, opts, opts ? NULL : drv->name, flags, &err);
+    }
     if (!k->dst) {
         error_prepend(&err, "Could not open '%s': ", name);
         img_fail(im, err);
@@ -559,6 +573,7 @@ static void close_all(Convert *k)
         blk_free(k->src[i]);
     }
     blk_free(k->dst);
+    json_unref(k->keys);
     g_free(k->src);
     g_free(k->start);
 }

@@ -23,16 +23,24 @@ static void print_formatting(Img *im, const BlkDriver *drv, const char *name, co
     img_print(im, "\n");
 }
 
-static int print_option_help(const BlkDriver *drv)
+int img_print_keys(const OptKey *keys)
 {
-    printf("Supported %s options:\n", drv->name);
-    for (const OptKey *k = drv->create_options; k->name; k++) {
+    for (const OptKey *k = keys; k->name; k++) {
+        if (k->absent) {
+            continue;
+        }
         const char *type = k->type == OPT_SIZE ? "size" : k->type == OPT_BOOL ? "bool (on/off)" : k->type == OPT_NUMBER ? "num" : "str";
         g_autofree char *left = g_strdup_printf("%s=<%s>", k->name, type);
 
         printf("  %-22s - %s\n", left, k->help);
     }
     return 0;
+}
+
+static int print_option_help(const BlkDriver *drv)
+{
+    printf("Supported %s options:\n", drv->name);
+    return img_print_keys(drv->create_options);
 }
 
 /* Size of the backing file, and a check that it is there; also the words about a missing format. */
@@ -93,7 +101,7 @@ static int parse(Img *im, int argc, char **argv, Args *a)
         case '6':
             return img_error(im, "-6 is gone: say -f vmdk -o compat6=on");
         case 'e':
-            return img_error(im, "-e is gone: say -o encrypt.format=luks (and encryption is not in this program yet)");
+            return img_error(im, "-e is gone: say --object secret,id=ID,file=PATH -o encrypt.format=luks,encrypt.key-secret=ID");
         case -2:
             return 1;
         }

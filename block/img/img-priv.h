@@ -40,6 +40,7 @@ int img_commit(Img *im, int argc, char **argv);
 int img_snapshot(Img *im, int argc, char **argv);
 int img_bench(Img *im, int argc, char **argv);
 int img_dd(Img *im, int argc, char **argv);
+int img_amend(Img *im, int argc, char **argv);
 int img_absent(Img *im, int argc, char **argv);
 
 /* ---- messages: "NAME: text" on stderr; both return 1, the exit status ---- */
@@ -61,12 +62,15 @@ bool img_size(Img *im, const char *text, const char *what, uint64_t unit, uint64
 bool img_cache(Img *im, const char *mode, const char *what, unsigned *flags);
 /* -o of create and convert: "a=b,c" over earlier ones. */
 bool img_parse_create(Img *im, const BlkDriver *drv, const char *text, Json **options, Error **errp);
+int img_print_keys(const OptKey *keys);                  /* lines of -o help; returns 0 */
 bool img_wants_help(const char *text);
 
 /* ---- opening ---- */
 /* NULL, with the message printed: "Could not open 'NAME': reason". */
 Blk *img_open(Img *im, const char *name, const char *format, unsigned flags);
 Blk *img_open_opts(Img *im, const char *name, bool opts, const char *format, unsigned flags, Error **errp);
+/* With options of a node, taken over; name may be NULL. */
+Blk *img_open_with(Img *im, const char *name, Json *o, unsigned flags, Error **errp);
 /* The three lines about a raw image that nobody called raw. */
 void img_warn_raw(const Blk *b);
 /* Nothing but zeroes? */

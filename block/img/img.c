@@ -12,7 +12,7 @@
 #include "util/suggest.h"
 
 static const ImgVerb verbs[] = {
-    { "amend", "[-p] [-q] [-f fmt] [-t cache] [--force] -o options filename", img_absent },
+    { "amend", "[-p] [-q] [-f fmt] [-t cache] [--force] -o options filename", img_amend },
     { "bench", "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [-n] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-t cache] [-w] [-U] filename", img_bench },
     { "bitmap", "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F source_fmt]] [-g granularity] [-f fmt] filename bitmap", img_absent },
     { "check", "[-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] filename", img_check },
@@ -243,11 +243,17 @@ bool img_parse_create(Img *im, const BlkDriver *drv, const char *text, Json **op
 
 /* ---- opening ---- */
 
+Blk *img_open_with(Img *im, const char *name, Json *o, unsigned flags, Error **errp)
+{
+    unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
+
+    return blk_open(im->session, name, o, flags | (im->force_share && !(flags & BLK_O_RDWR) ? BLK_O_FORCE_SHARE : 0), perm, BLK_PERM_ALL, errp);
+}
+
 Blk *img_open_opts(Img *im, const char *name, bool opts, const char *format, unsigned flags, Error **errp)
 {
     static const OptKey none[] = { {} };
     static const OptGroup any = { .name = "source", .open = true, .keys = none };
-    unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
     Json *o = json_object();
 
     if (opts) {
@@ -260,7 +266,7 @@ Blk *img_open_opts(Img *im, const char *name, bool opts, const char *format, uns
     if (format) {
         json_set_string(o, "driver", format);
     }
-    return blk_open(im->session, opts ? NULL : name, o, flags | (im->force_share && !(flags & BLK_O_RDWR) ? BLK_O_FORCE_SHARE : 0), perm, BLK_PERM_ALL, errp);
+    return img_open_with(im, opts ? NULL : name, o, flags, errp);
 }
 
 Blk *img_open(Img *im, const char *name, const char *format, unsigned flags)

@@ -39,7 +39,7 @@ static bool parse(Wish *w, const Json *o, const char *prefix, Error **errp)
         return error_set(errp, w->state ? "Parameter 'state' does not accept value '%s'" : "Parameter 'state' is missing%.0s", w->state ? w->state : "");
     }
     if (w->has_slot && w->slot >= LUKS_SLOTS) {
-        return error_set(errp, "Invalid keyslot %" PRIu64 ", should be between 0 and %d", w->slot, LUKS_SLOTS - 1);
+        return error_set(errp, "Invalid keyslot %" PRIu64 " specified, must be between 0 and %d", w->slot, LUKS_SLOTS - 1);
     }
     return true;
 }

@@ -169,12 +169,12 @@ Json *luks_info(const Luks *l)
     Json *j = json_object(), *slots = json_array();
 
     json_set_string(j, "ivgen-alg", iv[0] ? iv[0] : "");
-    if (iv[0] && iv[1]) {
-        json_set_string(j, "ivgen-hash-alg", iv[1]);
-    }
     json_set_string(j, "hash-alg", l->hash);
     json_set_string(j, "cipher-alg", cipher);
     json_set_string(j, "uuid", l->uuid);
+    if (iv[0] && iv[1] && !strcmp(iv[0], "essiv")) {
+        json_set_string(j, "ivgen-hash-alg", iv[1]);
+    }
     json_set_string(j, "cipher-mode", mode[0] ? mode[0] : "");
     for (unsigned i = 0; i < LUKS_SLOTS; i++) {
         json_append(slots, slot_info(&l->slots[i]));

@@ -204,6 +204,59 @@ def test_help(fmt):
     equal(f'-o help of {fmt}', sorted(a), sorted(b))
 
 
+SECRETS = ['--object', 'secret,id=one,data=abc', '--object', 'secret,id=two,data=other']
+LUKS = [
+    '', 'cipher-alg=aes-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256,hash-alg=sha1', 'cipher-alg=serpent-256', 'cipher-alg=twofish-128,hash-alg=ripemd160',
+    'cipher-alg=cast5-128,cipher-mode=cbc,ivgen-alg=plain', 'cipher-mode=ctr', 'cipher-alg=aes-192,hash-alg=sha512', 'cipher-alg=aes-128,cipher-mode=cbc,ivgen-alg=plain64',
+]
+
+
+def luks_node(name, key, fmt='luks'):
+    return f'driver=luks,key-secret={key},file.filename={name}' if fmt == 'luks' else f'driver={fmt},encrypt.key-secret={key},file.filename={name}'
+
+
+def same_content(what, reader, node, raw='s.raw'):
+    r = reader('compare', *SECRETS, '--image-opts', f'driver=raw,file.filename={raw}', node, status=None)
+    if r.returncode:
+        fail(f'{what} read by {reader.__name__}: {r.stdout}{r.stderr}')
+
+
+def amend_messages():
+    """The same refusals in the same words; one key is in the image, and it is `two`."""
+    for o in ('state=inactive,keyslot=1', 'state=inactive,old-secret=two', 'state=inactive,keyslot=3', 'state=inactive,keyslot=9', 'state=active', 'state=inactive', 'state=foo',
+              'new-secret=two', 'state=inactive,old-secret=one'):
+        a, b = (t('amend', *SECRETS, '--image-opts', luks_node('l.img', 'two'), '-o', o, status=None) for t in (ours, peer))
+        equal(f'amend {o}', (a.returncode, a.stderr.split(': ', 1)[1].strip()), (b.returncode, b.stderr.split(': ', 1)[1].strip()))
+
+
+def test_luks():
+    test_help('luks')
+    for shape in LUKS:
+        opts = 'key-secret=one,iter-time=10' + (',' + shape if shape else '')
+        for tool, other in ((ours, peer), (peer, ours)):
+            clean('l.')
+            tool('convert', *SECRETS, '-f', 'raw', '-O', 'luks', '-o', opts, 's.raw', 'l.img')
+            same_info(f'luks {shape}', 'luks', 'l.img')
+            for reader in (ours, peer):
+                same_content(f'luks {shape} by {tool.__name__}', reader, luks_node('l.img', 'one'))
+        equal(f'measure luks {shape}', *(t('measure', *SECRETS, '-O', 'luks', '-o', opts, '--size', '3M').stdout for t in (ours, peer)))
+    for tool, other in ((ours, peer), (peer, ours)):
+        clean('l.')
+        tool('convert', *SECRETS, '-f', 'raw', '-O', 'luks', '-o', 'key-secret=one,iter-time=10', 's.raw', 'l.img')
+        other('amend', *SECRETS, '--image-opts', luks_node('l.img', 'one'), '-o', 'state=active,new-secret=two,iter-time=10')
+        for key in ('one', 'two'):
+            same_content('luks with two keys', tool, luks_node('l.img', key))
+        tool('amend', *SECRETS, '--image-opts', luks_node('l.img', 'two'), '-o', 'state=inactive,old-secret=one')
+        same_content('luks with the second key', other, luks_node('l.img', 'two'))
+        r = other('compare', *SECRETS, '--image-opts', 'driver=raw,file.filename=s.raw', luks_node('l.img', 'one'), status=2)
+        equal('a key that was erased', 'Invalid password, cannot unlock any keyslot' in r.stderr, True)
+    amend_messages()
+    ours('resize', *SECRETS, '--image-opts', luks_node('l.img', 'two'), '+5M')
+    equal('size of a longer luks image', info(ours, 'luks', 'l.img')['virtual-size'], info(peer, 'luks', 'l.img')['virtual-size'])
+    a, b = (t('convert', '-f', 'luks', '-O', 'raw', 'l.img', 'x.raw', status=None) for t in (ours, peer))
+    equal('luks without a key', (a.returncode, a.stderr.split(': ', 1)[1]), (b.returncode, b.stderr.split(': ', 1)[1]))
+
+
 def run_format(fmt):
     test_help(fmt)
     if fmt in ('qed', 'qcow', 'vmdk'):
@@ -226,9 +279,9 @@ def main():
     for name in ('rhea-img', 'qemu-img'):
         os.symlink(p.OURS, name)
     p.sparse_file('s.raw', 20 << 20, 1)
-    for fmt in sys.argv[2:] or MATRIX:
+    for fmt in sys.argv[2:] or [*MATRIX, 'luks']:
         before = p.failed
-        run_format(fmt)
+        test_luks() if fmt == 'luks' else run_format(fmt)
         print(fmt, 'ok' if p.failed == before else 'FAILED', flush=True)
     shutil.rmtree(top)
     return p.failed != 0
