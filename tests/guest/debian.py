@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from machine import ROOT, Failure, Machine, Skip, guest, main
+from machine import PATIENCE, ROOT, Failure, Machine, Skip, guest, main
 
 sys.path.insert(0, os.path.join(ROOT, 'scripts'))
 import debpkg
@@ -34,7 +34,7 @@ class System:
     def __init__(self, disk='virtio-blk-pci', smp=2):
         g = guest('linux-arm64')
         self.m = Machine('-M', 'virt', '-cpu', 'max,pauth-impdef=on', '-smp', smp, '-m', 1024, '-display', 'none', '-serial', 'stdio',
-                         '-kernel', g + '/kernel', '-initrd', g + '/initrd', '-append', 'console=ttyAMA0 quiet guestroot=/dev/vda',
+                         '-kernel', g + '/kernel', '-initrd', g + '/initrd', '-append', 'console=ttyAMA0 quiet guestroot=/dev/vda systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800',
                          '-drive', f'if=none,id=d0,format=raw,snapshot=on,file={image()}', '-device', disk + ',drive=d0',
                          '-netdev', 'user,id=n0', '-device', 'virtio-net-pci,netdev=n0', '-device', 'virtio-rng-pci')
         self.count = 0
@@ -53,14 +53,14 @@ class System:
         self.m.send('rhea\n')
         self.m.expect(r'rhea-guest:~# ')
 
-    def run(self, line, seconds=60):
+    def run(self, line, seconds=PATIENCE):
         """Runs a line; returns (status, output)."""
         self.count += 1
         self.m.send(f'{line}; echo "<$?:{self.count}>"\n')
         found = self.m.expect(rf'^(?s:(.*?))<(\d+):{self.count}>$', seconds)
         return int(found.group(2)), found.group(1)
 
-    def must(self, line, seconds=60):
+    def must(self, line, seconds=PATIENCE):
         status, text = self.run(line, seconds)
         if status:
             raise Failure(f'{line!r} ended with {status}:\n{text[-1500:]}')
@@ -72,20 +72,20 @@ def to_login(tmp):
     with System() as s:
         s.login()
         print(f'# login after {time.monotonic() - start:.1f} s')
-        s.must('systemctl is-system-running --wait', 120)
-        s.must("printf 'int puts(const char *); int main(void) { puts(\"compiled in the guest\"); return 0; }' > a.c && gcc -O2 a.c -o a && ./a | grep -q compiled", 120)
+        s.must('systemctl is-system-running --wait')
+        s.must("printf 'int puts(const char *); int main(void) { puts(\"compiled in the guest\"); return 0; }' > a.c && gcc -O2 a.c -o a && ./a | grep -q compiled")
         s.must('ip -4 addr show eth0 | grep -q 10.0.2.15')
-        s.must('dd if=/dev/urandom of=big bs=1M count=64 status=none && sync && md5sum big > sum && echo 3 > /proc/sys/vm/drop_caches && md5sum -c sum', 180)
+        s.must('dd if=/dev/urandom of=big bs=1M count=64 status=none && sync && md5sum big > sum && echo 3 > /proc/sys/vm/drop_caches && md5sum -c sum')
         s.m.send('poweroff\n')
-        if s.m.end(120):
+        if s.m.end():
             raise Failure('poweroff did not end with status 0')
 
 
 def apt(tmp):
     with System() as s:
         s.login()
-        s.must('apt-get update -qq', 300)
-        s.must('apt-get install -y -qq hello', 300)
+        s.must('apt-get update -qq')
+        s.must('apt-get install -y -qq hello')
         s.must('hello | grep -q world')
 
 
