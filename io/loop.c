@@ -398,7 +398,11 @@ int64_t loop_prepare(Loop *loop)
         }
     }
     next = loop_timers_next(loop);
-    return next < 0 ? -1 : MAX(next - loop_now(), 0);
+    if (next < 0) {
+        return -1;
+    }
+    next -= loop_now();                 /* once: MAX would ask the clock again, and a time that has just passed would mean for ever */
+    return MAX(next, 0);
 }
 
 bool loop_dispatch(Loop *loop, struct epoll_event *ev, int n)

@@ -558,7 +558,7 @@ static void test_atomics(void)
     ToyAsm a = { b, 0x1000 };
     ToyCpu *t = toy_cpu(b, 0);
 
-    *toy_ram(b, 0x20ffc) = 5;
+    toy_put(b, 0x20ffc, 5);
     *toy_ram(b, 0x30000) = 7;
     toy_const(&a, 1, 0x20ffc);                  /* across pages */
     toy_emit(&a, T_LI, 2, 0, 3);
@@ -575,7 +575,7 @@ static void test_atomics(void)
     finish(b, &a);
     g_assert_cmpuint(t->x[3], ==, 5);
     g_assert_cmpuint(t->x[4], ==, 8);
-    g_assert_cmpuint(*toy_ram(b, 0x20ffc), ==, 3);
+    g_assert_cmpuint(toy_get(b, 0x20ffc), ==, 3);
     g_assert_cmpuint(t->x[5], ==, 7);
     g_assert_cmpuint(t->x[6], ==, 7);
     g_assert_cmpuint(t->x[7], ==, 0);

@@ -53,6 +53,15 @@ static inline uint32_t toy_insn(ToyOp op, unsigned d, unsigned s, int imm)
 ToyBoard *toy_open(const char *accel, unsigned cpus, ClockMode clock, unsigned shift);
 void toy_close(ToyBoard *b);
 static inline ToyCpu *toy_cpu(ToyBoard *b, unsigned i) { return (ToyCpu *)machine_cpu(&b->m, i); }
+/* At any address; toy_ram() is for aligned ones. */
+static inline uint64_t toy_get(ToyBoard *b, paddr at)
+{
+    uint64_t val;
+
+    memcpy(&val, b->ram->host + at, sizeof(val));
+    return val;
+}
+static inline void toy_put(ToyBoard *b, paddr at, uint64_t val) { memcpy(b->ram->host + at, &val, sizeof(val)); }
 static inline uint64_t *toy_ram(ToyBoard *b, paddr at) { return (uint64_t *)(void *)(b->ram->host + at); }
 /* A little assembler: writes instructions one after the other. */
 typedef struct ToyAsm { ToyBoard *b; paddr at; } ToyAsm;

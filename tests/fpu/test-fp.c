@@ -67,7 +67,7 @@ static FpBits operand(FpFormat f, FpBits near, const FpBits *corner, unsigned n)
     case 1:
         return near ^ (r >> (rng() % w));               /* shares sign, exponent, part of the fraction */
     case 2:
-        return r & ~(mask >> (rng() % w + 1));          /* short fraction */
+        return r & ~(mask >> 1 >> rng() % w);          /* short fraction */
     case 3:
         return (near & fp_inf(f, true)) | (r & (mask >> 12));
     default:

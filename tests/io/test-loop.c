@@ -130,6 +130,22 @@ static void test_timers(gconstpointer glib)
     loop_free(loop);
 }
 
+/* A deadline that passes while the loop gets ready to sleep for it. */
+static void test_short_timers(gconstpointer glib)
+{
+    Loop *loop = make(glib);
+    LoopTimer t;
+
+    for (int i = 0; i < 5000; i++) {
+        bool rang = false;
+
+        loop_timer_init(&t, loop, set_true, &rang);
+        loop_timer_at(&t, loop_now() + i % 500);
+        loop_run_until(loop, &rang);
+    }
+    loop_free(loop);
+}
+
 /* ---- descriptors ---- */
 
 typedef struct {
@@ -239,7 +255,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     for (int glib = 0; glib < 2; glib++) {
         const struct { const char *name; GTestDataFunc fn; } both[] = {
-            { "post", test_post }, { "repost", test_repost }, { "timers", test_timers }, { "fd", test_fd }, { "regular-file", test_regular_file },
+            { "post", test_post }, { "repost", test_repost }, { "timers", test_timers }, { "short-timers", test_short_timers }, { "fd", test_fd }, { "regular-file", test_regular_file },
         };
         for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
             g_autofree char *path = g_strdup_printf("/loop/%s/%s", glib ? "glib" : "epoll", both[i].name);
