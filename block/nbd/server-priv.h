@@ -22,7 +22,7 @@
 
 enum {
     NBD_JOBS_MAX = 128,                 /* of a connection */
-    NBD_JOB_BYTES_MAX = 64 << 20,       /* data that they hold */
+    NBD_JOB_BYTES_MAX = 4 << 20,        /* data that they hold, but one may always run */
     NBD_INPUT_SIZE = 32 << 10,
     NBD_STATUS_BYTES = 64 << 10,        /* of one answer */
     NBD_OPTION_MAX = 64 << 10,          /* data of one option */
@@ -114,11 +114,13 @@ struct NbdConn {
     NbdJob *free_jobs;
     /* sending */
     NbdJob *out, **out_last;
+    unsigned unsent;                    /* answers since the last try to send, large ones count for more */
     bool sending, flush_posted;
     LoopPost flush;
 };
 
 /* server.c */
+void nbd_server_adopt(NbdServer *srv, int fd);          /* a client has come; owns fd */
 void nbd_conn_unref(NbdConn *c);
 void nbd_conn_kill(NbdConn *c);                         /* both directions, now */
 NbdExport *nbd_server_find(NbdServer *srv, const char *name);

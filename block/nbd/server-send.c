@@ -7,7 +7,11 @@
 
 #include "util/bswap.h"
 
-enum { SEND_PIECES = 128 };
+/*
+ * Answers are gathered, but only so many: the client should have something to
+ * do while the next ones are made, and the data still be in the cache.
+ */
+enum { SEND_PIECES = 128, SEND_JOBS = 8, SEND_BYTES = 64 << 10 };
 
 /* ---- jobs ---- */
 
@@ -111,7 +115,12 @@ static void enqueue(NbdJob *j)
     *c->out_last = j;
     c->out_last = &j->next;
     c->running--;
-    nbd_send_later(c);
+    c->unsent += 1 + j->data_len / SEND_BYTES * SEND_JOBS;
+    if (c->unsent < SEND_JOBS) {
+        nbd_send_later(c);
+    } else {
+        nbd_send(c);
+    }
 }
 
 void nbd_answer(NbdJob *j, int error)
@@ -237,6 +246,7 @@ static void send_now(NbdConn *c)
 {
     struct iovec iov[SEND_PIECES];
 
+    c->unsent = 0;
     while (c->out && !c->dead) {
         ssize_t r = stream_writev(c->stream, iov, gather(c, iov));
 

@@ -186,7 +186,7 @@ static void out_of_patience(void *opaque)
     nbd_conn_kill(opaque);
 }
 
-static void conn_new(NbdServer *srv, int fd)
+void nbd_server_adopt(NbdServer *srv, int fd)
 {
     NbdConn *c = g_new0(NbdConn, 1);
     int size = SOCKET_BUFFER;
@@ -224,7 +224,7 @@ static void incoming(void *opaque, unsigned events)
         if (fd < 0) {
             break;
         }
-        conn_new(srv, fd);
+        nbd_server_adopt(srv, fd);
     }
     if (full(srv)) {
         loop_fd_events(srv->watch, 0);  /* the others wait in the queue of the socket */
