@@ -6,7 +6,7 @@ count by their lines, others as one.  What failed is shown once more at the end,
 so that the last lines of a log tell the cause; the last line of all is
 `N passed, N failed`; the exit status is 1 when anything failed.
 
---full adds the suites that take hours.  Each of their tests that passes is
+Words choose among the stages.  --full adds the suites that take hours.  Each of their tests that passes is
 written down for the tree it ran on (build/full.json), so that an interrupted
 run goes on where it was; fuzz targets add up their processor time by
 themselves (build/fuzz/NAME.tally), whatever the tree.
@@ -239,13 +239,15 @@ def report(total):
 
 
 def main(argv):
-    full = '--full' in argv
-    if [a for a in argv if a != '--full']:
-        print('usage: ./check [--full]', file=sys.stderr)
+    full, words = '--full' in argv, [a for a in argv if a != '--full']
+    if [w for w in words if not any(w in s[0] for s in STAGES)]:
+        print('usage: ./check [--full] [STAGE...]\nstages, by a word of theirs: ' + ', '.join(s[0] for s in STAGES), file=sys.stderr)
         return 2
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     total = Totals()
     for name, folder, options, suites, only_full in STAGES:
+        if words and not any(w in name for w in words):
+            continue
         if not only_full:
             stage(name, folder, options, suites, total)
         elif full:

@@ -34,7 +34,8 @@ class System:
     def __init__(self, disk='virtio-blk-pci', smp=2):
         g = guest('linux-arm64')
         self.m = Machine('-M', 'virt', '-cpu', 'max,pauth-impdef=on', '-smp', smp, '-m', 1024, '-display', 'none', '-serial', 'stdio',
-                         '-kernel', g + '/kernel', '-initrd', g + '/initrd', '-append', 'console=ttyAMA0 quiet guestroot=/dev/vda systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800',
+                         '-kernel', g + '/kernel', '-initrd', g + '/initrd', '-append', 'console=ttyAMA0 quiet guestroot=/dev/vda '
+                         'systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800',
                          '-drive', f'if=none,id=d0,format=raw,snapshot=on,file={image()}', '-device', disk + ',drive=d0',
                          '-netdev', 'user,id=n0', '-device', 'virtio-net-pci,netdev=n0', '-device', 'virtio-rng-pci')
         self.count = 0
@@ -90,11 +91,13 @@ def apt(tmp):
 
 
 def reboots(tmp):
+    start = time.monotonic()
     with System() as s:
         for i in range(REBOOTS):
             s.login()
             s.must(f'echo {i} >> boots; test $(wc -l < boots) = {i + 1}')
             s.must('sync')
+            print(f'# up for the {i + 1}. time, {time.monotonic() - start:.0f} s', flush=True)
             s.m.send('reboot\n')
         s.login()
         s.must('dmesg -l err,crit,alert,emerg | grep -i -E "ext4|i/o error|oops|bug" && false || true')
