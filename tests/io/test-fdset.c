@@ -11,7 +11,7 @@ static unsigned count;
 static void look(int64_t set, int fd, const char *opaque, void *data)
 {
     count++;
-    g_assert_cmpint(fd, >, 2);
+    g_assert_cmpint(fd, >=, 0);
     g_string_append_printf(data, "%d:%s ", (int)set, opaque ? opaque : "-");
 }
 
@@ -35,7 +35,7 @@ static void sets(void)
     g_assert_cmpint(errno, ==, EACCES);
     g_assert_cmpint(fdset_add(s, 0, open(path, O_RDWR), "rw", NULL), ==, 0);
     a = fdset_open(s, "/dev/fdset/0", O_RDWR | O_APPEND, 0);
-    g_assert_cmpint(a, >, 2);
+    g_assert_cmpint(a, >=, 0);
     g_assert_true(fcntl(a, F_GETFD) & FD_CLOEXEC);
     g_assert_cmpint(write(a, "!", 1), ==, 1);
     g_assert_cmpint(pread(a, x, 8, 0), ==, 6);
@@ -49,7 +49,7 @@ static void sets(void)
     g_assert_cmpstr(error_message(err), ==, "File descriptor named 'fdset-id:0' not found");
     error_free(err);
     a = fdset_open(s, path, O_RDONLY, 0);                   /* any other name is the kernel's */
-    g_assert_cmpint(a, >, 2);
+    g_assert_cmpint(a, >=, 0);
     close(a);
     g_assert_cmpint(fdset_open(s, "/dev/fdset/x", O_RDONLY, 0), ==, -1);
     g_assert_cmpint(fdset_open(s, "/dev/fdset/", O_RDONLY, 0), ==, -1);
