@@ -45,6 +45,9 @@ bool session_object_del(Session *s, const char *id, Error **errp)
     session_find(s, "object", id, &kind);
     ROWS_FOREACH(session_objects, SessionObject, t) {
         if (kind && t->kind == kind) {
+            if (t->deletable && !t->deletable(session_get(s, kind, id), id, errp)) {
+                return false;
+            }
             session_destroy(s, kind, id);
             return true;
         }

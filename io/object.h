@@ -17,6 +17,7 @@ typedef struct SessionObject {
     const char *name;
     bool (*create)(Session *s, const char *id, const Json *opts, Error **errp);     /* adds it to the session, in space "object" */
     const SessionKind *kind;
+    bool (*deletable)(void *object, const char *id, Error **errp);      /* NULL: always */
 } SessionObject;
 #define SESSION_OBJECT(row) ROW_IN_SECTION(session_objects, SessionObject, row)
 

@@ -130,6 +130,5 @@ OBJECT_TYPE(file_type);
 #define ABSENT(row, word, why) \
     static const OptVariant row = { .group = "object", .name = word, .absent = why, .open = true }; \
     OPT_VARIANT(row)
-ABSENT(absent_iothread, "iothread", "disks are served by the main loop's thread");
 ABSENT(absent_dump, "filter-dump", "there are no network filters");
 ABSENT(absent_throttle, "throttle-group", "there is no throttling");

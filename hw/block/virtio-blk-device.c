@@ -119,6 +119,19 @@ static bool take_drive(VirtioBlk *s, Error **errp)
     return true;
 }
 
+static bool take_thread(VirtioBlk *s, Error **errp)
+{
+    if (!s->iothread) {
+        return true;
+    }
+    s->thread = iothread_get(s->vd.dev.machine->session, s->iothread);
+    if (!s->thread) {
+        return error_set(errp, "Property 'virtio-blk-device.iothread' can't find value '%s'", s->iothread);
+    }
+    iothread_ref(s->thread);
+    return true;
+}
+
 static bool check_sizes(VirtioBlk *s, Error **errp)
 {
     s->logical = s->logical_prop ? (uint32_t)s->logical_prop : SECTOR;
@@ -143,7 +156,7 @@ static bool blk_realize(Device *dev, Error **errp)
     VirtioBlk *s = virtio_blk(virtio_device(dev));
     unsigned perm, shared;
 
-    if (!check_sizes(s, errp) || !take_drive(s, errp)) {
+    if (!check_sizes(s, errp) || !take_thread(s, errp) || !take_drive(s, errp)) {
         return false;
     }
     perm = BLK_PERM_READ | (blk_read_only(s->blk) ? 0 : BLK_PERM_WRITE);
@@ -154,7 +167,7 @@ static bool blk_realize(Device *dev, Error **errp)
     blk_set_events(s->blk, &blk_events, s);
     blk_set_device(s->blk, dev->path);
     input_port_init(&s->port, device_inputs(dev), INPUT_BLOCK, dev->path, vblk_completed, s, dev->mutex);
-    s->vd.default_loop = blk_loop(s->blk);
+    s->vd.default_loop = s->thread ? iothread_loop(s->thread) : blk_loop(s->blk);
     virtio_setup(&s->vd, CONFIG_SIZE, s->num_queues);
     for (unsigned i = 0; i < s->num_queues; i++) {
         virtio_add_queue(&s->vd, s->queue_size, vblk_handle);
@@ -173,14 +186,20 @@ static void blk_unrealize(Device *dev)
 
     if (s->has_listener) {
         machine_listener_del(dev->machine, &s->listener);
+        iothread_settle(s->thread);
         blk_drain_begin(s->blk);
         blk_drain_end(s->blk);
+        iothread_settle(s->thread);
         blk_set_events(s->blk, NULL, NULL);
         blk_set_device(s->blk, NULL);
         input_port_fini(&s->port);
         s->has_listener = false;
         vblk_fini(s);
         g_ptr_array_unref(s->waiting);
+    }
+    if (s->thread) {
+        iothread_unref(s->thread);
+        s->thread = NULL;
     }
     if (drive) {
         drive->claimed = false;
@@ -196,6 +215,7 @@ static const char *const on_error[] = { "report", "ignore", "enospc", "stop", "a
 static const Prop blk_props[] = {
     PROP_STR("drive", VirtioBlk, drive, NULL, .help = "Node name or ID of a block device to use as a backend"),
     VIRTIO_PROP_BOOTINDEX(VirtioBlk),
+    PROP_STR("iothread", VirtioBlk, iothread, NULL, .help = "ID of the iothread object that serves the queues"),
     PROP_STR("serial", VirtioBlk, serial, NULL, .help = "up to 20 characters"),
     PROP_U16("num-queues", VirtioBlk, num_queues, UINT16_MAX, .help = "one for each processor on PCI, else 1"),
     PROP_U16("queue-size", VirtioBlk, queue_size, 256, .help = "descriptors in a queue"),

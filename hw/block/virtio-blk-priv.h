@@ -3,6 +3,7 @@
 #define HW_BLOCK_VIRTIO_BLK_PRIV_H
 
 #include "block/block.h"
+#include "block/iothread.h"
 #include "hw/core/machine.h"
 #include "hw/virtio/virtio.h"
 
@@ -30,7 +31,7 @@ typedef struct Request {
 struct VirtioBlk {
     VirtioDevice vd;
     /* properties */
-    char *drive, *serial;
+    char *drive, *serial, *iothread;
     uint16_t num_queues, queue_size;
     uint32_t logical, physical;
     uint64_t logical_prop, physical_prop;
@@ -38,6 +39,7 @@ struct VirtioBlk {
     uint32_t max_discard, max_zeroes, werror, rerror, write_cache;
     /* */
     Blk *blk;
+    IoThread *thread;           /* that serves the queues; NULL: the main loop */
     bool own_blk;               /* made for a node */
     Session *session;
     bool wce_at_reset;

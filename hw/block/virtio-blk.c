@@ -338,8 +338,10 @@ static bool on_main_thread(const VirtioBlk *s)
 static void wait_for_all(VirtioBlk *s)
 {
     device_unlock(&s->vd.dev);
+    iothread_settle(s->thread);                         /* kicks that are under way there */
     blk_drain_begin(s->blk);
     blk_drain_end(s->blk);
+    iothread_settle(s->thread);                         /* and what followed from them */
     device_lock(&s->vd.dev);
 }
 
@@ -364,7 +366,7 @@ void vblk_reset(VirtioDevice *vd)
     VirtioBlk *s = virtio_blk(vd);
 
     orphan(s, NULL);
-    if (s->flying && on_main_thread(s) && !machine_is_running(vd->dev.machine)) {
+    if ((s->flying || s->thread) && on_main_thread(s) && !machine_is_running(vd->dev.machine)) {
         wait_for_all(s);
     }
     forget_stopped(s);
@@ -392,7 +394,7 @@ void vblk_pre_save(Device *dev)
 {
     VirtioBlk *s = virtio_blk(virtio_device(dev));
 
-    if (s->flying && on_main_thread(s)) {
+    if ((s->flying || s->thread) && on_main_thread(s)) {
         wait_for_all(s);
     }
 }

@@ -8,6 +8,7 @@
 #include "block/driver.h"
 #include "hw/core/machine.h"
 #include "hw/virtio/bootorder.h"
+#include "io/object.h"
 #include "tests/hw/virtio/guest.h"
 #include "tests/wait.h"
 #include "util/bits.h"
@@ -67,6 +68,7 @@ static Disk disk_new(GuestKind kind, const char *const *props, bool faulty, bool
     Error *err = NULL;
     BlkNode *n;
 
+    g_assert_true(session_object_parse(d.s, "iothread,id=io0", NULL));
     if (faulty) {
         Json *o = json_object();
 
@@ -210,11 +212,11 @@ static void io(gconstpointer data)
     disk_free(&d);
 }
 
-/* Many at once, on several queues. */
-static void deep(void)
+/* Many at once, on several queues, served by this thread or by another one. */
+static void deep(gconstpointer data)
 {
-    static const char *const props[] = { "num-queues", "4", NULL };
-    Disk d = disk_new(GUEST_PCI, props, false, false);
+    static const char *const plain[] = { "num-queues", "4", NULL }, *const threaded[] = { "num-queues", "4", "iothread", "io0", NULL };
+    Disk d = disk_new(GUEST_PCI, data ? threaded : plain, false, false);
     uint64_t at[64];
     uint8_t a[512];
 
@@ -237,6 +239,40 @@ static void deep(void)
             g_assert_cmpmem(drv_ptr(&d.g->mem, at[i]), 512, a, 512);
         }
     }
+    disk_free(&d);
+}
+
+/* The thread's life: in use it stays, a name that is none is said, and saves and resets meet requests half done. */
+static void iothread(void)
+{
+    static const char *const props[] = { "iothread", "io0", NULL };
+    Disk d = disk_new(GUEST_MMIO, props, false, false);
+    Error *err = NULL;
+    uint8_t a[512] = { 1 };
+    uint64_t buf;
+
+    g_assert_false(session_object_del(d.s, "io0", &err));
+    g_assert_cmpstr(error_message(err), ==, "object 'io0' is in use, can not be deleted");
+    g_clear_pointer(&err, error_free);
+    for (int i = 0; i < 50; i++) {
+        d.g->mem.next = 0x1000;
+        guest_start(d.g, want, 1, 64);
+        for (int k = 0; k < 8; k++) {
+            begin(&d, 0, k & 1 ? OUT : IN, (uint64_t)k, a, 512, &buf);
+        }
+        guest_kick(d.g, 0);
+        if (i & 1) {
+            machine_reset(d.g->m, CAUSE_HOST_RESET);
+        } else if (i % 3 == 0) {
+            g_assert_true(machine_save(d.g->m, "/dev/null", NULL));
+            for (int k = 0; k < 8; k++) {
+                g_assert_cmpint(drvq_used(d.g->queues[0], NULL), >=, 0);
+            }
+        }
+    }
+    d.g->mem.next = 0x1000;
+    guest_start(d.g, want, 1, 64);
+    g_assert_cmpuint(request(&d, IN, 0, a, 512), ==, 0);
     disk_free(&d);
 }
 
@@ -399,8 +435,9 @@ static void reset(void)
 static void needs_drive(void)
 {
     Disk d = disk_new(GUEST_MMIO, NULL, false, false);
-    static const struct { const char *drive, *why; } cases[] = {
-        { NULL, "drive property not set" }, { "nosuch", "Property 'virtio-blk-device.drive' can't find value 'nosuch'" },
+    static const struct { const char *prop, *value, *why; } cases[] = {
+        { NULL, NULL, "drive property not set" }, { "drive", "nosuch", "Property 'virtio-blk-device.drive' can't find value 'nosuch'" },
+        { "iothread", "io9", "Property 'virtio-blk-device.iothread' can't find value 'io9'" },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -409,8 +446,8 @@ static void needs_drive(void)
 
         device_set_or_die(w, "index", "%u", 10 + i);
         g_assert_true(device_realize(w, NULL, NULL, &err));
-        if (cases[i].drive) {
-            device_set_or_die(dev, "drive", "%s", cases[i].drive);
+        if (cases[i].prop) {
+            device_set_or_die(dev, cases[i].prop, "%s", cases[i].value);
         }
         g_assert_false(device_realize(dev, bus_find(d.g->m, "virtio-bus", NULL, NULL), NULL, &err));
         g_assert_cmpstr(error_message(err), ==, cases[i].why);
@@ -467,7 +504,9 @@ int main(int argc, char **argv)
     g_test_add_data_func("/blk/io/mmio", GUINT_TO_POINTER(GUEST_MMIO), io);
     g_test_add_data_func("/blk/io/pci", GUINT_TO_POINTER(GUEST_PCI), io);
     g_test_add_data_func("/blk/io/pci-legacy", GUINT_TO_POINTER(GUEST_PCI_LEGACY), io);
-    g_test_add_func("/blk/deep", deep);
+    g_test_add_data_func("/blk/deep", NULL, deep);
+    g_test_add_data_func("/blk/deep-iothread", "iothread", deep);
+    g_test_add_func("/blk/iothread", iothread);
     g_test_add_func("/blk/read-only", read_only);
     g_test_add_func("/blk/failing", failing);
     g_test_add_func("/blk/stops", stops);
