@@ -68,7 +68,7 @@ LIBRARIES = {
     r'libfdt\.h|fdt\.h': {'hw/core', 'hw/arm', 'hw/riscv', 'hw/misc', 'tests'},
     r'urcu': {'memory', 'accel', 'tcg', 'io', 'tests'},
     r'slirp/': {'net'},
-    r'zlib\.h|zstd\.h|bzlib\.h': {'block', 'util', 'migration', 'hw/core', 'ui', 'tests'},
+    r'zlib\.h|zstd\.h|bzlib\.h|lzma\.h': {'block', 'util', 'migration', 'hw/core', 'ui', 'tests'},
     r'liburing\.h': {'io', 'block'},
     r'gnutls/|nettle/': {'io', 'block', 'util', 'migration', 'tests'},
     r'SDL': {'ui'},

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "block/image.h"
+#include "tests/block/handmade.h"
 
 const ImageRow image_rows[] = {
     { "vdi", 'v', "", 3 << 20 },
@@ -17,6 +18,11 @@ const ImageRow image_rows[] = {
     { "vhdx", 'h', "block_size=1048576", 4 << 20 },
     { "vmdk", 'm', "zeroed_grain=on", 1 << 20 },
     { "vmdk", 's', "subformat=streamOptimized", 1 << 20 },
+    { "bochs", 'b', .by_hand = hand_bochs },
+    { "cloop", 'o', .by_hand = hand_cloop },
+    { "cow", 'w', .by_hand = hand_cow },
+    { "dmg", 'd', .by_hand = hand_dmg },
+    { "dmg", 'D', .by_hand = hand_dmg_old },
     {}
 };
 

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/* Formats that are read only, from images made by hand; hostile images by name; the log of VHDX. */
+#include <errno.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "block/image.h"
+#include "tests/block/handmade.h"
+#include "tests/block/images.h"
+#include "util/bswap.h"
+
+static Loop *loop;
+static Session *session;
+
+static void setup(void)
+{
+    loop = loop_new("test");
+    loop_attach(loop);
+    session = session_new();
+}
+
+static void teardown(void)
+{
+    session_free(session);
+    loop_free(loop);
+    memdisk_clear();
+}
+
+/* ---- read-only formats ---- */
+
+static const struct {
+    const char *name, *format, *suffix, *descriptor;
+    GByteArray *(*make)(void);
+    bool peer;                          /* reads it too */
+} readers[] = {
+    { "bochs", "bochs", ".img", NULL, hand_bochs, true },
+    { "cloop", "cloop", ".img", NULL, hand_cloop, true },
+    { "cow3", "cow", ".img", NULL, hand_cow, false },
+    { "cow2", "cow", ".img", NULL, hand_cow2, false },
+    { "dmg", "dmg", ".dmg", NULL, hand_dmg, false },
+    { "dmg-zlib", "dmg", ".dmg", NULL, hand_dmg_zlib, true },
+    { "dmg-old", "dmg", ".dmg", NULL, hand_dmg_old, false },
+    { "vmdk-cowd-alone", "vmdk", ".img", NULL, hand_cowd, false },
+    { "vmdk-cowd", "vmdk", ".img", "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"vmfsSparse\"\nRW 512 VMFSSPARSE \"%s\"\n", hand_cowd, true },
+    { "vmdk-stream", "vmdk", ".img", NULL, hand_stream, true },
+    { "vmdk-sesparse", "vmdk", ".img", "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"seSparse\"\nRW 512 SESPARSE \"%s\"\n", hand_sesparse, true },
+};
+
+static void compare(Blk *b)
+{
+    uint8_t got[512], want[512];
+
+    g_assert_cmpuint(blk_size(b), ==, HAND_SIZE);
+    for (unsigned s = 0; s < HAND_SECTORS; s++) {
+        hand_sector(s, want);
+        g_assert_cmpint(blk_read(b, s * 512ull, got, 512, 0), ==, 0);
+        g_assert_cmpmem(got, 512, want, 512);
+    }
+    for (uint64_t at = 0; at < HAND_SIZE;) {
+        BlkExtent e;
+
+        g_assert_cmpint(blk_status(b, at, HAND_SIZE - at, true, &e), ==, 0);
+        g_assert_cmpuint(e.len, >, 0);
+        for (uint64_t s = at / 512; (e.flags & BLK_EXT_ZERO) && s < (at + e.len) / 512; s++) {
+            g_assert_false(hand_sector(s, want));
+        }
+        at += e.len;
+    }
+    g_assert_cmpint(blk_write(b, 0, got, 512, 0), <, 0);
+}
+
+static void ask_peer(const char *format, const char *path)
+{
+    g_autofree char *raw = g_strconcat(path, ".raw", NULL), *program = g_find_program_in_path("qemu-img"), *bytes = NULL;
+    const char *argv[] = { "qemu-img", "convert", "-f", format, "-O", "raw", path, raw, NULL };
+    uint8_t want[512];
+    gsize len;
+    int status;
+
+    if (!program || !g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL)) {
+        return;
+    }
+    g_assert_cmpint(status, ==, 0);
+    g_assert_true(g_file_get_contents(raw, &bytes, &len, NULL));
+    g_assert_cmpuint(len, ==, HAND_SIZE);
+    for (unsigned s = 0; s < HAND_SECTORS; s++) {
+        hand_sector(s, want);
+        g_assert_cmpmem(bytes + s * 512, 512, want, 512);
+    }
+    unlink(raw);
+}
+
+static void test_reader(gconstpointer opaque)
+{
+    unsigned i = GPOINTER_TO_UINT(opaque);
+    GByteArray *a = readers[i].make();
+    g_autofree char *dir = g_dir_make_tmp("formats-XXXXXX", NULL), *name = g_strconcat("image", readers[i].suffix, NULL), *path = g_build_filename(dir, name, NULL);
+    g_autofree char *desc = g_build_filename(dir, "desc.vmdk", NULL);
+    Error *err = NULL;
+    Json *o = json_object();
+    Blk *b;
+
+    setup();
+    g_assert_true(g_file_set_contents(path, (char *)a->data, a->len, NULL));
+    if (readers[i].descriptor) {
+        g_auto(GStrv) parts = g_strsplit(readers[i].descriptor, "%s", 2);
+        g_autofree char *text = g_strconcat(parts[0], name, parts[1], NULL);
+
+        g_assert_true(g_file_set_contents(desc, text, -1, NULL));
+    }
+    b = blk_open(session, readers[i].descriptor ? desc : path, o, 0, BLK_PERM_READ, BLK_PERM_ALL, &err);    /* the format is found */
+    if (!b) {
+        g_error("%s", error_message(err));
+    }
+    g_assert_cmpstr(blk_node_driver(blk_node(b)), ==, readers[i].format);
+    compare(b);
+    blk_free(b);
+    if (readers[i].peer) {
+        ask_peer(readers[i].format, readers[i].descriptor ? desc : path);
+    }
+    unlink(desc);
+    unlink(path);
+    rmdir(dir);
+    g_byte_array_unref(a);
+    teardown();
+}
+
+/* ---- hostile images, by name ---- */
+
+/* Up to four changes of a good image: place, bytes, value (big or little endian as the format is). */
+typedef struct {
+    const char *name;
+    char letter;
+    const char *says;                   /* part of the message; NULL: opens, and reading stays in bounds */
+    struct {
+        uint64_t at;
+        int size;                       /* of the value; negative: little endian */
+        uint64_t value;
+    } change[4];
+} Hostile;
+
+static const Hostile hostile[] = {
+    { "vdi-table-of-2^30-blocks", 'v', "data overlap", { { 0x180, -4, 0x3fffffff } } },
+    { "vdi-disk-2^63", 'v', "unsupported VDI image", { { 0x170, -8, 1ull << 63 } } },
+    { "vdi-block-size-0", 'v', "block size", { { 0x178, -4, 0 } } },
+    { "vdi-table-in-header", 'v', "overlap", { { 0x154, -4, 0 } } },
+    { "vdi-entry-far-away", 'v', NULL, { { 512, -4, 0xfffffff0 } } },
+    { "vdi-two-entries-one-block", 'v', NULL, { { 516, -4, 0 } } },
+    { "vdi-parent", 'v', "parent UUID", { { 0x1b8, -4, 1 } } },
+    { "parallels-zero-tracks", 'p', "Zero sectors per track", { { 28, -4, 0 } } },
+    { "parallels-big-cluster", 'p', "Too big cluster", { { 28, -4, 0x7fffffff } } },
+    { "parallels-catalog-2^32", 'p', "Catalog too large", { { 32, -4, 0xffffffff } } },
+    { "parallels-size-2^63", 'p', "sectors", { { 36, -8, 1ull << 62 } } },
+    { "parallels-entry-into-header", 'p', NULL, { { 64, -4, 0 }, { 68, -4, 0xffffffff } } },
+    { "vpc-block-size-odd", 'c', "Invalid block size", { { 512 + 32, 4, 12345 } } },
+    { "vpc-entries-2^32", 'c', "Too many blocks", { { 512 + 28, 4, 0xffffffff } } },
+    { "vpc-table-too-small", 'c', "Page table too small", { { 512 + 28, 4, 1 } } },
+    { "vpc-table-at-2^63", 'c', "offset too large", { { 512 + 16, 8, INT64_MAX } } },
+    { "vpc-header-at-2^63", 'c', "dynamic VHD header", { { 16, 8, INT64_MAX } } },
+    { "vpc-block-far-away", 'c', NULL, { { 1536, 4, 0xfffffff0 } } },
+    { "vpc-differencing", 'c', "differencing", { { 60, 4, 4 } } },
+    { "qed-cluster-3", 'e', "cluster size", { { 4, -4, 3 } } },
+    { "qed-table-2^31", 'e', "table size", { { 8, -4, 1u << 31 } } },
+    { "qed-size-2^63", 'e', "image size", { { 48, -8, 1ull << 62 } } },
+    { "qed-l1-in-header", 'e', "is invalid", { { 40, -8, 0 } } },
+    { "qed-l1-names-itself", 'e', NULL, { { 4096, -8, 4096 } } },
+    { "qed-l2-far-away", 'e', NULL, { { 4096, -8, 1ull << 62 } } },
+    { "qed-unknown-feature", 'e', "Unsupported QED features", { { 16, -8, 1ull << 40 } } },
+    { "qed-backing-name-2^32", 'e', "outside of the header", { { 16, -8, 1 }, { 56, -4, 0xffffffff }, { 60, -4, 0xffffffff } } },
+    { "qcow-cluster-bits-63", 'q', "between 512 and 64k", { { 32, 1, 63 } } },
+    { "qcow-l2-bits-63", 'q', "between 512 and 64k", { { 33, 1, 63 } } },
+    { "qcow-size-2^63", 'q', "too large", { { 24, 8, INT64_MAX } } },
+    { "qcow-l1-of-2^40-bytes", 'q', "too large", { { 24, 8, 1ull << 60 } } },
+    { "qcow-l1-loop", 'q', NULL, { { 48, 8, 48 } } },
+    { "qcow-packed-bomb", 'q', NULL, { { 48, 8, 512 }, { 512, 8, ~0ull } } },
+    { "qcow-backing-name-2^32", 'q', "too long", { { 8, 8, 48 }, { 16, 4, 0xffffffff } } },
+    { "vmdk-grain-2^63", 'm', "granularity", { { 20, -8, 1ull << 63 } } },
+    { "vmdk-grain-0", 'm', "granularity", { { 20, -8, 0 } } },
+    { "vmdk-table-entries-2^32", 'm', "L2 table size", { { 44, -4, 0xffffffff } } },
+    { "vmdk-capacity-2^63", 'm', "capacity", { { 12, -8, 1ull << 63 } } },
+    { "vmdk-capacity-2^54", 'm', "L1 size", { { 12, -8, 1ull << 53 } } },
+    { "vmdk-directory-at-2^63", 'm', "outside of any file", { { 56, -8, 1ull << 62 } } },
+    { "vmdk-descriptor-at-2^63", 'm', "outside of any file", { { 28, -8, 1ull << 62 } } },
+    { "vmdk-table-loop", 'm', NULL, { { 0x3400, -4, 0x1a } } },
+    { "vmdk-version-9", 'm', "Unsupported VMDK version", { { 4, -4, 9 } } },
+    { "vmdk-stream-marker-lies", 's', NULL, { { 65536 + 8, -4, 0xffffffff } } },
+    { "vhdx-both-headers-broken", 'h', "No valid VHDX header", { { 64 << 10, 4, 0 }, { 128 << 10, 4, 0 } } },
+    { "vhdx-regions-broken", 'h', "region table", { { 192 << 10, 4, 0 }, { 256 << 10, 4, 0 } } },
+    { "vhdx-metadata-broken", 'h', "metadata", { { 3 << 20, 4, 0 } } },
+    { "vhdx-block-size-0", 'h', "block size", { { (3 << 20) + (64 << 10), -4, 0 } } },
+    { "vhdx-disk-2^63", 'h', "disk size", { { (3 << 20) + (64 << 10) + 8, -8, 1ull << 63 } } },
+    { "vhdx-disk-larger-than-table", 'h', "too short", { { (3 << 20) + (64 << 10) + 8, -8, 1ull << 45 } } },
+    { "vhdx-block-far-away", 'h', NULL, { { 2 << 20, -8, (1ull << 62) | 6 } } },
+    { "vhdx-block-partial", 'h', NULL, { { 2 << 20, -8, (4ull << 20) | 7 } } },
+    { "bochs-catalog-2^32", 'b', "Catalog size", { { 72, -4, 0xffffffff } } },
+    { "bochs-extent-3", 'b', "at least 512", { { 80, -4, 3 } } },
+    { "bochs-extent-2^31", 'b', "too large", { { 80, -4, 1u << 31 } } },
+    { "bochs-size-2^63", 'b', "too small", { { 88, -8, 1ull << 62 } } },
+    { "bochs-extent-far-away", 'b', NULL, { { 512, -4, 0xfffffff0 } } },
+    { "cloop-block-2^31", 'o', "64 MB or less", { { 128, 4, 1u << 31 } } },
+    { "cloop-block-0", 'o', "cannot be zero", { { 128, 4, 0 } } },
+    { "cloop-count-2^32", 'o', "too many offsets", { { 132, 4, 0xffffffff } } },
+    { "cloop-offsets-backwards", 'o', NULL, { { 136, 8, 1ull << 62 } } },
+    { "cloop-bomb", 'o', NULL, { { 128, 4, 1 << 26 } } },
+    { "cow-size-2^62", 'w', "unsupported cow header", { { 12, 8, 1ull << 62 } } },
+    { "cow-align-0", 'w', "unsupported cow header", { { 24, 4, 0 } } },
+};
+
+static void test_hostile(gconstpointer opaque)
+{
+    const Hostile *h = opaque;
+    g_autofree uint8_t *copy = NULL, *buf = g_malloc(65536);
+    const GByteArray *good;
+    Error *err = NULL;
+    uint64_t end = 0;
+    Blk *b;
+
+    setup();
+    good = image_good(image_row(h->letter));
+    for (unsigned i = 0; i < G_N_ELEMENTS(h->change); i++) {
+        end = MAX(end, h->change[i].at + 8);
+    }
+    g_assert_cmpuint(end, <=, good->len);
+    copy = g_memdup2(good->data, good->len);
+    for (unsigned i = 0; i < G_N_ELEMENTS(h->change) && h->change[i].size; i++) {
+        for (int k = 0, n = ABS(h->change[i].size); k < n; k++) {
+            copy[h->change[i].at + k] = h->change[i].value >> 8 * (h->change[i].size < 0 ? k : n - 1 - k);
+        }
+    }
+    memdisk_set(copy, good->len);
+    b = memdisk_open(session, image_row(h->letter)->format, BLK_O_NO_BACKING, &err);
+    if (h->says) {
+        g_assert_null(b);
+        if (!strstr(error_message(err), h->says)) {
+            g_error("%s: says '%s', not '%s'", h->name, error_message(err), h->says);
+        }
+        error_free(err);
+    } else {
+        BlkCheck c = {};
+
+        g_assert_nonnull(b);
+        for (uint64_t at = 0; at + 65536 <= MIN(blk_size(b), 4 << 20); at += 65536) {
+            BlkExtent e;
+
+            blk_read(b, at, buf, 65536, 0);
+            blk_status(b, at, 65536, true, &e);
+        }
+        blk_check(b, &c);
+        blk_free(b);
+    }
+    teardown();
+}
+
+/* ---- the log of VHDX: a cut between the log and the pages, seen by both ---- */
+
+static GByteArray *cut_vhdx(void)
+{
+    const GByteArray *good = image_good(image_row('h'));
+    g_autofree uint8_t *data = g_malloc(1 << 20);
+    GByteArray *a = g_byte_array_new();
+    const uint8_t *now;
+    uint64_t len;
+    Blk *b;
+
+    memdisk_set(good->data, good->len);
+    b = memdisk_open(session, "vhdx", BLK_O_RDWR, NULL);
+    memset(data, 'L', 1 << 20);
+    g_assert_cmpint(blk_write(b, 2 << 20, data, 1 << 20, 0), ==, 0);
+    memdisk_fail(-1, 0);
+    for (unsigned n = 0;; n++) {                /* the first failure after which the header names a log */
+        Error *err = NULL;
+        Blk *again;
+
+        memdisk_fail(n, EIO);
+        if (blk_flush(b) == 0) {
+            break;
+        }
+        now = memdisk_get(&len);
+        g_byte_array_set_size(a, 0);
+        g_byte_array_append(a, now, len);
+        again = memdisk_open(session, "vhdx", 0, &err);
+        if (!again && strstr(error_message(err), "log that needs to be replayed")) {
+            error_free(err);
+            break;
+        }
+        error_free(err);
+        blk_free(again);
+    }
+    memdisk_fail(-1, 0);
+    blk_free(b);
+    return a;
+}
+
+static void test_vhdx_log(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("formats-XXXXXX", NULL), *path = g_build_filename(dir, "cut.vhdx", NULL), *program = g_find_program_in_path("qemu-img");
+    const char *argv[] = { "qemu-img", "check", "-q", "-r", "all", "-f", "vhdx", path, NULL };
+    g_autofree uint8_t *data = g_malloc(1 << 20);
+    GByteArray *a;
+    int status;
+    Blk *b;
+
+    setup();
+    a = cut_vhdx();
+    g_assert_cmpuint(a->len, >, 0);
+    memdisk_set(a->data, a->len);
+    b = memdisk_open(session, "vhdx", BLK_O_RDWR, NULL);
+    g_assert_nonnull(b);
+    g_assert_cmpint(blk_read(b, 2 << 20, data, 1 << 20, 0), ==, 0);
+    g_assert_cmpint(data[0], ==, 'L');
+    g_assert_cmpint(data[(1 << 20) - 1], ==, 'L');
+    blk_free(b);
+    b = memdisk_open(session, "vhdx", 0, NULL);         /* and now read-only is fine */
+    g_assert_nonnull(b);
+    blk_free(b);
+    if (program) {
+        Error *err = NULL;
+
+        g_assert_true(g_file_set_contents(path, (char *)a->data, a->len, NULL));
+        g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
+        g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+        b = blk_open(session, path, json_object(), 0, BLK_PERM_READ, BLK_PERM_ALL, &err);
+        if (!b) {
+            g_error("after the peer's replay: %s", error_message(err));
+        }
+        memset(data, 0, 1 << 20);
+        g_assert_cmpint(blk_read(b, 2 << 20, data, 1 << 20, 0), ==, 0);
+        g_assert_cmpint(data[4096], ==, 'L');
+        blk_free(b);
+        unlink(path);
+    }
+    rmdir(dir);
+    g_byte_array_unref(a);
+    teardown();
+}
+
+int main(int argc, char **argv)
+{
+    int r;
+
+    g_test_init(&argc, &argv, NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(readers); i++) {
+        g_autofree char *name = g_strconcat("/formats/read/", readers[i].name, NULL);
+        g_test_add_data_func(name, GUINT_TO_POINTER(i), test_reader);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(hostile); i++) {
+        g_autofree char *name = g_strconcat("/formats/hostile/", hostile[i].name, NULL);
+        g_test_add_data_func(name, &hostile[i], test_hostile);
+    }
+    g_test_add_func("/formats/vhdx-log", test_vhdx_log);
+    r = g_test_run();
+    images_free();
+    return r;
+}
