@@ -32,6 +32,7 @@ static bool uniform(unsigned opc)
     case OP_fmin: case OP_fmax: case OP_fminnm: case OP_fmaxnm: case OP_fround:
     case OP_vmov: case OP_vadd: case OP_vsub: case OP_vmul: case OP_vand: case OP_vor: case OP_vxor: case OP_vandc: case OP_vsel:
     case OP_vcmp: case OP_vfadd: case OP_vfsub: case OP_vfmul: case OP_vfdiv: case OP_vfma: case OP_vfcmp:
+    case OP_vfmin: case OP_vfmax: case OP_vfminnm: case OP_vfmaxnm: case OP_vfround:
         return true;
     default:
         return false;

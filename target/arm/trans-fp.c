@@ -362,8 +362,8 @@ static bool to_gpr(A64Dis *d, int size, int sf, int rd, int rn, unsigned imm, un
     if (!simd_on(d)) {
         return true;
     }
-    if (f_inline(size) && !fbits) {                  /* scaling could raise by itself */
-        v = ir_op1(d->ir, OP_f2i, sf ? IR_I64 : IR_I32, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), 0, f_in(d, size, rn));
+    if (f_inline(size)) {
+        v = ir_op1(d->ir, OP_f2i, sf ? IR_I64 : IR_I32, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), fbits, f_in(d, size, rn));
     } else {
         v = ir_call(d->ir, RT_fcvt_gp, IR_SIN(vslot((unsigned)rn)), IR_V(ir_i64(d->ir, RT_DESC(size, 1 << size, imm, (sf ? 64u : 32u) << 8 | fbits))));
     }
@@ -418,45 +418,45 @@ bool trans_fjcvtzs(A64Dis *d, arg_rn_rd *a)
 }
 
 /* ---- scalar forms of the vector chapter ---- */
-static bool to_int(A64Dis *d, const arg_f_rr *a, unsigned imm)
+static bool to_int(A64Dis *d, int size, int rd, int rn, unsigned imm, unsigned fbits)
 {
-    IrType t = a->size == 3 ? IR_I64 : IR_I32;
+    IrType t = size == 3 ? IR_I64 : IR_I32;
 
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(a->size)) {
-        return simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, imm, 0);
+    if (!f_inline(size)) {
+        return simd_call_s(d, RT_fcvt_int, size, rd, rn, rn, imm, fbits);
     }
-    f_set(d, a->rd, ir_op1(d->ir, OP_f2i, t, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), 0, f_in(d, a->size, a->rn)));
+    f_set(d, rd, ir_op1(d->ir, OP_f2i, t, (uint16_t)(ir_round[imm & 7] | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0)), fbits, f_in(d, size, rn)));
     return true;
 }
 
-static bool from_int(A64Dis *d, const arg_f_rr *a, unsigned imm)
+static bool from_int(A64Dis *d, int size, int rd, int rn, unsigned imm, unsigned fbits)
 {
     if (!simd_on(d)) {
         return true;
     }
-    if (!f_inline(a->size)) {
-        return simd_call_s(d, RT_cvtf_int, a->size, a->rd, a->rn, a->rn, imm, 0);
+    if (!f_inline(size)) {
+        return simd_call_s(d, RT_cvtf_int, size, rd, rn, rn, imm, fbits);
     }
-    f_set(d, a->rd, ir_op1(d->ir, OP_i2f, f_type(a->size), imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, 0, bits_get(d, a->size, a->rn)));
+    f_result(d, size, rd, ir_op1(d->ir, OP_i2f, f_type(size), imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, fbits, bits_get(d, size, rn)));
     return true;
 }
 
-TRANS(fcvtns_s, f_rr, to_int(d, a, FPR_NEAREST))
-TRANS(fcvtnu_s, f_rr, to_int(d, a, FPR_NEAREST | UNSIGNED))
-TRANS(fcvtps_s, f_rr, to_int(d, a, FPR_UP))
-TRANS(fcvtpu_s, f_rr, to_int(d, a, FPR_UP | UNSIGNED))
-TRANS(fcvtms_s, f_rr, to_int(d, a, FPR_DOWN))
-TRANS(fcvtmu_s, f_rr, to_int(d, a, FPR_DOWN | UNSIGNED))
-TRANS(fcvtzs_s, f_rr, to_int(d, a, FPR_ZERO))
-TRANS(fcvtzu_s, f_rr, to_int(d, a, FPR_ZERO | UNSIGNED))
-TRANS(fcvtas_s, f_rr, to_int(d, a, FPR_AWAY))
-TRANS(fcvtau_s, f_rr, to_int(d, a, FPR_AWAY | UNSIGNED))
-TRANS(scvtf_s, f_rr, from_int(d, a, 0))
-TRANS(ucvtf_s, f_rr, from_int(d, a, UNSIGNED))
-TRANS(fcvtzs_sf, f_rri, simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, FPR_ZERO, (unsigned)a->imm))
-TRANS(fcvtzu_sf, f_rri, simd_call_s(d, RT_fcvt_int, a->size, a->rd, a->rn, a->rn, FPR_ZERO | UNSIGNED, (unsigned)a->imm))
-TRANS(scvtf_sf, f_rri, simd_call_s(d, RT_cvtf_int, a->size, a->rd, a->rn, a->rn, 0, (unsigned)a->imm))
-TRANS(ucvtf_sf, f_rri, simd_call_s(d, RT_cvtf_int, a->size, a->rd, a->rn, a->rn, UNSIGNED, (unsigned)a->imm))
+TRANS(fcvtns_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_NEAREST, 0))
+TRANS(fcvtnu_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_NEAREST | UNSIGNED, 0))
+TRANS(fcvtps_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_UP, 0))
+TRANS(fcvtpu_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_UP | UNSIGNED, 0))
+TRANS(fcvtms_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_DOWN, 0))
+TRANS(fcvtmu_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_DOWN | UNSIGNED, 0))
+TRANS(fcvtzs_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_ZERO, 0))
+TRANS(fcvtzu_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_ZERO | UNSIGNED, 0))
+TRANS(fcvtas_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_AWAY, 0))
+TRANS(fcvtau_s, f_rr, to_int(d, a->size, a->rd, a->rn, FPR_AWAY | UNSIGNED, 0))
+TRANS(scvtf_s, f_rr, from_int(d, a->size, a->rd, a->rn, 0, 0))
+TRANS(ucvtf_s, f_rr, from_int(d, a->size, a->rd, a->rn, UNSIGNED, 0))
+TRANS(fcvtzs_sf, f_rri, to_int(d, a->size, a->rd, a->rn, FPR_ZERO, (unsigned)a->imm))
+TRANS(fcvtzu_sf, f_rri, to_int(d, a->size, a->rd, a->rn, FPR_ZERO | UNSIGNED, (unsigned)a->imm))
+TRANS(scvtf_sf, f_rri, from_int(d, a->size, a->rd, a->rn, 0, (unsigned)a->imm))
+TRANS(ucvtf_sf, f_rri, from_int(d, a->size, a->rd, a->rn, UNSIGNED, (unsigned)a->imm))

@@ -23,9 +23,14 @@ static IrVal arith(A64Dis *d, int size, int q, int n)
     return fz_vector_arith(d, size, whole(d, q, n));
 }
 
+static bool extreme(IrOpcode op)
+{
+    return op == OP_vfmax || op == OP_vfmin || op == OP_vfmaxnm || op == OP_vfminnm;
+}
+
 static bool arith2(A64Dis *d, const arg_v_rrr *a, IrOpcode op, unsigned rt)
 {
-    IrVal (*in)(A64Dis *, int, IrVal) = op == OP_vfmax || op == OP_vfmin ? fz_vector_flush : fz_vector_arith;
+    IrVal (*in)(A64Dis *, int, IrVal) = extreme(op) ? fz_vector_flush : fz_vector_arith;
 
     if (!simd_on(d)) {
         return true;
@@ -43,6 +48,8 @@ TRANS(fmul_v, v_rrr, arith2(d, a, OP_vfmul, RT_fmul))
 TRANS(fdiv_v, v_rrr, arith2(d, a, OP_vfdiv, RT_fdiv))
 TRANS(fmax_v, v_rrr, arith2(d, a, OP_vfmax, RT_fmax))
 TRANS(fmin_v, v_rrr, arith2(d, a, OP_vfmin, RT_fmin))
+TRANS(fmaxnm_v, v_rrr, arith2(d, a, OP_vfmaxnm, RT_fmaxnm))
+TRANS(fminnm_v, v_rrr, arith2(d, a, OP_vfminnm, RT_fminnm))
 
 static bool fused(A64Dis *d, const arg_v_rrr *a, unsigned neg, unsigned rt)
 {
@@ -128,6 +135,32 @@ static bool add_pairs(A64Dis *d, const arg_v_rrr *a)
 }
 TRANS(faddp_v, v_rrr, add_pairs(d, a))
 
+static bool extreme_pairs(A64Dis *d, const arg_v_rrr *a, IrOpcode op, unsigned rt)
+{
+    IrVal n, m, v;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(a->size)) {
+        return simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
+    }
+    n = v_get(d, a->rn);
+    m = v_get(d, a->rm);
+    if (!a->q) {
+        n = m = v_join(d, n, m);
+    }
+    n = fz_vector_flush(d, a->size, n);
+    m = fz_vector_flush(d, a->size, m);
+    v = ir_v2(d->ir, OP_vuzp1, a->size, 0, n, m);
+    v_result(d, a->size, a->rd, a->q, ir_v2(d->ir, op, a->size, 0, v, ir_v2(d->ir, OP_vuzp2, a->size, 0, n, m)));
+    return true;
+}
+TRANS(fmaxp_v, v_rrr, extreme_pairs(d, a, OP_vfmax, RT_fmaxp))
+TRANS(fminp_v, v_rrr, extreme_pairs(d, a, OP_vfmin, RT_fminp))
+TRANS(fmaxnmp_v, v_rrr, extreme_pairs(d, a, OP_vfmaxnm, RT_fmaxnmp))
+TRANS(fminnmp_v, v_rrr, extreme_pairs(d, a, OP_vfminnm, RT_fminnmp))
+
 /* ---- sign ---- */
 static bool sign_op(A64Dis *d, const arg_v_rr *a, IrOpcode op)
 {
@@ -169,6 +202,24 @@ static bool cmp0(A64Dis *d, const arg_v_rr *a, IrFCond c, unsigned rt)
     }
     return cmp(d, a->size, a->q, a->rd, operand(d, a->size, a->q, a->rn), v_rep(d, 0), c);
 }
+/* Of magnitudes. */
+static IrVal magnitude(A64Dis *d, int size, int q, int n)
+{
+    return ir_v1(d->ir, OP_vfabs, size, 0, operand(d, size, q, n));
+}
+
+static bool cmp_abs(A64Dis *d, const arg_v_rrr *a, IrFCond c, unsigned rt)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(a->size)) {
+        return simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rm, 0, 0);
+    }
+    return cmp(d, a->size, a->q, a->rd, magnitude(d, a->size, a->q, a->rn), magnitude(d, a->size, a->q, a->rm), c);
+}
+TRANS(facge_v, v_rrr, cmp_abs(d, a, IR_FGE_O | IR_FCMP_SIGNAL, RT_facge))
+TRANS(facgt_v, v_rrr, cmp_abs(d, a, IR_FGT_O | IR_FCMP_SIGNAL, RT_facgt))
 TRANS(fcmeq_v, v_rrr, cmp2(d, a, IR_FEQ, RT_fcmeq))
 TRANS(fcmge_v, v_rrr, cmp2(d, a, IR_FGE_O | IR_FCMP_SIGNAL, RT_fcmge))
 TRANS(fcmgt_v, v_rrr, cmp2(d, a, IR_FGT_O | IR_FCMP_SIGNAL, RT_fcmgt))
@@ -181,17 +232,9 @@ TRANS(fcmlt0_v, v_rr, cmp0(d, a, IR_FLT_O | IR_FCMP_SIGNAL, RT_fcmlt0))
 /* ---- routines ---- */
 #define CALL3(name) TRANS(name##_v, v_rrr, simd_call_v(d, RT_##name, a->size, a->q, a->rd, a->rn, a->rm, 0, 0))
 #define CALL2(name) TRANS(name##_v, v_rr, simd_call_v(d, RT_##name, a->size, a->q, a->rd, a->rn, a->rn, 0, 0))
-CALL3(fmaxnm)
-CALL3(fminnm)
 CALL3(fmulx)
 CALL3(frecps)
 CALL3(frsqrts)
-CALL3(facge)
-CALL3(facgt)
-CALL3(fmaxp)
-CALL3(fminp)
-CALL3(fmaxnmp)
-CALL3(fminnmp)
 CALL2(frecpe)
 CALL2(frsqrte)
 CALL2(urecpe)
@@ -206,57 +249,70 @@ ACROSS(fminnmv)
 
 /* ---- rounding and conversion ---- */
 #define CVT(name, rt, imm, x) TRANS(name##_v, v_rr, simd_call_v(d, rt, a->size, a->q, a->rd, a->rn, a->rn, imm, x))
-CVT(frintn, RT_frint, FPR_NEAREST, 0)
-CVT(frintp, RT_frint, FPR_UP, 0)
-CVT(frintm, RT_frint, FPR_DOWN, 0)
-CVT(frintz, RT_frint, FPR_ZERO, 0)
-CVT(frinta, RT_frint, FPR_AWAY, 0)
-CVT(frintx, RT_frint, CURRENT | EXACT, 0)
-CVT(frinti, RT_frint, CURRENT, 0)
+
+static bool round_int(A64Dis *d, const arg_v_rr *a, unsigned imm, IrRound r)
+{
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(a->size)) {
+        return simd_call_v(d, RT_frint, a->size, a->q, a->rd, a->rn, a->rn, imm, 0);
+    }
+    v_result(d, a->size, a->rd, a->q, ir_v1(d->ir, OP_vfround, a->size, r | (imm & EXACT ? IR_ROUND_EXACT : 0), operand(d, a->size, a->q, a->rn)));
+    return true;
+}
+TRANS(frintn_v, v_rr, round_int(d, a, FPR_NEAREST, IR_RN))
+TRANS(frintp_v, v_rr, round_int(d, a, FPR_UP, IR_RP))
+TRANS(frintm_v, v_rr, round_int(d, a, FPR_DOWN, IR_RM))
+TRANS(frintz_v, v_rr, round_int(d, a, FPR_ZERO, IR_RZ))
+TRANS(frinta_v, v_rr, round_int(d, a, FPR_AWAY, IR_RA))
+TRANS(frintx_v, v_rr, round_int(d, a, CURRENT | EXACT, IR_RCUR))
+TRANS(frinti_v, v_rr, round_int(d, a, CURRENT, IR_RCUR))
 CVT(frint32z, RT_frint_fit, FPR_ZERO, 32)
 CVT(frint32x, RT_frint_fit, CURRENT, 32)
 CVT(frint64z, RT_frint_fit, FPR_ZERO, 64)
 CVT(frint64x, RT_frint_fit, CURRENT, 64)
 
-static bool to_int(A64Dis *d, const arg_v_rr *a, unsigned imm, IrRound r)
+static bool to_int(A64Dis *d, const arg_v_rri *a, unsigned imm, IrRound r)
 {
     if (!simd_on(d)) {
         return true;
     }
     if (!f_inline(a->size)) {
-        return simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, imm, 0);
+        return simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, imm, (unsigned)a->imm);
     }
-    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vf2i, a->size, r | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0), operand(d, a->size, a->q, a->rn)));
+    v_put(d, a->rd, a->q, ir_v1(d->ir, OP_vf2i, a->size, r | (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0) | a->imm << 8, operand(d, a->size, a->q, a->rn)));
     return true;
 }
 
-static bool from_int(A64Dis *d, const arg_v_rr *a, unsigned imm)
+static bool from_int(A64Dis *d, const arg_v_rri *a, unsigned imm)
 {
     if (!simd_on(d)) {
         return true;
     }
     if (!f_inline(a->size)) {
-        return simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, imm, 0);
+        return simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, imm, (unsigned)a->imm);
     }
-    v_result(d, a->size, a->rd, a->q, ir_v1(d->ir, OP_vi2f, a->size, imm & UNSIGNED ? IR_CVT_UNSIGNED : 0, whole(d, a->q, a->rn)));
+    v_result(d, a->size, a->rd, a->q, ir_v1(d->ir, OP_vi2f, a->size, (imm & UNSIGNED ? IR_CVT_UNSIGNED : 0) | a->imm << 8, whole(d, a->q, a->rn)));
     return true;
 }
-TRANS(fcvtns_v, v_rr, to_int(d, a, FPR_NEAREST, IR_RN))
-TRANS(fcvtnu_v, v_rr, to_int(d, a, FPR_NEAREST | UNSIGNED, IR_RN))
-TRANS(fcvtps_v, v_rr, to_int(d, a, FPR_UP, IR_RP))
-TRANS(fcvtpu_v, v_rr, to_int(d, a, FPR_UP | UNSIGNED, IR_RP))
-TRANS(fcvtms_v, v_rr, to_int(d, a, FPR_DOWN, IR_RM))
-TRANS(fcvtmu_v, v_rr, to_int(d, a, FPR_DOWN | UNSIGNED, IR_RM))
-TRANS(fcvtzs_v, v_rr, to_int(d, a, FPR_ZERO, IR_RZ))
-TRANS(fcvtzu_v, v_rr, to_int(d, a, FPR_ZERO | UNSIGNED, IR_RZ))
-TRANS(fcvtas_v, v_rr, to_int(d, a, FPR_AWAY, IR_RA))
-TRANS(fcvtau_v, v_rr, to_int(d, a, FPR_AWAY | UNSIGNED, IR_RA))
-TRANS(scvtf_v, v_rr, from_int(d, a, 0))
-TRANS(ucvtf_v, v_rr, from_int(d, a, UNSIGNED))
-TRANS(fcvtzs_vf, v_rri, simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, FPR_ZERO, (unsigned)a->imm))
-TRANS(fcvtzu_vf, v_rri, simd_call_v(d, RT_fcvt_int, a->size, a->q, a->rd, a->rn, a->rn, FPR_ZERO | UNSIGNED, (unsigned)a->imm))
-TRANS(scvtf_vf, v_rri, simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, 0, (unsigned)a->imm))
-TRANS(ucvtf_vf, v_rri, simd_call_v(d, RT_cvtf_int, a->size, a->q, a->rd, a->rn, a->rn, UNSIGNED, (unsigned)a->imm))
+#define NO_FRACTION(a) (&(arg_v_rri){ .q = (a)->q, .size = (a)->size, .rd = (a)->rd, .rn = (a)->rn })
+TRANS(fcvtns_v, v_rr, to_int(d, NO_FRACTION(a), FPR_NEAREST, IR_RN))
+TRANS(fcvtnu_v, v_rr, to_int(d, NO_FRACTION(a), FPR_NEAREST | UNSIGNED, IR_RN))
+TRANS(fcvtps_v, v_rr, to_int(d, NO_FRACTION(a), FPR_UP, IR_RP))
+TRANS(fcvtpu_v, v_rr, to_int(d, NO_FRACTION(a), FPR_UP | UNSIGNED, IR_RP))
+TRANS(fcvtms_v, v_rr, to_int(d, NO_FRACTION(a), FPR_DOWN, IR_RM))
+TRANS(fcvtmu_v, v_rr, to_int(d, NO_FRACTION(a), FPR_DOWN | UNSIGNED, IR_RM))
+TRANS(fcvtzs_v, v_rr, to_int(d, NO_FRACTION(a), FPR_ZERO, IR_RZ))
+TRANS(fcvtzu_v, v_rr, to_int(d, NO_FRACTION(a), FPR_ZERO | UNSIGNED, IR_RZ))
+TRANS(fcvtas_v, v_rr, to_int(d, NO_FRACTION(a), FPR_AWAY, IR_RA))
+TRANS(fcvtau_v, v_rr, to_int(d, NO_FRACTION(a), FPR_AWAY | UNSIGNED, IR_RA))
+TRANS(scvtf_v, v_rr, from_int(d, NO_FRACTION(a), 0))
+TRANS(ucvtf_v, v_rr, from_int(d, NO_FRACTION(a), UNSIGNED))
+TRANS(fcvtzs_vf, v_rri, to_int(d, a, FPR_ZERO, IR_RZ))
+TRANS(fcvtzu_vf, v_rri, to_int(d, a, FPR_ZERO | UNSIGNED, IR_RZ))
+TRANS(scvtf_vf, v_rri, from_int(d, a, 0))
+TRANS(ucvtf_vf, v_rri, from_int(d, a, UNSIGNED))
 
 /* Two singles to two doubles and back: one at a time, then side by side. */
 static IrVal convert(A64Dis *d, IrType to, IrVal v, int size, unsigned lane)

@@ -358,7 +358,10 @@ uint64_t tcg_f2i(unsigned fbits, unsigned ibits, unsigned sub, unsigned frac, un
         return nan_mode == IR_NAN_RISCV ? top : nan_mode == IR_NAN_X86 ? (uns ? imask : bottom) : 0;
     }
     x = flushed(fbits, x);
-    d = (fbits == 32 ? as_f(x) : as_d(x)) * as_d((uint64_t)(1023 + frac) << 52);
+    d = fbits == 32 ? as_f(x) : as_d(x);
+    if (fabs(d) < 0x1p64) {                     /* else it does not fit anyway, and scaling could overflow */
+        d *= as_d((uint64_t)(1023 + frac) << 52);
+    }
     r = to_integral(d, sub & 15);
     if (r >= limit || r < (uns ? 0.0 : -limit)) {
         raise_flags(F_INVALID);

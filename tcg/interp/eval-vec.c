@@ -99,12 +99,15 @@ static bool element(const TcgEvalOp *op, unsigned e, uint64_t x, uint64_t y, uin
     case OP_vfdiv: *r = tcg_fp2(OP_fdiv, bits, op->nan_mode, x, y); return true;
     case OP_vfmin: *r = tcg_fp2(OP_fmin, bits, op->nan_mode, x, y); return true;
     case OP_vfmax: *r = tcg_fp2(OP_fmax, bits, op->nan_mode, x, y); return true;
+    case OP_vfminnm: *r = tcg_fp2(OP_fminnm, bits, op->nan_mode, x, y); return true;
+    case OP_vfmaxnm: *r = tcg_fp2(OP_fmaxnm, bits, op->nan_mode, x, y); return true;
+    case OP_vfround: *r = tcg_fround(bits, (unsigned)op->imm, op->nan_mode, x); return true;
     case OP_vfsqrt: *r = tcg_fsqrt(bits, op->nan_mode, x); return true;
     case OP_vfabs: *r = x & ~(1ull << (bits - 1)); return true;
     case OP_vfneg: *r = x ^ (1ull << (bits - 1)); return true;
     case OP_vfcmp: *r = tcg_fcompare(bits, (unsigned)op->imm, x, y) ? ~0ull : 0; return true;
-    case OP_vf2i: *r = tcg_f2i(bits, bits, (unsigned)op->imm, 0, op->nan_mode, x); return true;
-    case OP_vi2f: *r = tcg_i2f(bits, bits, op->imm & IR_CVT_UNSIGNED, 0, x); return true;
+    case OP_vf2i: *r = tcg_f2i(bits, bits, op->imm & 255, (unsigned)op->imm >> 8, op->nan_mode, x); return true;
+    case OP_vi2f: *r = tcg_i2f(bits, bits, op->imm & IR_CVT_UNSIGNED, (unsigned)op->imm >> 8, x); return true;
     default: return false;
     }
 }

@@ -312,12 +312,9 @@ static void cvtt(Emit *e, unsigned type, bool w, int d, int x)
 }
 
 /* Signed, towards zero: the host's answer to what does not fit is the smallest number. */
-static void f2i_truncate(Emit *e, unsigned from, bool w)
+static void f2i_truncate(Emit *e, unsigned from, bool w, int d, int x)
 {
-    Src x = input(e, 0, from);
-    int d = ra_def(e, e->op->out[0], NOREG, 0);
-
-    cvtt(e, from, w, d, x.r);
+    cvtt(e, from, w, d, x);
     alu_ri(&e->a, ALU_CMP, w, d, 1);
     v_cold(e, CC_O, d);
 }
@@ -336,14 +333,14 @@ static void compare_2_63(Emit *e, unsigned from, int x)
 }
 
 /* Otherwise: rounded quietly, converted exactly, its range checked; inexact is raised when all is well. */
-static void f2i_round(Emit *e, unsigned from, bool w, bool is_unsigned, unsigned imm)
+static void f2i_round(Emit *e, unsigned from, bool w, int d, int x, unsigned imm)
 {
     uint32_t round = M3A | P66 | (is_d(from) ? 0x0b : 0x0a);
-    Src x = input(e, 0, from);
-    int d = ra_def(e, e->op->out[0], NOREG, 0), t;
+    bool is_unsigned = e->op->sub & IR_CVT_UNSIGNED;
     uint8_t *misfit, *back;
+    int t;
 
-    v_imm(e, round, SCRATCH_X, x.r, x.r, imm | 8);
+    v_imm(e, round, SCRATCH_X, x, x, imm | 8);
     if (is_unsigned && w) {
         compare_2_63(e, from, SCRATCH_X);
         jcc_to(&e->a, CC_AE, e->a.p);
@@ -362,7 +359,7 @@ static void f2i_round(Emit *e, unsigned from, bool w, bool is_unsigned, unsigned
         jcc_to(&e->a, is_unsigned ? CC_NE : CC_O, e->a.p);
         misfit = e->a.p;
     }
-    v_imm(e, round, SCRATCH_X, x.r, x.r, imm);
+    v_imm(e, round, SCRATCH_X, x, x, imm);
     back = e->a.p;
     go_cold(e);
     land_near(misfit, e->a.p);
@@ -370,20 +367,60 @@ static void f2i_round(Emit *e, unsigned from, bool w, bool is_unsigned, unsigned
     go_hot(e);
 }
 
+static const uint8_t *power2(Emit *e, bool wide, int n)
+{
+    return v_bytes(e, wide ? (uint64_t)(1023 + n) << 52 : (uint64_t)(127 + n) << 23, 0);
+}
+
+/* x * 2^op->imm in SCRATCH_Y; what is so large that the product might overflow jumps: it does not fit anyway. */
+static uint8_t *f2i_scale(Emit *e, unsigned from, int x)
+{
+    uint8_t *large;
+
+    v_mem(e, V_PAND, SCRATCH_Y, x, v_const(e, is_d(from) ? C_ABS64 : C_ABS32));
+    vex_rm(&e->a, ps(from, 0x2e), false, SCRATCH_Y, 0, mem_rip(power2(e, is_d(from), 64)));
+    jcc_to(&e->a, CC_AE, e->a.p);
+    large = e->a.p;
+    vex_rm(&e->a, ss(from, 0x59), false, SCRATCH_Y, x, mem_rip(power2(e, is_d(from), (int)e->op->imm)));
+    return large;
+}
+
 static void f2i(Emit *e, const IrOp *op)
 {
     unsigned from = e->in_type[e->i];
     bool w = op->type == IR_I64, is_unsigned = op->sub & IR_CVT_UNSIGNED;
-    int imm = round_imm(op->sub);
+    int imm = round_imm(op->sub), d, r;
+    uint8_t *large = NULL;
 
-    if (op->imm || imm < 0 || imm == 4 || !op->out[0] || !e->last_use[op->out[0]]) {
+    if (imm < 0 || imm == 4 || !op->out[0] || !e->last_use[op->out[0]]) {
         emit_eval(e);
-    } else if (!no_avx(e)) {
-        if (imm == 3 && !is_unsigned) {
-            f2i_truncate(e, from, w);
-        } else {
-            f2i_round(e, from, w, is_unsigned, (unsigned)imm);
-        }
+        return;
+    }
+    if (no_avx(e)) {
+        return;
+    }
+    r = input(e, 0, from).r;
+    d = ra_def(e, op->out[0], NOREG, 0);
+    if (op->imm) {
+        ra_unlock(e, ra_temp(e));               /* so that nothing is evicted behind the jump */
+        large = f2i_scale(e, from, r);
+        r = SCRATCH_Y;
+    }
+    if (imm == 3 && !is_unsigned) {
+        f2i_truncate(e, from, w, d, r);
+    } else {
+        f2i_round(e, from, w, d, r, (unsigned)imm);
+    }
+    if (large) {
+        cold_of(e, d, &large, 1, e->a.p);
+    }
+}
+
+/* Fraction bits: a power of two that cannot make it tiny. */
+static void i2f_scale(Emit *e, const IrOp *op, int d)
+{
+    if (op->imm) {
+        vex_rm(&e->a, ss(op->type, 0x59), false, d, d, mem_rip(power2(e, is_d(op->type), -(int)op->imm)));
     }
 }
 
@@ -392,10 +429,6 @@ static void i2f(Emit *e, const IrOp *op)
     bool w = e->in_type[e->i] == IR_I64, is_unsigned = op->sub & IR_CVT_UNSIGNED;
     int x, d, t;
 
-    if (op->imm) {
-        emit_eval(e);
-        return;
-    }
     if (no_avx(e)) {
         return;
     }
@@ -407,9 +440,11 @@ static void i2f(Emit *e, const IrOp *op)
         mov_rr(&e->a, false, t, x);
         vex_rr(&e->a, ss(op->type, 0x2a), true, d, SCRATCH_Y, t);
         ra_unlock(e, t);
+        i2f_scale(e, op, d);
         return;
     }
     vex_rr(&e->a, ss(op->type, 0x2a), w, d, SCRATCH_Y, x);
+    i2f_scale(e, op, d);
     if (is_unsigned) {                          /* half of them are beyond the host's signed numbers; inexact is raised again at worst */
         test_rr(&e->a, true, x, x);
         v_cold(e, CC_S, d);

@@ -73,7 +73,8 @@ static void small(Emit *e, const IrOp *op, int x, bool more)
     }
 }
 
-static uint8_t *if_small(Emit *e)
+/* Any bit of SCRATCH_X: jump to what is patched in later. */
+static uint8_t *if_any(Emit *e)
 {
     sse2(e, V_PTEST, SCRATCH_X, SCRATCH_X);
     jcc_to(&e->a, CC_NE, e->a.p);
@@ -96,7 +97,7 @@ static void arith2_exact(Emit *e, const IrOp *op, uint32_t code)
     if (y != x) {
         small(e, op, y, true);
     }
-    jump = if_small(e);
+    jump = if_any(e);
     sse3(e, code, d, x, y);
     check(e, op, d, d, d);
     cold_all(e, d, &jump, 1);
@@ -167,7 +168,7 @@ void vec_fma(Emit *e, const IrOp *op)
         small(e, op, x, false);
         small(e, op, y, true);
         small(e, op, z, true);
-        jump = if_small(e);
+        jump = if_any(e);
     }
     sse2(e, V_MOVAPS, d, z);
     vex_rr(&e->a, M38 | P66 | code[op->imm & 3], op->sub == IR_E64, d, x, y);
@@ -217,6 +218,24 @@ static void extreme(Emit *e, const IrOp *op, uint8_t code, uint32_t join)
 void vec_fmin(Emit *e, const IrOp *op) { extreme(e, op, 0x5d, V_POR); }
 void vec_fmax(Emit *e, const IrOp *op) { extreme(e, op, 0x5f, V_PAND); }
 
+void vec_fround(Emit *e, const IrOp *op)
+{
+    static const int8_t mode[] = { [IR_RN] = 0, [IR_RP] = 2, [IR_RM] = 1, [IR_RZ] = 3, [IR_RA] = -1, [IR_RCUR] = 4 };
+    int imm = mode[op->imm & 7], x, d;
+
+    if (imm < 0) {
+        emit_eval(e);
+        return;
+    }
+    if (other(e, op)) {
+        return;
+    }
+    x = v_in(e, 0);
+    d = v_out(e, NOREG, 1u << x);
+    v_imm2(e, M3A | P66 | (op->sub == IR_E64 ? 0x09 : 0x08), d, x, (unsigned)imm | (op->imm & IR_ROUND_EXACT ? 0 : 8));
+    check(e, op, d, d, d);
+}
+
 void vec_fcmp(Emit *e, const IrOp *op)
 {
     unsigned c = op->imm & 15;
@@ -246,9 +265,8 @@ static uint8_t *any_negative(Emit *e, const IrOp *op, int x)
 
 /* Towards zero.  The host's answer to what does not fit is the smallest number; for unsigned results numbers from 2^31 on, negative
  * ones and NaNs are told apart first: as integers they are all above the encoding of 2^31. */
-static void f2i_words(Emit *e, const IrOp *op)
+static void f2i_words(Emit *e, const IrOp *op, int d, int x)
 {
-    int x = v_in(e, 0), d = v_out(e, NOREG, 1u << x);
     bool is_unsigned = op->imm & IR_CVT_UNSIGNED;
     uint8_t *cold;
 
@@ -277,9 +295,8 @@ static uint8_t *truncate_one(Emit *e, int r, int x)
     return e->a.p;
 }
 
-static void f2i_doublewords(Emit *e, const IrOp *op)
+static void f2i_doublewords(Emit *e, int d, int x, int r)
 {
-    int x = v_in(e, 0), r = ra_temp(e), d = v_out(e, NOREG, 1u << x);
     uint8_t *cold[2];
 
     cold[0] = truncate_one(e, r, x);
@@ -288,17 +305,57 @@ static void f2i_doublewords(Emit *e, const IrOp *op)
     cold[1] = truncate_one(e, r, SCRATCH_X);
     vex_rr(&e->a, M3A | P66 | 0x22, true, d, SCRATCH_Y, r);
     put8(&e->a, 1);
-    ra_unlock(e, r);
     cold_all(e, d, cold, 2);
+}
+
+static const uint8_t *power2(Emit *e, bool wide, int n)
+{
+    return v_rep(e, wide ? (uint64_t)(1023 + n) << 52 : (uint64_t)(127 + n) << 23 | (uint64_t)(127 + n) << 55);
+}
+
+/* x * 2^n in u; numbers so large that the product might overflow jump: they do not fit anyway. */
+static uint8_t *f2i_scale(Emit *e, const IrOp *op, int u, int x)
+{
+    bool wide = op->sub == IR_E64;
+    uint8_t *large;
+
+    v_mem(e, V_PAND, SCRATCH_X, x, v_const(e, wide ? C_ABS64 : C_ABS32));
+    v_mem_imm(e, ps(op, 0xc2), SCRATCH_X, SCRATCH_X, power2(e, wide, 64), 0x1d);        /* greater or equal, quietly */
+    large = if_any(e);
+    v_mem(e, ps(op, 0x59), u, x, power2(e, wide, (int)(op->imm >> 8)));
+    return large;
 }
 
 void vec_f2i(Emit *e, const IrOp *op)
 {
+    int x, r, u, d;
+    uint8_t *large = NULL;
+
     if (op->sub < IR_E32 || (op->imm & 7) != IR_RZ || (op->sub == IR_E64 && op->imm & IR_CVT_UNSIGNED)) {
         emit_eval(e);
-    } else if (!v_eval(e, true)) {
-        (op->sub == IR_E32 ? f2i_words : f2i_doublewords)(e, op);
+        return;
     }
+    if (v_eval(e, true)) {
+        return;
+    }
+    x = v_in(e, 0);
+    r = ra_temp(e);
+    d = v_out(e, NOREG, 1u << x);
+    if (op->imm >> 8) {
+        u = ra_alloc(e, XMM_MASK);
+        large = f2i_scale(e, op, u, x);
+        x = u;
+    }
+    if (op->sub == IR_E32) {
+        f2i_words(e, op, d, x);
+    } else {
+        f2i_doublewords(e, d, x, r);
+    }
+    if (large) {
+        cold_all(e, d, &large, 1);
+        ra_unlock(e, u);
+    }
+    ra_unlock(e, r);
 }
 
 static void i2f_doublewords(Emit *e, int x, int d, int r)
@@ -337,6 +394,9 @@ void vec_i2f(Emit *e, const IrOp *op)
         sse2(e, M0F | 0x5b, d, x);
     } else {
         i2f_doublewords(e, x, d, r);
+    }
+    if (op->imm >> 8) {                 /* a power of two that cannot make it tiny */
+        v_mem(e, ps(op, 0x59), d, d, power2(e, op->sub == IR_E64, -(int)(op->imm >> 8)));
     }
     if (cold) {
         cold_all(e, d, &cold, 1);

@@ -517,6 +517,8 @@ EmitTable x86_vec_ops = {
     [OP_vext] = vec_ext, [OP_vrev] = vec_rev, [OP_vtbl] = vec_tbl, [OP_vwidenu] = vec_widenu, [OP_vwidens] = vec_widens, [OP_vnarrow] = vec_narrow,
     [OP_vmulls] = mulls, [OP_vmullu] = mullu, [OP_vaes] = aes, [OP_vclmul] = clmul,
     [OP_vfadd] = vec_fadd, [OP_vfsub] = vec_fsub, [OP_vfmul] = vec_fmul, [OP_vfdiv] = vec_fdiv, [OP_vfsqrt] = vec_fsqrt, [OP_vfma] = vec_fma,
-    [OP_vfabs] = vec_fabs, [OP_vfneg] = vec_fneg, [OP_vfmin] = vec_fmin, [OP_vfmax] = vec_fmax, [OP_vfcmp] = vec_fcmp, [OP_vf2i] = vec_f2i, [OP_vi2f] = vec_i2f,
+    [OP_vfabs] = vec_fabs, [OP_vfneg] = vec_fneg,
+    [OP_vfmin] = vec_fmin, [OP_vfmax] = vec_fmax, [OP_vfminnm] = vec_fmin, [OP_vfmaxnm] = vec_fmax, [OP_vfround] = vec_fround, [OP_vfcmp] = vec_fcmp,
+    [OP_vf2i] = vec_f2i, [OP_vi2f] = vec_i2f,
     [OP_vpaddf] = vec_paddf,
 };

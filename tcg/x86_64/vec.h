@@ -98,6 +98,6 @@ void v_cold(Emit *e, unsigned cc, int d);
 
 EmitFn vec_zip1, vec_zip2, vec_uzp1, vec_uzp2, vec_trn1, vec_trn2, vec_ext, vec_rev, vec_tbl, vec_dup, vec_duplane, vec_get, vec_set, vec_setlane, vec_zext, vec_low,
     vec_widenu, vec_widens, vec_narrow;
-EmitFn vec_fadd, vec_fsub, vec_fmul, vec_fdiv, vec_fsqrt, vec_fma, vec_fabs, vec_fneg, vec_fmin, vec_fmax, vec_fcmp, vec_f2i, vec_i2f, vec_paddf;
+EmitFn vec_fadd, vec_fsub, vec_fmul, vec_fdiv, vec_fsqrt, vec_fma, vec_fabs, vec_fneg, vec_fmin, vec_fmax, vec_fcmp, vec_f2i, vec_i2f, vec_fround, vec_paddf;
 
 #endif

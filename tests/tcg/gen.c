@@ -232,7 +232,7 @@ static void gen_vec(Gen *g)
         OP_vssubs, OP_vssubu, OP_vavgu, OP_vushlr, OP_vsshlr, OP_vpaddl, OP_vzip1, OP_vzip2, OP_vuzp1, OP_vuzp2, OP_vtrn1, OP_vtrn2,
     };
     static const uint8_t one[] = { OP_vneg, OP_vabs, OP_vnot };
-    static const uint8_t fp2[] = { OP_vfadd, OP_vfsub, OP_vfmul, OP_vfdiv, OP_vfmin, OP_vfmax, OP_vpaddf };
+    static const uint8_t fp2[] = { OP_vfadd, OP_vfsub, OP_vfmul, OP_vfdiv, OP_vfmin, OP_vfmax, OP_vfminnm, OP_vfmaxnm, OP_vpaddf };
     unsigned e = below(g, 4), fe = IR_E32 + below(g, 2);
     IrType it = e == 3 ? IR_I64 : int_type(g), V = IR_V128;
     IrBlock *b = g->b;
@@ -266,16 +266,17 @@ static void gen_vec(Gen *g)
     }
     case 19: keep(g, below(g, 2) ? ir_v2(b, OP_vaes, below(g, 4), 0, pick(g, V), pick(g, V))
                                  : ir_v2(b, OP_vclmul, 0, below(g, 2) | below(g, 2) << 4, pick(g, V), pick(g, V))); break;
-    case 20: keep(g, below(g, 4) ? ir_v2(b, fp2[below(g, 7)], fe, 0, pick(g, V), pick(g, V))
+    case 20: keep(g, below(g, 4) ? ir_v2(b, fp2[below(g, G_N_ELEMENTS(fp2))], fe, 0, pick(g, V), pick(g, V))
                                  : ir_v3(b, OP_vfma, fe, below(g, 4), pick(g, V), pick(g, V), pick(g, V))); break;
     default:
-        switch (below(g, 6)) {
+        switch (below(g, 7)) {
         case 0: keep(g, ir_v1(b, OP_vcnt, 0, 0, pick(g, V))); break;
         case 1: keep(g, ir_v1(b, OP_vfsqrt + 0, fe, 0, pick(g, V))); break;
         case 2: keep(g, ir_v1(b, below(g, 2) ? OP_vfabs : OP_vfneg, fe, 0, pick(g, V))); break;
         case 3: keep(g, ir_v2(b, OP_vfcmp, fe, below(g, IR_NFCOND), pick(g, V), pick(g, V))); break;
-        case 4: keep(g, ir_v1(b, OP_vf2i, fe, below(g, 6) | below(g, 2) * IR_CVT_UNSIGNED, pick(g, V))); break;
-        default: keep(g, ir_v1(b, OP_vi2f, fe, below(g, 2) * IR_CVT_UNSIGNED, pick(g, V))); break;
+        case 4: keep(g, ir_v1(b, OP_vf2i, fe, (below(g, 2) ? IR_RZ : below(g, 6)) | below(g, 2) * IR_CVT_UNSIGNED | (below(g, 2) ? below(g, 33) << 8 : 0), pick(g, V))); break;
+        case 5: keep(g, ir_v1(b, OP_vfround, fe, below(g, 6) | below(g, 2) * IR_ROUND_EXACT, pick(g, V))); break;
+        default: keep(g, ir_v1(b, OP_vi2f, fe, below(g, 2) * IR_CVT_UNSIGNED | (below(g, 2) ? below(g, 33) << 8 : 0), pick(g, V))); break;
         }
         break;
     }
