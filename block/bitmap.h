@@ -38,6 +38,8 @@ BlkBitmap *blk_bitmap_alloc(uint64_t size, uint32_t granularity);
 void blk_bitmap_free(BlkBitmap *b);                     /* off its node, too; NULL is fine */
 /* On a node; enabled.  Granularity 0: the cluster of the image, 4 to 64 KiB. */
 BlkBitmap *blk_bitmap_new(BlkNode *n, const char *name, uint64_t granularity, Error **errp);
+/* Stored with the image from now on; only where the format can. */
+bool blk_bitmap_make_persistent(BlkBitmap *b, Error **errp);
 BlkBitmap *blk_bitmap_find(const BlkNode *n, const char *name);
 uint32_t blk_bitmap_granularity(const BlkBitmap *b);
 void blk_bitmap_resize(BlkBitmap *b, uint64_t size);

@@ -2,6 +2,7 @@
 /* What programs ask about disks and nodes. */
 #include <string.h>
 
+#include "block/bitmap.h"
 #include "block/cmd-priv.h"
 #include "block/graph.h"
 #include "block/image.h"
@@ -39,13 +40,17 @@ static void add_backing_file(Json *j, const BlkNode *n)
 static Json *node_record(BlkNode *n, bool flat, bool writethrough)
 {
     static const char *const limits[] = { "iops_wr", "bps_wr", "write_threshold", "iops", "bps", "bps_rd" };
-    Json *j = json_object(), *cache = json_object();
+    Json *j = json_object(), *cache = json_object(), *bitmaps;
 
     json_set_int(j, "iops_rd", 0);
     json_set_string(j, "detect_zeroes", n->detect_zeroes ? n->flags & BLK_O_UNMAP ? "unmap" : "on" : "off");
     json_set(j, "image", image_record(n, !flat));
     for (unsigned i = 0; i < G_N_ELEMENTS(limits); i++) {
         json_set_int(j, limits[i], 0);
+    }
+    bitmaps = blk_bitmaps_info(n);
+    if (bitmaps) {
+        json_set(j, "dirty-bitmaps", bitmaps);
     }
     json_set_bool(j, "ro", n->read_only);
     json_set_string(j, "node-name", n->name);

@@ -113,6 +113,7 @@ struct BlkDriver {
 
     bool (*open)(BlkNode *n, Json *options, Error **errp);      /* opens children with blk_open_child(); sets size */
     bool (*reopen_rw)(BlkNode *n, Error **errp);                /* was read-only, children are writable now; NULL: nothing to do */
+    bool (*reopen_ro)(BlkNode *n, Error **errp);                /* will be read-only: the last chance to write; NULL: nothing to do */
     void (*close)(BlkNode *n);                                  /* children are closed by the layer, after */
     /* Asks of a child for what users do with the node; NULL: by role. */
     void (*child_perm)(BlkNode *n, BlkChild *c, unsigned perm, unsigned shared, unsigned *child_perm, unsigned *child_shared);

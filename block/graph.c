@@ -353,6 +353,9 @@ bool blk_node_set_read_only(BlkNode *n, bool read_only, Error **errp)
     if (n->perm & (BLK_PERM_WRITE | BLK_PERM_WRITE_SAME | BLK_PERM_RESIZE)) {
         return error_set(errp, "Node '%s' is being written to; it can not become read-only", n->name);
     }
+    if (n->drv->reopen_ro && !n->drv->reopen_ro(n, errp)) {
+        return false;
+    }
     if (node_flush(n) < 0) {
         return error_set(errp, "Node '%s' can not be flushed", n->name);
     }

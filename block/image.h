@@ -55,6 +55,9 @@ typedef struct BlkImageOps {
     bool (*snapshot_load)(BlkNode *n, const char *id_or_name, Error **errp);    /* read-only view of one */
     /* Sizes of an image of `options` that would hold `source` (may be NULL). */
     bool (*measure)(Json *options, Blk *source, BlkMeasure *out, Error **errp);
+    /* Persistent bitmaps: may one of this name be added; take one out of the image. */
+    bool (*bitmap_can_store)(BlkNode *n, const char *name, Error **errp);
+    bool (*bitmap_remove)(BlkNode *n, const char *name, Error **errp);
 } BlkImageOps;
 
 void blk_snapshot_free(BlkSnapshot *sn);

@@ -41,6 +41,7 @@ int img_snapshot(Img *im, int argc, char **argv);
 int img_bench(Img *im, int argc, char **argv);
 int img_dd(Img *im, int argc, char **argv);
 int img_amend(Img *im, int argc, char **argv);
+int img_bitmap(Img *im, int argc, char **argv);
 int img_absent(Img *im, int argc, char **argv);
 
 /* ---- messages: "NAME: text" on stderr; both return 1, the exit status ---- */

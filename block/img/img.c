@@ -14,7 +14,7 @@
 static const ImgVerb verbs[] = {
     { "amend", "[-p] [-q] [-f fmt] [-t cache] [--force] -o options filename", img_amend },
     { "bench", "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [-n] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-t cache] [-w] [-U] filename", img_bench },
-    { "bitmap", "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F source_fmt]] [-g granularity] [-f fmt] filename bitmap", img_absent },
+    { "bitmap", "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F source_fmt]] [-g granularity] [-f fmt] filename bitmap", img_bitmap },
     { "check", "[-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] filename", img_check },
     { "commit", "[-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename", img_commit },
     { "compare", "[-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] filename1 filename2", img_compare },

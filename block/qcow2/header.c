@@ -361,7 +361,7 @@ int qcow2_set_incompatible(BlkNode *n, uint64_t bits, bool on)
 
 /* ---- the directory of bitmaps ---- */
 
-static void bitmap_free(void *p)
+void qcow2_bitmap_free(void *p)
 {
     QBitmap *b = p;
 
@@ -372,7 +372,7 @@ static void bitmap_free(void *p)
 GPtrArray *qcow2_bitmaps(BlkNode *n)
 {
     Qcow2 *s = q2(n);
-    GPtrArray *list = g_ptr_array_new_with_free_func(bitmap_free);
+    GPtrArray *list = g_ptr_array_new_with_free_func(qcow2_bitmap_free);
     g_autofree uint8_t *dir = NULL;
     uint64_t at = 0;
 

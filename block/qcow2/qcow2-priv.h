@@ -161,6 +161,15 @@ int qcow2_set_incompatible(BlkNode *n, uint64_t bits, bool on);
 bool qcow2_extensions_ok(BlkNode *n, Error **errp);
 GPtrArray *qcow2_bitmaps(BlkNode *n);           /* of QBitmap */
 
+void qcow2_bitmap_free(void *q);
+
+/* ---- bitmap.c ---- */
+bool qcow2_bitmaps_load(BlkNode *n, Error **errp);
+int qcow2_bitmaps_store(BlkNode *n);
+int qcow2_bitmaps_mark_in_use(BlkNode *n);
+bool qcow2_bitmap_can_store(BlkNode *n, const char *name, Error **errp);
+bool qcow2_bitmap_remove(BlkNode *n, const char *name, Error **errp);
+
 /* ---- cache.c; under the lock ---- */
 void qcache_init(QCache *c, unsigned slice, unsigned max);
 void qcache_free(QCache *c);

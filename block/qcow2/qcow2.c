@@ -119,15 +119,15 @@ static void make_caches(BlkNode *n, Json *o)
 static bool prepare_writes(BlkNode *n, Error **errp)
 {
     Qcow2 *s = q2(n);
-    uint64_t keep = s->autoclear & (s->external ? AUTOCLEAR_RAW : 0);
-    int r;
+    uint64_t keep = s->autoclear & (AUTOCLEAR_BITMAPS | (s->external ? AUTOCLEAR_RAW : 0));
+    int r = 0;
 
-    if (s->autoclear == keep || s->version < 3) {
-        return true;
+    if (s->autoclear != keep && s->version >= 3) {
+        s->autoclear = keep;
+        r = qcow2_write_header(n);
+        r = r ? r : node_flush(n->file->node);
     }
-    s->autoclear = keep;
-    r = qcow2_write_header(n);
-    r = r ? r : node_flush(n->file->node);
+    r = r ? r : qcow2_bitmaps_mark_in_use(n);
     return r == 0 || error_set_errno(errp, -r, "Could not update qcow2 header");
 }
 
@@ -191,6 +191,9 @@ static bool qcow2_open(BlkNode *n, Json *o, Error **errp)
     }
     n->cluster = s->cluster_size;
     backing_option(n, o);
+    if (!(n->flags & (BLK_O_NO_IO | BLK_O_CHECK)) && !qcow2_bitmaps_load(n, errp)) {
+        goto fail;
+    }
     if (!n->read_only && !(n->flags & BLK_O_CHECK) && (!prepare_writes(n, errp) || !repair_dirty(n, errp))) {
         goto fail;
     }
@@ -207,6 +210,14 @@ static bool qcow2_reopen_rw(BlkNode *n, Error **errp)
     }
     q2(n)->fresh_from = (node_size(n->file->node) + q2(n)->cluster_size - 1) & ~(q2(n)->cluster_size - 1);
     return prepare_writes(n, errp) && repair_dirty(n, errp);
+}
+
+static bool qcow2_reopen_ro(BlkNode *n, Error **errp)
+{
+    int r = qcow2_bitmaps_store(n);
+
+    r = r ? r : qcow2_flush(n);
+    return r == 0 || error_set_errno(errp, -r, "Could not store the bitmaps of '%s'", n->name);
 }
 
 /* Everything is let go; what was here answers from below again. */
@@ -241,6 +252,9 @@ static void qcow2_close(BlkNode *n)
 {
     Qcow2 *s = q2(n);
 
+    if (!n->read_only && !s->broken && !(n->flags & BLK_O_CHECK)) {
+        qcow2_bitmaps_store(n);                 /* what can not be stored stays marked as in use */
+    }
     if (!n->read_only && !s->broken) {
         fiber_mutex_lock(&s->lock);
         for (int i = 0; i < 3; i++) {
@@ -291,11 +305,13 @@ const BlkImageOps qcow2_image_ops = {
     .info = qcow2_info, .dirty = qcow2_dirty, .encrypted = qcow2_encrypted, .check = qcow2_check, .change_backing = change_backing, .make_empty = make_empty,
     .snapshot_create = qcow2_snapshot_create, .snapshot_apply = qcow2_snapshot_apply, .snapshot_delete = qcow2_snapshot_delete,
     .snapshot_list = qcow2_snapshot_list, .snapshot_load = qcow2_snapshot_load, .measure = qcow2_measure,
+    .bitmap_can_store = qcow2_bitmap_can_store, .bitmap_remove = qcow2_bitmap_remove,
 };
 
 static const BlkDriver qcow2 = {
     .name = "qcow2", .help = "copy-on-write images, versions 2 and 3", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow2), .options = open_keys, .probe = qcow2_probe,
-    .open = qcow2_open, .reopen_rw = qcow2_reopen_rw, .close = qcow2_close, .read = qcow2_read, .write = qcow2_write, .write_compressed = qcow2_write_compressed, .flush = qcow2_flush,
+    .open = qcow2_open, .reopen_rw = qcow2_reopen_rw, .reopen_ro = qcow2_reopen_ro, .close = qcow2_close,
+    .read = qcow2_read, .write = qcow2_write, .write_compressed = qcow2_write_compressed, .flush = qcow2_flush,
     .discard = qcow2_discard, .zeroes = qcow2_zeroes, .status = qcow2_status, .resize = qcow2_resize,
     .create_options = qcow2_create_keys, .create = qcow2_create, .image = &qcow2_image_ops, .has_backing = true, .zero_init = true,
 };
