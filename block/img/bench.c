@@ -16,8 +16,9 @@ typedef struct Bench {
     Blk *b;
     uint64_t count, issued, running, done, size, step, off, flush_every, image;
     unsigned depth;
-    bool write;
+    bool write, no_drain;
     int pattern, error;
+    unsigned flushing;          /* flushes under way beside the other requests */
     struct BenchReq *req;
 } Bench;
 
@@ -44,7 +45,27 @@ static void issue(BenchReq *r)
 /* Then the requests under way are waited for, and the flush comes alone. */
 static bool flush_due(const Bench *k)
 {
-    return k->flush_every && k->write && k->done >= k->flush_every;
+    return !k->no_drain && k->flush_every && k->write && k->done >= k->flush_every;
+}
+
+static void flush_done(BlkReq *req, int result)
+{
+    Bench *k = req->opaque;
+
+    k->flushing--;
+    k->error = result < 0 ? result : k->error;
+    g_free(req);
+}
+
+/* --no-drain: a flush goes among the others. */
+static void flush_among(Bench *k)
+{
+    BlkReq *req = g_new0(BlkReq, 1);
+
+    *req = (BlkReq){ .blk = k->b, .op = BLK_FLUSH, .done = flush_done, .opaque = k };
+    k->done = 0;
+    k->flushing++;
+    blk_submit(req);
 }
 
 static void bench_done(BlkReq *req, int result)
@@ -54,6 +75,9 @@ static void bench_done(BlkReq *req, int result)
 
     k->running--;
     k->done++;
+    if (k->no_drain && k->done >= k->flush_every) {
+        flush_among(k);
+    }
     if (result < 0) {
         k->error = result;
     } else if (k->issued < k->count && !k->error && !flush_due(k)) {
@@ -76,8 +100,8 @@ static int run_bench(Img *im, Bench *k)
         r->req = (BlkReq){ .blk = k->b, .op = k->write ? BLK_WRITE : BLK_READ, .len = k->size, .iov = &r->iov, .iovcnt = 1, .done = bench_done, .opaque = r };
         issue(r);
     }
-    while (k->running || (flush_due(k) && !k->error)) {
-        if (k->running) {
+    while (k->running || k->flushing || (flush_due(k) && !k->error)) {
+        if (k->running || k->flushing) {
             loop_step(im->loop, true);
             continue;
         }
@@ -158,7 +182,7 @@ int img_bench(Img *im, int argc, char **argv)
         case 'w': k.write = true; flags |= BLK_O_RDWR; break;
         case OPT_PATTERN: ok = bench_number(im, optarg, "pattern byte", &pattern); break;
         case OPT_FLUSH_INTERVAL: ok = bench_number(im, optarg, "flush interval", &k.flush_every); break;
-        case OPT_NO_DRAIN: img_error(im, "--no-drain is not in this program yet"); ok = false; break;
+        case OPT_NO_DRAIN: k.no_drain = true; break;
         case -2: ok = false; break;
         }
     }
@@ -168,6 +192,13 @@ int img_bench(Img *im, int argc, char **argv)
     if (argc - optind != 1) {
         return img_try_help(im, "Expecting one image file name");
     }
+    if (!k.write && k.flush_every) {
+        return img_error(im, "--flush-interval is only available in write tests");
+    }
+    if (k.flush_every && k.flush_every < MAX(depth, 1)) {
+        return img_error(im, "Flush interval can't be smaller than depth");
+    }
+    k.no_drain = k.no_drain && k.flush_every;
     if (aio && strcmp(aio, "io_uring") && strcmp(aio, "native") && strcmp(aio, "threads")) {
         return img_error(im, "Invalid aio option: %s", aio);
     }
@@ -185,6 +216,9 @@ int img_bench(Img *im, int argc, char **argv)
     }
     img_print(im, "Sending %" PRIu64 " %s requests, %" PRIu64 " bytes each, %u in parallel (starting at offset %" PRIu64 ", step size %" PRIu64 ")\n",
               k.count, k.write ? "write" : "read", k.size, k.depth, k.off, k.step);
+    if (k.flush_every) {
+        img_print(im, "Sending flush every %" PRIu64 " requests\n", k.flush_every);
+    }
     status = run_bench(im, &k);
     blk_free(k.b);
     return status;

@@ -262,8 +262,8 @@ int img_measure(Img *im, int argc, char **argv)
     if (argc - optind == 0 && size == UINT64_MAX) {
         return img_error(im, "Either --size N or one filename must be specified.");
     }
-    if (snapshot) {
-        return img_error(im, "measure -l is not in this program yet");
+    if (snapshot && argc - optind == 0) {
+        return img_error(im, "--image-opts, -f, and -l require a filename argument.");
     }
     m.drv = blk_driver_find(out_format);
     if (!m.drv || !m.drv->create_options) {
@@ -280,7 +280,8 @@ int img_measure(Img *im, int argc, char **argv)
     m.o = o;
     if (argc - optind == 1) {
         m.source = img_open(im, argv[optind], format, 0);
-        if (!m.source) {
+        if (!m.source || (snapshot && !img_load_snapshot(im, m.source, snapshot))) {
+            blk_free(m.source);
             return 1;
         }
     }

@@ -252,6 +252,9 @@ static void work(Convert *k, const Piece *p, uint8_t *buf)
     bool copied = false;
     int r = 0;
 
+    if (p->kind == P_DATA) {
+        img_pay(k->im, p->len);
+    }
     if (p->kind == P_DATA && k->offload) {
         r = copy_offload(k, p);
         copied = r == 0;
@@ -370,7 +373,7 @@ static int parse_one(Img *im, Args *a, int c)
     case OPT_TARGET_IMAGE_OPTS: im->target_image_opts = true; break;
     case OPT_TARGET_IS_ZERO: a->target_zero = true; break;
     case OPT_SALVAGE: a->salvage = true; break;
-    case 'r': return img_error(im, "-r %s: rate limits are not in this program yet", optarg);
+    case 'r': return img_rate(im, optarg) ? 0 : 1;
     case OPT_BITMAPS: return img_error(im, "--bitmaps: copying bitmaps is not in this program yet");
     case OPT_SKIP_BROKEN: return img_error(im, "Use of --skip-broken-bitmaps requires --bitmaps");
     case -2: return 1;
@@ -407,29 +410,11 @@ static int parse(Img *im, int argc, char **argv, Args *a)
 
 static bool load_snapshot(Img *im, Convert *k, const Args *a)
 {
-    const BlkImageOps *ops = blk_node(k->src[0])->drv->image;
-    const char *name = a->snapshot;
-    Error *err = NULL;
-
-    if (!name) {
-        return true;
-    }
-    if (k->sources > 1) {
+    if (a->snapshot && k->sources > 1) {
         img_error(im, "No support for concatenating multiple snapshot");
         return false;
     }
-    if (g_str_has_prefix(name, "snapshot.name=") || g_str_has_prefix(name, "snapshot.id=")) {
-        name = strchr(name, '=') + 1;
-    }
-    if (!ops || !ops->snapshot_load || !blk_snapshot_load(k->src[0], name, &err)) {
-        if (!err) {
-            error_set(&err, "Can't find snapshot");
-        }
-        error_prepend(&err, "Failed to load snapshot: ");
-        img_fail(im, err);
-        return false;
-    }
-    return true;
+    return !a->snapshot || img_load_snapshot(im, k->src[0], a->snapshot);
 }
 
 static bool open_sources(Img *im, Convert *k, const Args *a, char **names)

@@ -18,6 +18,9 @@ typedef struct Img {
     bool image_opts, target_image_opts;
     bool force_share;
     double percent;                 /* last printed */
+    uint64_t rate;                  /* -r: bytes in a second that may be written; 0: any */
+    uint64_t paid;                  /* bytes since rate_start */
+    int64_t rate_start;
 } Img;
 
 typedef struct ImgVerb {
@@ -53,6 +56,11 @@ void img_print(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 void img_progress(Img *im, double percent);
 void img_progress_end(Img *im);
 
+/* -r: false with the message printed. */
+bool img_rate(Img *im, const char *text);
+/* Before `len` bytes are written: waits until the rate allows them.  Fiber only. */
+void img_pay(Img *im, uint64_t len);
+
 /* ---- options ---- */
 enum { OPT_OUTPUT = 256, OPT_BACKING_CHAIN, OPT_OBJECT, OPT_IMAGE_OPTS, OPT_PREALLOCATION, OPT_SHRINK, OPT_SIZE_ARG, OPT_TARGET_IMAGE_OPTS, OPT_TARGET_IS_ZERO,
        OPT_SALVAGE, OPT_BITMAPS, OPT_SKIP_BROKEN, OPT_PATTERN, OPT_FLUSH_INTERVAL, OPT_NO_DRAIN, OPT_START, OPT_MAX_LENGTH, OPT_HELP_LONG };
@@ -72,6 +80,8 @@ Blk *img_open(Img *im, const char *name, const char *format, unsigned flags);
 Blk *img_open_opts(Img *im, const char *name, bool opts, const char *format, unsigned flags, Error **errp);
 /* With options of a node, taken over; name may be NULL. */
 Blk *img_open_with(Img *im, const char *name, Json *o, unsigned flags, Error **errp);
+/* -l: what is read from now on is a snapshot; false with the message printed. */
+bool img_load_snapshot(Img *im, Blk *b, const char *name);
 /* The three lines about a raw image that nobody called raw. */
 void img_warn_raw(const Blk *b);
 /* Nothing but zeroes? */

@@ -16,7 +16,7 @@ static const ImgVerb verbs[] = {
     { "bench", "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [-n] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-t cache] [-w] [-U] filename", img_bench },
     { "bitmap", "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F source_fmt]] [-g granularity] [-f fmt] filename bitmap", img_bitmap },
     { "check", "[-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] filename", img_check },
-    { "commit", "[-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename", img_commit },
+    { "commit", "[-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] [-p] filename", img_commit },
     { "compare", "[-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] filename1 filename2", img_compare },
     { "convert", "[--target-is-zero] [-U] [-C] [-c] [-p] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] [-S sparse_size] [-r rate_limit] [-m num_coroutines] [-W] [--salvage] filename [filename2 [...]] output_filename", img_convert },
     { "create", "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]", img_create },
@@ -24,7 +24,7 @@ static const ImgVerb verbs[] = {
     { "info", "[-f fmt] [--output=ofmt] [--backing-chain] [-U] filename", img_info },
     { "map", "[-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] filename", img_map },
     { "measure", "[--output=ofmt] [-O output_fmt] [-o options] [--size N | [-f fmt] [-l snapshot_param] filename]", img_measure },
-    { "rebase", "[-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] -b backing_file [-F backing_fmt] filename", img_rebase },
+    { "rebase", "[-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] [-c] -b backing_file [-F backing_fmt] filename", img_rebase },
     { "resize", "[--shrink] [--preallocation=prealloc] [-q] [-f fmt] filename [+ | -]size", img_resize },
     { "snapshot", "[-q] [-l | -a snapshot | -c snapshot | -d snapshot] [-U] filename", img_snapshot },
 };
@@ -93,6 +93,31 @@ void img_progress_end(Img *im)
 {
     if (im->progress && !im->quiet) {
         printf("    (100.00/100%%)\r\n");
+    }
+}
+
+/* ---- rate ---- */
+
+bool img_rate(Img *im, const char *text)
+{
+    return img_size(im, text, "rate limit", 1, &im->rate);
+}
+
+/* A tenth of a second may go ahead, so that short pieces do not each wait. */
+void img_pay(Img *im, uint64_t len)
+{
+    int64_t due;
+
+    if (!im->rate) {
+        return;
+    }
+    if (!im->rate_start) {
+        im->rate_start = loop_now();
+    }
+    due = im->rate_start + (int64_t)((double)im->paid / im->rate * 1e9) - 100000000;
+    im->paid += len;
+    if (due > loop_now()) {
+        fiber_sleep(due - loop_now());
     }
 }
 
@@ -279,6 +304,25 @@ Blk *img_open(Img *im, const char *name, const char *format, unsigned flags)
         img_fail(im, err);
     }
     return b;
+}
+
+bool img_load_snapshot(Img *im, Blk *b, const char *name)
+{
+    const BlkImageOps *ops = blk_node(b)->drv->image;
+    Error *err = NULL;
+
+    if (g_str_has_prefix(name, "snapshot.name=") || g_str_has_prefix(name, "snapshot.id=")) {
+        name = strchr(name, '=') + 1;
+    }
+    if (!ops || !ops->snapshot_load || !blk_snapshot_load(b, name, &err)) {
+        if (!err) {
+            error_set(&err, "Can't find snapshot");
+        }
+        error_prepend(&err, "Failed to load snapshot: ");
+        img_fail(im, err);
+        return false;
+    }
+    return true;
 }
 
 void img_warn_raw(const Blk *b)

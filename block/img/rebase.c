@@ -18,7 +18,7 @@ typedef struct {
     const char *backing, *format;
     Error *err;
     int result;
-    bool reading;
+    bool compressed;
 } Rebase;
 
 static int read_layer(Blk *b, uint64_t off, uint8_t *buf, uint64_t len)
@@ -29,10 +29,20 @@ static int read_layer(Blk *b, uint64_t off, uint8_t *buf, uint64_t len)
     return have ? blk_read(b, off, buf, have, 0) : 0;
 }
 
+/* -c: whole clusters go compressed, what is less (the image's own end aside) as it is. */
+static int copy_up(Rebase *k, uint64_t off, const uint8_t *buf, uint64_t len)
+{
+    uint64_t cluster = blk_node(k->b)->cluster;
+    bool whole = k->compressed && off % cluster == 0 && (len == cluster || off + len == blk_size(k->b));
+    int r = whole ? blk_write(k->b, off, buf, len, BLK_COMPRESSED_WRITE) : -EIO;
+
+    return r == -EIO ? blk_write(k->b, off, buf, len, 0) : r;
+}
+
 /* What is not in the image and reads differently through the new backing file is copied up. */
 static int rebase_data(Rebase *k, uint8_t *buf)
 {
-    uint64_t size = blk_size(k->b), off = 0;
+    uint64_t size = blk_size(k->b), off = 0, unit = k->compressed ? blk_node(k->b)->cluster : 65536;
     int r = 0;
 
     while (off < size && r == 0) {
@@ -49,10 +59,10 @@ static int rebase_data(Rebase *k, uint8_t *buf)
         } else {
             r = read_layer(k->old, off, buf, len);
             r = r ? r : read_layer(k->new, off, buf + CHUNK, len);
-            for (uint64_t at = 0; at < len && r == 0; at += 65536) {
-                uint64_t now = MIN(65536, len - at);
+            for (uint64_t at = 0; at < len && r == 0; at += unit) {
+                uint64_t now = MIN(unit, len - at);
                 if (memcmp(buf + at, buf + CHUNK + at, now)) {
-                    r = blk_write(k->b, off + at, buf + at, now, 0);
+                    r = copy_up(k, off + at, buf + at, now);
                 }
             }
         }
@@ -162,9 +172,7 @@ int img_rebase(Img *im, int argc, char **argv)
         if (c == -2 || (c == 't' && !img_cache(im, optarg, "", &flags)) || (c == 'T' && !img_cache(im, optarg, "source ", &src_flags))) {
             return 1;
         }
-        if (c == 'c') {
-            return img_error(im, "rebase -c is not in this program yet");
-        }
+        k.compressed |= c == 'c';
         format = c == 'f' ? optarg : format;
         k.format = c == 'F' ? optarg : k.format;
         has |= c == 'b';
@@ -188,6 +196,10 @@ int img_rebase(Img *im, int argc, char **argv)
         return 1;
     }
     img_warn_raw(k.b);
+    if (k.compressed && (!blk_node(k.b)->drv->write_compressed || !blk_node(k.b)->cluster)) {
+        blk_free(k.b);
+        return img_error(im, "Compression not supported for this file format");
+    }
     status = rebase(im, &k, unsafe, src_flags);
     blk_free(k.old);
     blk_free(k.new);
@@ -225,6 +237,7 @@ static int commit_data(Commit *k, uint8_t *buf)
                 r = blk_zeroes(k->base, off, len, BLK_MAY_UNMAP);
             } else {
                 len = MIN(len, CHUNK);
+                img_pay(k->im, len);
                 r = node_read(k->top, off, len, BLK_VEC1(buf, len), 0);
                 r = r ? r : blk_write(k->base, off, buf, len, 0);
             }
@@ -316,11 +329,8 @@ int img_commit(Img *im, int argc, char **argv)
     Blk *b;
 
     while ((c = img_getopt(im, argc, argv, "f:t:b:dpqr:", (struct option[]){ {} })) != -1) {
-        if (c == -2 || (c == 't' && !img_cache(im, optarg, "", &flags))) {
+        if (c == -2 || (c == 't' && !img_cache(im, optarg, "", &flags)) || (c == 'r' && !img_rate(im, optarg))) {
             return 1;
-        }
-        if (c == 'r') {
-            return img_error(im, "-r %s: rate limits are not in this program yet", optarg);
         }
         format = c == 'f' ? optarg : format;
         base = c == 'b' ? optarg : base;

@@ -134,7 +134,12 @@ def test_chain():
     ours('rebase', '-b', 'base.q', '-F', 'qcow2', 'top.q')
     peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 'want.raw', 'top.q')
     peer('check', '-q', 'top.q')
-    ours('commit', '-q', 'top.q')
+    ours('create', '-q', '-f', 'qcow2', 'empty.q', '12M')
+    ours('create', '-q', '-f', 'qcow2', '-b', 'top.q', '-F', 'qcow2', 'packed.q')
+    ours('rebase', '-c', '-b', 'empty.q', '-F', 'qcow2', 'packed.q')
+    peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 'want.raw', 'packed.q')
+    equal('compressed', ' 0.00% compressed' in peer('check', 'packed.q').stdout, False)
+    ours('commit', '-q', '-r', '1G', 'top.q')
     peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 'want.raw', 'base.q')
     peer('check', '-q', 'base.q')
     peer('check', '-q', 'top.q')
@@ -154,6 +159,8 @@ def test_snapshots():
             equal('snapshot -l', [ln.split()[:4] for ln in ours('snapshot', '-l', 's.q').stdout.split('\n')[2:]], [ln.split()[:4] for ln in peer('snapshot', '-l', 's.q').stdout.split('\n')[2:]])
             tool('convert', '-l', 'snapshot.name=one', '-O', 'raw', 's.q', 'one.raw')
             peer('compare', '-q', '-f', 'raw', '-F', 'raw', 's.raw', 'one.raw')
+            for fmt in 'raw', 'qcow2':
+                equal('measure -l', ours('measure', '-l', 'one', '-O', fmt, 's.q').stdout, peer('measure', '-l', 'one', '-O', fmt, 's.q').stdout)
             tool('snapshot', '-a', 'one', 's.q')
             peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 's.raw', 's.q')
             for name in ('one', 'two'):
@@ -188,6 +195,8 @@ def test_messages():
         ['check', '-r', 'foo', 'x.q'], ['compare', 'x.q', 'gone'], ['compare', 'x.q'], ['measure'], ['measure', '--size', '1G', 'x.q'], ['resize', 'x.q', '512k'], ['resize', 'x.q', '-20M'],
         ['resize', 'x.q'], ['snapshot', '-a', 'nosuch', 'x.q'], ['snapshot', '-d', 'nosuch', 'x.q'], ['snapshot', '-c', 's', '-l', 'x.q'], ['commit', 'x.q'], ['rebase', 'x.q'],
         ['rebase', '-u', '-b', 'y', 'x.q'], ['rebase', '-b', 'gone', '-F', 'qcow2', 'x.q'], ['dd', 'if=x.q'], ['dd', 'foo=1'], ['dd', 'if=x.q', 'of=o', 'bs=0'], ['nosuch'],
+        ['bench', '--flush-interval=5', 'x.q'], ['bench', '-w', '-d', '8', '--flush-interval=5', 'x.q'], ['measure', '-l', 'x', '--size', '1M'], ['measure', '-l', 'nosuch', 'x.q'],
+        ['convert', '-r', '10Q', 'x.q', 'o'],
     ]
     for row in rows:
         a, b = run('./qemu-img', *row, status=None), run(PEER, *row, status=None)
