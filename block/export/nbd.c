@@ -2,6 +2,8 @@
 /* Exports over NBD. */
 #include <string.h>
 
+#include "block/bitmap.h"
+#include "block/graph.h"
 #include "block/nbd/server-priv.h"
 
 static const OptKey nbd_keys[] = {
@@ -28,9 +30,83 @@ static bool check_text(const char *what, const char *text, Error **errp)
     return !text || strlen(text) <= NBD_MAX_STRING ? true : error_set(errp, "export %s '%.20s...' is longer than %d bytes", what, text, NBD_MAX_STRING);
 }
 
+/* ---- dirty bitmaps ---- */
+
+static int dirty(NbdExport *x, const NbdContext *c, uint64_t off, uint64_t len, uint64_t *piece, uint64_t *flags)
+{
+    bool set;
+
+    *piece = blk_bitmap_run(c->opaque, off, len, &set);
+    *flags = set;                       /* the protocol's one flag of such a context */
+    return 0;
+}
+
+/* Of the node or of one below it. */
+static BlkBitmap *find_bitmap(BlkNode *n, const char *name)
+{
+    BlkBitmap *b = NULL;
+
+    for (; n && !b; n = blk_node_below(n)) {
+        b = blk_bitmap_find(n, name);
+    }
+    return b;
+}
+
+static bool usable(const Export *e, const BlkBitmap *b, Error **errp)
+{
+    if (b->busy) {
+        return error_set(errp, "Bitmap '%s' is currently in use by another operation and cannot be used", b->name);
+    }
+    if (b->inconsistent) {
+        error_set(errp, "Bitmap '%s' is inconsistent and cannot be used", b->name);
+        return error_hint(errp, "Try block-dirty-bitmap-remove to delete this bitmap from disk\n");
+    }
+    if (!e->writable && b->enabled && !b->node->read_only) {
+        return error_set(errp, "Enabled bitmap '%s' incompatible with readonly export", b->name);
+    }
+    return true;
+}
+
+/* A member of `bitmaps`: a name, or {node, name}. */
+static BlkBitmap *choose_bitmap(const Export *e, const Json *j, Error **errp)
+{
+    const char *name = json_is(j, JSON_OBJECT) ? json_get_string(j, "name") : json_as_string(j);
+    const char *node = json_is(j, JSON_OBJECT) ? json_get_string(j, "node") : NULL;
+    BlkNode *n = node ? blk_node_find(e->session, node) : blk_node(e->blk);
+    BlkBitmap *b = n && name ? find_bitmap(n, name) : NULL;
+
+    if (node && !n) {
+        error_set(errp, "Cannot find device='%s' nor node-name='%s'", node, node);
+    } else if (!b) {
+        error_set(errp, "Bitmap '%s' is not found", name ? name : "");
+    }
+    return b && usable(e, b, errp) ? b : NULL;
+}
+
+static bool add_bitmaps(const Export *e, NbdExport *x, const Json *list, Error **errp)
+{
+    for (unsigned i = 0; list && i < json_size(list); i++) {
+        BlkBitmap *b = choose_bitmap(e, json_at(list, i), errp);
+        g_autofree char *name = b ? g_strdup_printf("qemu:dirty-bitmap:%s", b->name) : NULL;
+
+        if (!b) {
+            return false;
+        }
+        if (x->context_count == NBD_CONTEXTS_MAX) {
+            return error_set(errp, "more bitmaps than %d contexts", NBD_CONTEXTS_MAX);
+        }
+        b->busy = true;
+        nbd_context_add(x, name, dirty, b);
+    }
+    return true;
+}
+
 static void free_contexts(NbdExport *x)
 {
     for (unsigned i = 0; i < x->context_count; i++) {
+        if (x->contexts[i].opaque) {
+            ((BlkBitmap *)x->contexts[i].opaque)->busy = false;
+        }
         g_free(x->contexts[i].name);
     }
     g_free(x->name);
@@ -54,8 +130,8 @@ static bool nbd_open(Export *e, const Json *o, Error **errp)
     if (nbd_server_find(srv, name)) {
         return error_set(errp, "NBD server already has export named '%s'", name);
     }
-    if (json_get(o, "bitmaps") && json_size(json_get(o, "bitmaps"))) {
-        return error_set(errp, "Bitmap '%s' is not found", json_as_string(json_at(json_get(o, "bitmaps"), 0)));
+    if (json_get(o, "bitmaps") && !json_is(json_get(o, "bitmaps"), JSON_ARRAY)) {
+        return error_set(errp, "Invalid parameter type for 'bitmaps', expected: array");
     }
     blk_limits(e->blk, &limits);
     x->exp = e;
@@ -66,6 +142,10 @@ static bool nbd_open(Export *e, const Json *o, Error **errp)
     x->min_block = 1;                   /* the layer below cuts and fills */
     x->pref_block = MAX(limits.align, 4096);
     nbd_context_add_allocation(x, json_get_bool(o, "allocation-depth", false));
+    if (!add_bitmaps(e, x, json_get(o, "bitmaps"), errp)) {
+        free_contexts(x);
+        return false;
+    }
     nbd_server_add_export(srv, x);
     return true;
 }

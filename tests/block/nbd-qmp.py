@@ -49,7 +49,7 @@ class Machine:
         return self
 
     def __exit__(self, *what):
-        if what[0] is None:
+        if what[0] in (None, Skip):
             self.do('quit')
             equal('status', self.p.wait(WAIT), 0)
         else:
@@ -145,6 +145,38 @@ def test_removed_under_load():
                         break
                     assert not err and d[8:] == data[cookie * 1000:cookie * 1000 + 30000]
                 c.close()
+
+
+def test_bitmaps():
+    """What was written since the bitmap was made; a bitmap is in use while it is exported."""
+    run(IMG, 'create', '-q', '-f', 'raw', 'b.img', '8M')
+    path = os.path.abspath('q.sock')
+    with Machine() as m:
+        m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'file', 'filename': os.path.abspath('b.img')})
+        m.do('nbd-server-start', addr={'type': 'unix', 'data': {'path': path}})
+        if m.ask('block-dirty-bitmap-add', node='n0', name='b0', granularity=65536).get('error', {}).get('class') == 'CommandNotFound':
+            raise Skip('no command block-dirty-bitmap-add')
+        m.refused("Bitmap 'b1' is not found", 'block-export-add', type='nbd', id='e', node_name='n0', name='ex', writable=True, bitmaps=['b0', 'b1'])
+        m.refused("Enabled bitmap 'b0' incompatible with readonly export", 'block-export-add', type='nbd', id='e', node_name='n0', name='ex', bitmaps=['b0'])
+        m.do('block-export-add', type='nbd', id='e', node_name='n0', name='ex', writable=True, bitmaps=['b0'])
+        m.refused("Bitmap 'b0' is currently in use by another operation and cannot be used", 'block-export-add', type='nbd', id='f', node_name='n0', name='fx', writable=True, bitmaps=[{'node': 'n0', 'name': 'b0'}])
+        c = Client(path)
+        c.greet()
+        c.modes()
+        equal('contexts', [d[4:] for _, d in c.set_meta('ex', opt=OPT_LIST_META)[:-1]], [b'base:allocation', b'qemu:dirty-bitmap:b0'])
+        equal('contexts', [d[4:] for _, d in c.set_meta('ex', 'qemu:dirty-bitmap:', opt=OPT_LIST_META)[:-1]], [b'qemu:dirty-bitmap:b0'])
+        ident = c.set_meta('ex', 'qemu:dirty-bitmap:b0')[0][1][:4]
+        c.go('ex')
+        ask = lambda: c.do(STATUS, 0, 8 * MiB)
+        equal('nothing', ask(), (0, b'', [(int.from_bytes(ident, 'big'), [(8 * MiB, 0)])]))
+        c.do(WRITE, MiB, payload=b'x')
+        c.do(WRITE, 4 * MiB, payload=b'x' * 100000)
+        equal('written', ask()[2][0][1], [(MiB, 0), (65536, 1), (3 * MiB - 65536, 0), (131072, 1), (4 * MiB - 131072, 0)])
+        c.do(ZEROES, 0, MiB)
+        equal('zeroed', ask()[2][0][1][0], (MiB + 65536, 1))
+        c.close()
+        m.do('block-export-del', id='e', mode='hard')
+        m.do('block-dirty-bitmap-remove', node='n0', name='b0')
 
 
 main(sys.argv[3:], globals())
