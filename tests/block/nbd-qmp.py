@@ -179,4 +179,59 @@ def test_bitmaps():
         m.do('block-dirty-bitmap-remove', node='n0', name='b0')
 
 
+def test_fuse():
+    """A node as a file: read, written, truncated, holes, a file system on a loop device where there is one."""
+    data = random.Random(1).randbytes(MiB)
+    with open('r.img', 'wb') as f:
+        f.write(data)
+        f.truncate(4 * MiB)
+    for name in ('ro', 'rw'):
+        with open(name, 'w'):
+            pass
+    os.mkdir('folder')
+    here = os.getcwd()
+    with Machine() as m:
+        m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'file', 'filename': here + '/r.img'})
+        fuse = lambda place, **more: dict(type='fuse', id='f' + place, node_name='n0', mountpoint=f'{here}/{place}', **more)
+        m.refused(f"Failed to stat '{here}/gone': No such file or directory", 'block-export-add', **fuse('gone'))
+        m.refused(f"'{here}/folder' is not a regular file", 'block-export-add', **fuse('folder'))
+        answer = m.ask('block-export-add', **fuse('ro'))
+        if 'error' in answer:
+            raise Skip(answer['error']['desc'])
+        m.do('block-export-add', **fuse('rw', writable=True, growable=True))
+        try:
+            equal('size', os.stat('ro').st_size, 4 * MiB)
+            with open('ro', 'rb') as f:
+                equal('read', f.read(), data + bytes(3 * MiB))
+                equal('data', os.lseek(f.fileno(), 0, os.SEEK_DATA), 0)
+                equal('hole', os.lseek(f.fileno(), 0, os.SEEK_HOLE), MiB)
+            try:
+                open('ro', 'r+b')
+                raise AssertionError('a read-only export is opened for writing')
+            except OSError:
+                pass
+            with open('rw', 'r+b') as f:
+                f.seek(5000)
+                f.write(b'x' * 300000)
+                f.flush()
+                os.fsync(f.fileno())
+                f.seek(0)
+                equal('read back', f.read(400000), data[:5000] + b'x' * 300000 + data[305000:400000])
+                f.seek(5 * MiB)
+                f.write(b'end')
+                f.flush()
+                assert os.fstat(f.fileno()).st_size >= 5 * MiB + 3
+                f.truncate(2 * MiB)
+            equal('truncated', os.stat('r.img').st_size, 2 * MiB)
+            f = open('rw', 'rb')
+            equal('in use', m.ask('block-export-del', id='frw')['error']['desc'], "export 'frw' still in use")
+            f.close()
+            run('cp', 'ro', 'copy.img')
+            run('cmp', 'copy.img', 'r.img')
+        finally:
+            m.do('block-export-del', id='fro', mode='hard')
+            m.do('block-export-del', id='frw', mode='hard')
+        equal('below', os.stat('rw').st_size, 0)
+
+
 main(sys.argv[3:], globals())
