@@ -91,9 +91,10 @@ void export_types_foreach(void (*fn)(void *opaque, const char *name, const OptKe
     }
 }
 
-static Json *check_options(const Json *options, const ExportType **type, Error **errp)
+/* Takes o over; NULL when it is not right. */
+static Json *check_options(Json *o, bool text, const ExportType **type, Error **errp)
 {
-    g_autoptr(Json) o = json_copy(options);
+    g_autoptr(Json) own = o;
     g_autoptr(GArray) keys = g_array_new(true, true, sizeof(OptKey));
     OptGroup group = { .name = "export" };
     const char *name = json_get_string(o, "type");
@@ -113,7 +114,7 @@ static Json *check_options(const Json *options, const ExportType **type, Error *
         g_array_append_val(keys, *k);
     }
     group.keys = (const OptKey *)keys->data;
-    return options_check(&group, o, errp) ? g_steal_pointer(&o) : NULL;
+    return (text ? options_check_text : options_check)(&group, o, errp) ? g_steal_pointer(&own) : NULL;
 }
 
 static Blk *open_blk(Session *s, const Json *o, Error **errp)
@@ -142,14 +143,12 @@ static Blk *open_blk(Session *s, const Json *o, Error **errp)
     return b;
 }
 
-Export *export_add(Session *s, const Json *options, Error **errp)
+static Export *add(Session *s, const ExportType *type, const Json *o, Error **errp)
 {
-    const ExportType *type = NULL;
-    g_autoptr(Json) o = check_options(options, &type, errp);
-    const char *id = o ? json_get_string(o, "id") : NULL;
+    const char *id = json_get_string(o, "id");
     Export *e;
 
-    if (!o || (*id != '#' && !session_id_check("id", id, errp))) {
+    if ((*id != '#' && !session_id_check("id", id, errp))) {
         return NULL;
     }
     if (export_find(s, id)) {
@@ -170,6 +169,25 @@ Export *export_add(Session *s, const Json *options, Error **errp)
     e->node_name = g_strdup(blk_node_name(blk_node(e->blk)));
     session_add(s, &export_kind, id, e, NULL);
     return e;
+}
+
+Export *export_add(Session *s, const Json *options, Error **errp)
+{
+    const ExportType *type = NULL;
+    g_autoptr(Json) o = check_options(json_copy(options), false, &type, errp);
+
+    return o ? add(s, type, o, errp) : NULL;
+}
+
+Export *export_add_text(Session *s, const char *text, Error **errp)
+{
+    static const OptKey none[] = { {} };
+    static const OptGroup any = { .name = "export", .implied = "type", .keys = none, .open = true };
+    const ExportType *type = NULL;
+    Json *parsed = options_parse(&any, text, errp);
+    g_autoptr(Json) o = parsed ? check_options(parsed, *text != '{', &type, errp) : NULL;
+
+    return o ? add(s, type, o, errp) : NULL;
 }
 
 Export *export_find(Session *s, const char *id)

@@ -26,6 +26,8 @@ extern const OptKey export_keys[];                      /* that all kinds have *
 void export_types_foreach(void (*fn)(void *opaque, const char *name, const OptKey *keys), void *opaque);
 /* block-export-add.  The options are checked here; borrowed. */
 Export *export_add(Session *s, const Json *options, Error **errp);
+/* From what stands behind --export: [type=]TYPE,id=...,..., or JSON. */
+Export *export_add_text(Session *s, const char *text, Error **errp);
 Export *export_find(Session *s, const char *id);
 /* block-export-del.  Without `hard`, refused while somebody uses it. */
 bool export_del(Session *s, const char *id, bool hard, Error **errp);

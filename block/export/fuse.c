@@ -75,7 +75,7 @@ static void answer_attr(FuseJob *j)
 {
     const Fuse *f = j->fuse;
     uint64_t size = blk_size(f->exp->blk);
-    time_t now = g_get_real_time() / G_USEC_PER_SEC;
+    time_t now = loop_wall_time() / 1000000;
     struct fuse_attr_out out = {
         .attr_valid = 1,
         .attr = { .ino = 1, .size = size, .blocks = (size + 511) / 512, .atime = now, .mtime = now, .ctime = now, .mode = f->mode, .nlink = 1,
@@ -135,7 +135,7 @@ static void do_setattr(FuseJob *j)
     Fuse *f = j->fuse;
     int r = 0;
 
-    if (in->valid & ~(unsigned)(FATTR_SIZE | FATTR_FH | FATTR_LOCKOWNER | FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_CTIME | FATTR_KILL_SUIDGID)) {
+    if (in->valid >= FATTR_KILL_SUIDGID << 1) {
         r = -ENOTSUP;
     } else if (in->valid & FATTR_SIZE) {
         r = f->exp->writable ? set_size(f, in->size) : -EACCES;

@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: MIT
 """Exports of a running machine, made over QMP; clients come and go meanwhile.
 
-usage: nbd-qmp.py RHEA RHEA-IMG [TEST...]
+usage: nbd-qmp.py RHEA RHEA-IMG RHEA-STORAGE-DAEMON [TEST...]
 """
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 
 from nbdlib import *
 
-RHEA, IMG = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+RHEA, IMG, DAEMON = (os.path.abspath(a) for a in sys.argv[1:4])
 MiB = 1 << 20
 
 
@@ -234,4 +235,61 @@ def test_fuse():
         equal('below', os.stat('rw').st_size, 0)
 
 
-main(sys.argv[3:], globals())
+def test_storage_daemon():
+    """Options in their order, a monitor, both kinds of exports, the end by signal and by quit; no machine is needed."""
+    data = random.Random(1).randbytes(MiB)
+    with open('r.img', 'wb') as f:
+        f.write(data)
+    with open('file', 'w'):
+        pass
+    here = os.getcwd()
+    base = ['--blockdev', f'driver=file,node-name=f0,filename={here}/r.img', '--blockdev', '{"driver": "raw", "node-name": "n0", "file": "f0"}',
+            '--nbd-server', f'addr.type=unix,addr.path={here}/d.sock,max-connections=3', '--export', 'nbd,id=e0,node-name=n0,name=ex,writable=on',
+            '--chardev', f'socket,id=c0,path={here}/q.sock,server=on,wait=off', '--monitor', 'c0', '--daemonize', '--pidfile', here + '/pid']
+    for way in ('signal', 'quit'):
+        run(DAEMON, *base)
+        with open('pid') as f:
+            pid = int(f.read())
+        s = Server.__new__(Server)
+        s.pid = pid
+        c = Client(here + '/d.sock')
+        c.greet()
+        c.modes()
+        c.go('ex')
+        equal('read', c.do(READ, 5, 100), (0, data[5:105], []))
+        q = socket.socket(socket.AF_UNIX)
+        q.settimeout(WAIT)
+        q.connect(here + '/q.sock')
+        lines = q.makefile('rw')
+
+        def ask(command, **args):
+            lines.write(json.dumps({'execute': command, 'arguments': {k.replace('_', '-'): v for k, v in args.items()}}) + '\n')
+            lines.flush()
+            while True:
+                answer = json.loads(lines.readline())
+                if 'event' not in answer:
+                    return answer
+        assert 'QMP' in json.loads(lines.readline())
+        equal('hello', ask('qmp_capabilities'), {'return': {}})
+        equal('exports', ask('query-block-exports')['return'], [{'node-name': 'n0', 'shutting-down': False, 'type': 'nbd', 'id': 'e0'}])
+        equal('no machine', ask('query-status')['error']['class'], 'CommandNotFound')
+        equal('object', ask('object-add', qom_type='secret', id='s0', data='x'), {'return': {}})
+        equal('object', ask('object-del', id='s0'), {'return': {}})
+        equal('object', ask('object-del', id='s0')['error']['desc'], "object 's0' not found")
+        if way == 'quit':
+            equal('quit', ask('quit'), {'return': {}})
+            assert s.wait_end()
+        else:
+            s.stop()
+        assert c.at_end() and not os.path.exists('d.sock')
+    for args, want in [
+        (['--export', 'nbd,id=x,node-name=q'], "Cannot find device='' nor node-name='q'"), (['--export', 'foo,id=x,node-name=q'], "Parameter 'type' does not accept value 'foo'"),
+        (['--monitor', 'x'], 'chardev "x" not found'), (['foo'], 'Unexpected argument: foo'), (['--nbd-server', 'addr.type=inet'], "Parameter 'addr.host' is missing"),
+        (['--blockdev', 'driver=bogus,node-name=x'], "Parameter 'driver' does not accept value 'bogus'"), (['--object', 'bogus,id=x'], "'bogus'"), (['--daemonize', '--monitor', 'x'], 'chardev "x" not found'),
+        (['--blockdev', f'driver=file,node-name=f0,filename={here}/r.img', '--export', 'nbd,id=e,node-name=f0'], 'NBD server not running'),
+    ]:
+        p = run(DAEMON, *args, status=1)
+        assert p.stderr.startswith('rhea-storage-daemon: ') and want in p.stderr, (args, p.stderr)
+
+
+main(sys.argv[4:], globals())
