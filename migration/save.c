@@ -60,11 +60,13 @@ static SaveOut *begin(FILE *f, char *path, char *part, const char *machine)
 
 SaveOut *save_out_new(const char *path, const char *machine, Error **errp)
 {
-    g_autofree char *part = g_strconcat(path, ".part", NULL);
-    FILE *f = fopen(part, "we");
+    /* beside the file and then into its place; a device, a pipe or what a link names is written where it is */
+    bool beside = !g_file_test(path, G_FILE_TEST_EXISTS) || (g_file_test(path, G_FILE_TEST_IS_REGULAR) && !g_file_test(path, G_FILE_TEST_IS_SYMLINK));
+    g_autofree char *part = beside ? g_strconcat(path, ".part", NULL) : NULL;
+    FILE *f = fopen(beside ? part : path, "we");
 
     if (!f) {
-        error_set_errno(errp, errno, "cannot create '%s'", part);
+        error_set_errno(errp, errno, "cannot create '%s'", beside ? part : path);
         return NULL;
     }
     return begin(f, g_strdup(path), g_steal_pointer(&part), machine);

@@ -6,6 +6,8 @@
  */
 #include "hw/arm/virt-priv.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "hw/block/cfi-flash.h"
@@ -565,13 +567,17 @@ static bool add_tree(VirtMachine *v, Error **errp)
 static bool dump_tree(VirtMachine *v, Error **errp)
 {
     g_autoptr(GBytes) bytes = dt_bytes(v->dt);
-    g_autoptr(GError) err = NULL;
     gsize len;
     const char *p = g_bytes_get_data(bytes, &len);
+    FILE *f = fopen(v->dumpdtb, "we");
 
-    if (!g_file_set_contents(v->dumpdtb, p, (gssize)len, &err)) {
-        return error_set(errp, "cannot write the device tree to '%s': %s", v->dumpdtb, err->message);
+    /* never a new file in the place of an old one: that may be a device */
+    if (!f || fwrite(p, 1, len, f) != len || fflush(f)) {
+        error_set_errno(errp, errno, "cannot write the device tree to '%s'", v->dumpdtb);
+        g_clear_pointer(&f, fclose);
+        return false;
     }
+    fclose(f);
     v->m.dumpdtb = g_strdup(v->dumpdtb);
     return true;
 }

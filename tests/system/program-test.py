@@ -493,6 +493,29 @@ def case_dumpdtb():
     check('says so', b'dtb dumped to tree.dtb. Exiting.' in r.stderr, True)
 
 
+def case_special_files():
+    """What is written to a device or through a link is written there: no file takes its place."""
+    os.mkfifo('pipe')
+    os.symlink('target', 'link')
+    with open('target', 'w', encoding='utf-8'):
+        pass
+    for name in ('pipe', 'link'):
+        for argv, stdin in ((['-M', f'virt,dumpdtb={name}', *QUIET], b''),
+                            (['-M', 'virt', '-S', '-display', 'none', '-serial', 'none', '-monitor', 'stdio'], f'migrate file:{name}\nquit\n'.encode())):
+            fd = os.open('pipe', os.O_RDWR)             # somebody reads, so that opening it does not wait
+            p = start([PEER, *argv])
+            if stdin:
+                p.stdin.write(stdin)
+                p.stdin.flush()
+            while p.poll() is None:                     # a pipe that nobody empties would hold it
+                if select.select([fd], [], [], 0.05)[0]:
+                    os.read(fd, 65536)
+            p.communicate()
+            os.close(fd)
+            check(f'{name} is still what it was', (os.path.islink('link'), os.path.exists('pipe') and not os.path.isfile('pipe')), (True, True))
+    check('written through the link', os.path.getsize('target') > 1000, True)
+
+
 def case_choices():
     """What is chosen for the user is said, in one line each; not under the peer's name."""
     guest = elf(OFF, 'guest.elf')
