@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "block/deflate.h"
+#include "block/luks/luks.h"
 #include "util/bswap.h"
 #include "util/size.h"
 
@@ -29,6 +30,7 @@ typedef struct {
     unsigned cluster_bits, l2_bits;
     uint64_t cluster, l1, l1_entries;
     uint32_t crypt;
+    SectorCipher *aes;
 } Qcow;
 
 static int qcow_probe(const uint8_t *buf, size_t len, const char *filename)
@@ -103,7 +105,7 @@ static bool read_header(BlkNode *n, const uint8_t *h, Error **errp)
     return read_backing(n, h, errp);
 }
 
-static const GrainOps qcow_ops;
+static const GrainOps qcow_ops, qcow_aes_ops;
 
 static bool qcow_open(BlkNode *n, Json *o, Error **errp)
 {
@@ -121,12 +123,19 @@ static bool qcow_open(BlkNode *n, Json *o, Error **errp)
     if (!read_header(n, h, errp)) {
         return false;
     }
+    if (encrypt_option(o, "format") && strcmp(encrypt_option(o, "format"), s->crypt ? "aes" : "")) {
+        return error_set(errp, "the options specify '%s' encryption, and the image is not", encrypt_option(o, "format"));
+    }
     if (s->crypt && !(n->flags & BLK_O_NO_IO)) {
-        return error_set(errp, "encrypted qcow images are not in this program yet");
+        s->aes = aes_legacy_cipher(n->session, encrypt_option(o, "key-secret"), errp);
+        if (!s->aes) {
+            return false;
+        }
+        n->align = CRYPTO_SECTOR;
     }
     format_backing_option(n, json_get(o, "backing"));
     n->cluster = s->cluster;
-    grains_init(n, &qcow_ops, s->cluster);
+    grains_init(n, s->crypt ? &qcow_aes_ops : &qcow_ops, s->cluster);
     return true;
 }
 
@@ -236,6 +245,35 @@ static int qcow_pack(BlkNode *n, GrainPlace *p, const uint8_t *buf)
 
 static const GrainOps qcow_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unpack = qcow_unpack, .pack = qcow_pack };
 
+/* Sectors are numbered by their place in the disk. */
+static int qcow_decode(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len)
+{
+    const Qcow *s = n->state;
+
+    if (s->aes) {
+        sector_cipher_decrypt(s->aes, off / CRYPTO_SECTOR, buf, len);
+    }
+    return s->aes ? 0 : -EACCES;
+}
+
+static int qcow_encode(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len)
+{
+    const Qcow *s = n->state;
+
+    if (s->aes) {
+        sector_cipher_encrypt(s->aes, off / CRYPTO_SECTOR, buf, len);
+    }
+    return s->aes ? 0 : -EACCES;
+}
+
+static const GrainOps qcow_aes_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unpack = qcow_unpack, .decode = qcow_decode, .encode = qcow_encode };
+
+static void qcow_close(BlkNode *n)
+{
+    grains_close(n);
+    sector_cipher_free(((Qcow *)n->state)->aes);
+}
+
 /* ---- create ---- */
 
 static const OptKey qcow_create_keys[] = {
@@ -253,12 +291,16 @@ static bool qcow_create(Session *session, const char *filename, Json *o, Error *
     uint64_t size = json_get_u64(o, "size", 0), l1_at, l1_bytes;
     const char *backing = json_get_string(o, "backing_file");
     unsigned cluster_bits = backing ? 9 : 12, l2_bits = backing ? 12 : 9, shift = cluster_bits + l2_bits;
+    bool encrypted = json_get_bool(o, "encryption", false) || encrypt_option(o, "format");
     g_autofree uint8_t *h = NULL;
     Blk *b;
     int r;
 
-    if (json_get_bool(o, "encryption", false) || json_get(o, "encrypt.format")) {
-        return error_set(errp, "encrypted qcow images are not in this program yet; leave out encrypt.format and encryption");
+    if (encrypt_option(o, "format") && strcmp(encrypt_option(o, "format"), "aes")) {
+        return error_set(errp, "Unknown encryption format %s", encrypt_option(o, "format"));
+    }
+    if (encrypted && !encrypt_option(o, "key-secret")) {
+        return error_set(errp, "Parameter 'encrypt.key-secret' is required for cipher");
     }
     if (!size) {
         return error_set(errp, "Image size is too small, cannot be zero length");
@@ -285,6 +327,7 @@ static bool qcow_create(Session *session, const char *filename, Json *o, Error *
     stq_be_p(h + H_SIZE, size);
     h[H_CLUSTER_BITS] = cluster_bits;
     h[H_L2_BITS] = l2_bits;
+    stl_be_p(h + H_CRYPT, encrypted ? CRYPT_AES : CRYPT_NONE);
     stq_be_p(h + H_L1, l1_at);
     r = node_pwrite(blk_node(b), 0, h, l1_at);
     r = r ? r : node_flush(blk_node(b));
@@ -298,6 +341,9 @@ static bool qcow_encrypted(BlkNode *n)
 }
 
 static const OptKey qcow_keys[] = {
+    { "encrypt", OPT_ANY, "how it is encrypted: format, key-secret" },
+    { "encrypt.format", OPT_STRING, "aes" },
+    { "encrypt.key-secret", OPT_STRING, "id of the secret with the password" },
     { "file", OPT_ANY, "what holds the image" },
     { "backing", OPT_ANY, "what answers for what is not in it; null: nothing" },
     {}
@@ -305,7 +351,7 @@ static const OptKey qcow_keys[] = {
 static const BlkImageOps qcow_image = { .encrypted = qcow_encrypted };
 static const BlkDriver qcow = {
     .name = "qcow", .help = "copy-on-write images, version 1", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow), .options = qcow_keys, .probe = qcow_probe, .open = qcow_open,
-    .close = grains_close, .read = grains_read, .write = grains_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .close = qcow_close, .read = grains_read, .write = grains_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
     .create_options = qcow_create_keys, .create = qcow_create, .image = &qcow_image, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(qcow);

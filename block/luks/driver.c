@@ -100,7 +100,7 @@ static Json *driver_info(BlkNode *n)
     Json *j = json_object();
 
     json_set_string(j, "type", "luks");
-    json_set(j, "data", luks_info(&((Image *)n->state)->luks));
+    json_set(j, "data", luks_info(&((Image *)n->state)->luks, false));
     return j;
 }
 

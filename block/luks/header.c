@@ -161,7 +161,7 @@ static Json *slot_info(const LuksSlot *s)
     return j;
 }
 
-Json *luks_info(const Luks *l)
+Json *luks_info(const Luks *l, bool named)
 {
     g_auto(GStrv) mode = g_strsplit(l->mode, "-", 2), iv = g_strsplit(mode[0] && mode[1] ? mode[1] : "", ":", 2);
     unsigned each = l->key_len / (mode[0] && !strcmp(mode[0], "xts") ? 2 : 1);
@@ -174,6 +174,9 @@ Json *luks_info(const Luks *l)
     json_set_string(j, "uuid", l->uuid);
     if (iv[0] && iv[1] && !strcmp(iv[0], "essiv")) {
         json_set_string(j, "ivgen-hash-alg", iv[1]);
+    }
+    if (named) {
+        json_set_string(j, "format", "luks");
     }
     json_set_string(j, "cipher-mode", mode[0] ? mode[0] : "");
     for (unsigned i = 0; i < LUKS_SLOTS; i++) {

@@ -41,7 +41,7 @@ bool luks_load(Luks *l, BlkNode *file, uint64_t base, uint64_t room, Error **err
 /* With the password of any slot. */
 bool luks_unlock(Luks *l, Session *s, const char *secret, Error **errp);
 void luks_free(Luks *l);
-Json *luks_info(const Luks *l);                     /* {"ivgen-alg": ...}, as info prints it */
+Json *luks_info(const Luks *l, bool named);         /* {"ivgen-alg": ...}, as info prints it; `named`: with "format": "luks" */
 
 /*
  * A new one: options cipher-alg, cipher-mode, ivgen-alg, ivgen-hash-alg,
@@ -53,6 +53,11 @@ bool luks_plan(Luks *l, const Json *o, const char *prefix, Error **errp);
 bool luks_write(Luks *l, BlkNode *file, uint64_t base, Session *s, const Json *o, const char *prefix, Error **errp);
 /* Options state, new-secret, old-secret, keyslot, iter-time; l is unlocked where a key is to be added. */
 bool luks_amend(Luks *l, Session *s, const Json *o, const char *prefix, Error **errp);
+
+/* aes.c: the password is the key. */
+SectorCipher *aes_legacy_cipher(Session *session, const char *secret, Error **errp);
+/* {"encrypt": {name: ...}} or "encrypt.name". */
+const char *encrypt_option(const Json *o, const char *name);
 
 /* Rows for the tables of options. */
 #define LUKS_CREATE_KEYS(prefix) \

@@ -193,6 +193,7 @@ static void check_snapshots(Check *k)
 {
     Qcow2 *s = q2(k->n);
 
+    count(k, s->crypt_offset, s->crypt_offset ? s->crypt_length : 0);
     count(k, s->snapshots_offset, s->snapshots->len ? s->snapshots_bytes : 0);
     for (unsigned i = 0; i < s->snapshots->len; i++) {
         QSnapshot *sn = s->snapshots->pdata[i];

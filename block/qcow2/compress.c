@@ -159,7 +159,7 @@ int qcow2_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
     uint64_t done = 0;
     int r = 0;
 
-    if (s->external) {
+    if (s->external || s->crypt) {
         return -ENOTSUP;
     }
     if ((off & (s->cluster_size - 1)) || ((len & (s->cluster_size - 1)) && off + len != node_size(n))) {

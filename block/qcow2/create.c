@@ -11,6 +11,7 @@ const OptKey qcow2_create_keys[] = {
     { "encryption", OPT_BOOL, "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)" },
     { "encrypt.format", OPT_STRING, "Encrypt the image, format choices: 'aes', 'luks'" },
     { "encrypt.key-secret", OPT_STRING, "ID of secret providing qcow AES key or LUKS passphrase" },
+    LUKS_CREATE_KEYS("encrypt."),
     { "cluster_size", OPT_SIZE, "qcow2 cluster size", .def = "65536" },
     { "extended_l2", OPT_BOOL, "Extended L2 tables", .def = "off" },
     { "preallocation", OPT_ENUM, "Preallocation mode (allowed values: off, metadata, falloc, full)", .values = "off|metadata|falloc|full" },
@@ -110,15 +111,12 @@ static bool parse_features(Qcow2 *s, const Json *o, Error **errp)
 
 static bool parse_options(Qcow2 *s, const Json *o, Error **errp)
 {
-    if (json_get_bool(o, "encryption", false) || json_get(o, "encrypt.format") || json_get(o, "encrypt")) {
-        return error_set(errp, "encrypted images are not in this program yet; leave out encrypt.format and encryption");
-    }
-    return parse_compat(s, o, errp) && parse_features(s, o, errp);
+    return parse_compat(s, o, errp) && parse_features(s, o, errp) && qcow2_crypt_plan(s, o, errp);
 }
 
 /* ---- the first clusters: header, table of counts, one block of them, L1 ---- */
 
-static int write_skeleton(BlkNode *n, BlkNode *file, uint64_t size)
+static int write_skeleton(BlkNode *n, BlkNode *file, uint64_t size, Session *session, const Json *o, Error **errp)
 {
     Qcow2 *s = q2(n);
     uint64_t per_l1, l1_clusters, table_clusters, used, blocks = 1, table_entries;
@@ -134,7 +132,7 @@ static int write_skeleton(BlkNode *n, BlkNode *file, uint64_t size)
     s->refcount_max = s->refcount_order == 6 ? INT64_MAX : (1ull << (1u << s->refcount_order)) - 1;
     for (;;) {                                  /* the blocks count themselves */
         table_clusters = q_clusters(s, blocks * 8);
-        used = 1 + table_clusters + blocks + l1_clusters;
+        used = 1 + table_clusters + blocks + l1_clusters + q_clusters(s, s->crypt_length);
         if (used <= blocks << s->refblock_bits) {
             break;
         }
@@ -152,15 +150,17 @@ static int write_skeleton(BlkNode *n, BlkNode *file, uint64_t size)
     s->reftable_offset = s->cluster_size;
     s->reftable_size = table_entries;
     s->l1_offset = (1 + table_clusters + blocks) << s->cluster_bits;
+    s->crypt_offset = s->crypt_length ? s->l1_offset + (l1_clusters << s->cluster_bits) : 0;
     r = node_pwrite(file, (1 + table_clusters) << s->cluster_bits, block, blocks << s->cluster_bits);
     r = r ? r : qcow2_write_words(n, s->reftable_offset, table, table_entries);
     r = r ? r : node_zeroes(file, s->l1_offset, l1_clusters << s->cluster_bits, BLK_MAY_UNMAP);
+    r = r || qcow2_crypt_make(s, file, session, o, errp) ? r : -EIO;
     r = r ? r : node_flush(file);
     return r ? r : qcow2_write_header(n);
 }
 
 /* A node that is nothing but a header to be written. */
-static int make_image(const Qcow2 *want, BlkChild *file, const Json *o, uint64_t size)
+static int make_image(const Qcow2 *want, BlkChild *file, const Json *o, uint64_t size, Session *session, Error **errp)
 {
     Qcow2 s = *want;
     BlkNode n = { .state = &s, .size = size, .file = file };
@@ -170,7 +170,7 @@ static int make_image(const Qcow2 *want, BlkChild *file, const Json *o, uint64_t
     s.snapshots = g_ptr_array_new();
     n.backing_name = (char *)json_get_string(o, "backing_file");
     n.backing_format = (char *)json_get_string(o, "backing_fmt");
-    r = write_skeleton(&n, file->node, size);
+    r = write_skeleton(&n, file->node, size, session, o, errp);
     g_ptr_array_unref(s.unknown_ext);
     g_ptr_array_unref(s.snapshots);
     return r;
@@ -183,13 +183,16 @@ static BlkPrealloc prealloc_mode(const Json *o)
     return !mode || !strcmp(mode, "off") ? BLK_PREALLOC_OFF : !strcmp(mode, "metadata") ? BLK_PREALLOC_METADATA : !strcmp(mode, "falloc") ? BLK_PREALLOC_FALLOC : BLK_PREALLOC_FULL;
 }
 
-static bool preallocate_new(Session *s, const char *filename, uint64_t size, BlkPrealloc mode, Error **errp)
+static bool preallocate_new(Session *s, const char *filename, const char *secret, uint64_t size, BlkPrealloc mode, Error **errp)
 {
     Json *o = json_object();
     Blk *b;
     int r;
 
     json_set_string(o, "driver", "qcow2");
+    if (secret) {
+        json_set_string(o, "encrypt.key-secret", secret);
+    }
     b = blk_open(s, filename, o, BLK_O_RDWR | BLK_O_NO_BACKING | BLK_O_NO_FLUSH, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ, errp);
     if (!b) {
         return false;
@@ -204,6 +207,7 @@ bool qcow2_create(Session *session, const char *filename, Json *o, Error **errp)
     Qcow2 s = {};
     uint64_t size = json_get_u64(o, "size", 0);
     BlkPrealloc mode = prealloc_mode(o);
+    Error *err = NULL;
     bool ok = false;
     Blk *b = NULL;
     int r;
@@ -233,16 +237,20 @@ bool qcow2_create(Session *session, const char *filename, Json *o, Error **errp)
     if (!b) {
         goto out;
     }
-    r = make_image(&s, &(BlkChild){ .node = blk_node(b) }, o, size);
+    r = make_image(&s, &(BlkChild){ .node = blk_node(b) }, o, size, session, &err);
     blk_free(b);
     if (r < 0) {
-        error_set_errno(errp, -r, "Could not write the image '%s'", filename);
+        if (err) {
+            error_propagate(errp, err);
+        } else {
+            error_set_errno(errp, -r, "Could not write the image '%s'", filename);
+        }
         goto out;
     }
     if (s.external && mode == BLK_PREALLOC_OFF && (s.autoclear & AUTOCLEAR_RAW)) {
         mode = BLK_PREALLOC_METADATA;           /* the data file is the disk from the start */
     }
-    ok = mode == BLK_PREALLOC_OFF || preallocate_new(session, filename, size, mode, errp);
+    ok = mode == BLK_PREALLOC_OFF || preallocate_new(session, filename, encrypt_option(o, "key-secret"), size, mode, errp);
 out:
     g_free(s.data_file_name);
     return ok;

@@ -112,6 +112,13 @@ static bool read_extension(BlkNode *n, uint32_t type, const uint8_t *p, uint32_t
         s->bitmaps_bytes = ldq_be_p(p + 8);
         s->bitmaps_offset = ldq_be_p(p + 16);
         return true;
+    case EXT_CRYPT:
+        if (len != 16) {
+            return error_set(errp, "CRYPTO header extension size %u, but expected size 16", len);
+        }
+        s->crypt_offset = ldq_be_p(p);
+        s->crypt_length = ldq_be_p(p + 8);
+        return true;
     case EXT_FEATURES:
         return true;                            /* written anew */
     default:
@@ -299,7 +306,8 @@ static void fixed_fields(BlkNode *n, uint8_t *h)
     }
 }
 
-int qcow2_write_header(BlkNode *n)
+/* The names of features are left out where the cluster has no room for them. */
+static int write_header(BlkNode *n, bool names)
 {
     Qcow2 *s = q2(n);
     g_autofree uint8_t *cluster = g_malloc0(s->cluster_size);
@@ -316,8 +324,15 @@ int qcow2_write_header(BlkNode *n)
     if (s->data_file_name && s->external) {
         put_extension(&o, EXT_DATA_FILE, s->data_file_name, strlen(s->data_file_name));
     }
-    if (s->version >= 3) {
+    if (s->version >= 3 && names) {
         put_features(&o);
+    }
+    if (s->crypt_offset) {
+        uint8_t b[16];
+
+        stq_be_p(b, s->crypt_offset);
+        stq_be_p(b + 8, s->crypt_length);
+        put_extension(&o, EXT_CRYPT, b, sizeof(b));
     }
     if (s->bitmaps_count) {
         put_bitmaps(&o, s);
@@ -338,6 +353,13 @@ int qcow2_write_header(BlkNode *n)
     }
     s->header_length = fixed;
     return node_pwrite(n->file->node, 0, cluster, s->cluster_size);
+}
+
+int qcow2_write_header(BlkNode *n)
+{
+    int r = write_header(n, true);
+
+    return r == -ENOSPC ? write_header(n, false) : r;
 }
 
 int qcow2_set_incompatible(BlkNode *n, uint64_t bits, bool on)

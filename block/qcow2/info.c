@@ -42,6 +42,9 @@ Json *qcow2_info(BlkNode *n)
         }
     }
     json_set_uint(d, "refcount-bits", 1u << s->refcount_order);
+    if (s->crypt) {
+        json_set(d, "encrypt", qcow2_crypt_info(s));
+    }
     if (s->incompatible & INCOMPAT_DATA_FILE) {
         json_set_bool(d, "data-file-raw", s->autoclear & AUTOCLEAR_RAW);
     }
@@ -127,9 +130,10 @@ bool qcow2_measure(Json *o, Blk *source, BlkMeasure *out, Error **errp)
 {
     uint64_t size = json_get_u64(o, "size", 0), data = 0;
     const char *prealloc = json_get_string(o, "preallocation");
+    Qcow2 crypt = {};
     Shape sh = {};
 
-    if (!shape(o, &sh, errp)) {
+    if (!shape(o, &sh, errp) || !qcow2_crypt_plan(&crypt, o, errp)) {
         return false;
     }
     if (source) {
@@ -139,7 +143,7 @@ bool qcow2_measure(Json *o, Blk *source, BlkMeasure *out, Error **errp)
         }
     }
     size = up(size, 1ull << sh.cluster_bits);
-    *out = (BlkMeasure){ .fully_allocated = metadata_bytes(&sh, size) + size };
+    *out = (BlkMeasure){ .fully_allocated = metadata_bytes(&sh, size) + up(crypt.crypt_length, 1ull << sh.cluster_bits) + size };
     if (prealloc && (prealloc[0] == 'f')) {
         data = size;
     }

@@ -146,7 +146,7 @@ static int read_piece(BlkNode *n, const Map *m, uint64_t off, BlkVec v, unsigned
 
     switch (m->type) {
     case Q_NORMAL:
-        return node_read(s->data, m->host, m->len, v, flags);
+        return qcow2_data_read(n, m->host, off, m->len, v, flags);
     case Q_COMPRESSED:
         return qcow2_read_compressed(n, m->entry, off & (s->cluster_size - 1), m->len, v);
     case Q_UNALLOCATED:
@@ -263,14 +263,14 @@ static int write_new(BlkNode *n, const Alloc *a, BlkVec v, unsigned flags)
     int r = 0;
 
     if (head + tail == 0) {
-        return node_write(s->data, host, a->len, v, flags & BLK_FUA);
+        return qcow2_data_write(n, host, a->off, a->len, v, flags & BLK_FUA);
     }
-    if (a->fresh && !a->in_cluster) {           /* what reads as zeroes below needs no writing */
+    if (a->fresh && !a->in_cluster && !s->crypt) {           /* what reads as zeroes below needs no writing */
         fiber_mutex_lock(&s->lock);
         r = map(n, a->op.start, a->op.end - a->op.start, &m);
         fiber_mutex_unlock(&s->lock);
         if (r == 0 && m.len == a->op.end - a->op.start && (m.type == Q_ZERO || m.type == Q_ZERO_ALLOCATED || (m.type == Q_UNALLOCATED && !n->backing))) {
-            return node_write(s->data, host, a->len, v, flags & BLK_FUA);
+            return qcow2_data_write(n, host, a->off, a->len, v, flags & BLK_FUA);
         }
     }
     buf = blk_buffer(head + tail);
@@ -303,7 +303,7 @@ static int write_new(BlkNode *n, const Alloc *a, BlkVec v, unsigned flags)
         if (tail) {
             iov[cnt++] = (struct iovec){ buf + head, tail };
         }
-        r = node_write(s->data, host - head, head + a->len + tail, (BlkVec){ iov, cnt, 0 }, flags & BLK_FUA);
+        r = qcow2_data_write(n, host - head, a->off - head, head + a->len + tail, (BlkVec){ iov, cnt, 0 }, flags & BLK_FUA);
     }
     free(buf);
     return r;
@@ -354,7 +354,6 @@ static int link_alloc(BlkNode *n, const Alloc *a)
  */
 static int write_whole_clusters(BlkNode *n, Alloc *a, BlkVec v, unsigned flags, Alloc *wide)
 {
-    Qcow2 *s = q2(n);
     uint64_t start = a->op.start, bytes = a->op.end - start, size = node_size(n), have = MIN(bytes, size - start);
     uint8_t *buf = blk_buffer(bytes);
     int r;
@@ -363,7 +362,7 @@ static int write_whole_clusters(BlkNode *n, Alloc *a, BlkVec v, unsigned flags, 
     r = qcow2_read(n, start, have, BLK_VEC1(buf, have), 0);
     if (r == 0) {
         blk_vec_read(v, buf + (a->off - start), a->len);
-        r = node_write(s->data, a->host, bytes, BLK_VEC1(buf, bytes), flags & BLK_FUA);
+        r = qcow2_data_write(n, a->host, start, bytes, BLK_VEC1(buf, bytes), flags & BLK_FUA);
     }
     free(buf);
     *wide = *a;
@@ -434,7 +433,7 @@ static int write_piece(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigne
             return 0;
         }
         fiber_mutex_unlock(&s->lock);
-        r = node_write(s->data, m.host, m.len, v, flags & BLK_FUA);
+        r = qcow2_data_write(n, m.host, off, m.len, v, flags & BLK_FUA);
         fiber_mutex_lock(&s->lock);
         qcow2_op_end(n, &op);
         *done = m.len;
@@ -682,6 +681,9 @@ int qcow2_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
         break;
     default:
         break;
+    }
+    if (s->crypt) {
+        out->flags &= ~(unsigned)BLK_EXT_OFFSET;        /* what lies there is not what is read */
     }
     out->offset = first.host;
     out->node = s->data;

@@ -17,6 +17,7 @@
 
 #include "block/driver.h"
 #include "block/image.h"
+#include "block/luks/luks.h"
 
 #define QCOW2_MAGIC 0x514649fb          /* "QFI" 0xfb */
 
@@ -95,6 +96,9 @@ typedef struct Qcow2 {
     /* header */
     uint64_t incompatible, compatible, autoclear;
     uint32_t header_length, crypt, compression;
+    uint64_t crypt_offset, crypt_length;        /* LUKS: where its header is */
+    Luks luks;
+    SectorCipher *aes;                  /* of old images */
     uint8_t *unknown_header;            /* fields behind those we know, kept */
     GPtrArray *unknown_ext;             /* extensions kept as they are: GBytes with their headers */
     bool raw_data_file;
@@ -236,6 +240,18 @@ void qcow2_exclusive_end(BlkNode *n, QOp *op);
 int qcow2_read_compressed(BlkNode *n, uint64_t entry, uint64_t in_cluster, uint64_t len, BlkVec v);
 int qcow2_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
 bool qcow2_compression_known(unsigned type);
+
+/* ---- crypt.c ---- */
+enum { QCOW2_CRYPT_NONE = 0, QCOW2_CRYPT_AES = 1, QCOW2_CRYPT_LUKS = 2 };
+bool qcow2_crypt_open(BlkNode *n, Json *o, Error **errp);
+void qcow2_crypt_free(Qcow2 *s);
+/* Data of the guest, encrypted or not: its places in the file and in the disk. */
+int qcow2_data_read(BlkNode *n, uint64_t host, uint64_t guest, uint64_t len, BlkVec v, unsigned flags);
+int qcow2_data_write(BlkNode *n, uint64_t host, uint64_t guest, uint64_t len, BlkVec v, unsigned flags);
+Json *qcow2_crypt_info(const Qcow2 *s);
+bool qcow2_crypt_amend(BlkNode *n, Json *o, Error **errp);
+bool qcow2_crypt_plan(Qcow2 *s, const Json *o, Error **errp);
+bool qcow2_crypt_make(Qcow2 *s, BlkNode *file, Session *session, const Json *o, Error **errp);
 
 /* ---- the rest ---- */
 extern const OptKey qcow2_create_keys[];

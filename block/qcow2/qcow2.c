@@ -22,7 +22,9 @@ static const OptKey open_keys[] = {
     { "pass-discard-snapshot", OPT_BOOL, "", .absent = "discard=unmap decides" },
     { "pass-discard-other", OPT_BOOL, "", .absent = "freed clusters are discarded with the rest" },
     { "overlap-check", OPT_ANY, "", .absent = "metadata is not compared with each write" },
-    { "encrypt", OPT_ANY, "", .absent = "encrypted images are not in this program yet" },
+    { "encrypt", OPT_ANY, "how it is encrypted: format, key-secret" },
+    { "encrypt.format", OPT_STRING, "luks or aes" },
+    { "encrypt.key-secret", OPT_STRING, "id of the secret with the password" },
     {}
 };
 
@@ -48,6 +50,7 @@ static void state_free(BlkNode *n)
 {
     Qcow2 *s = q2(n);
 
+    qcow2_crypt_free(s);
     qcache_free(&s->l2);
     qcache_free(&s->ref);
     g_free(s->l1);
@@ -181,8 +184,7 @@ static bool qcow2_open(BlkNode *n, Json *o, Error **errp)
     if (!qcow2_read_header(n, errp)) {
         goto fail;
     }
-    if (s->crypt && !(n->flags & (BLK_O_NO_IO | BLK_O_CHECK))) {
-        error_set(errp, "encrypted images (%s) are not in this program yet", s->crypt == 1 ? "AES" : "LUKS");
+    if (s->crypt && !qcow2_crypt_open(n, o, errp)) {
         goto fail;
     }
     make_caches(n, o);
@@ -301,11 +303,25 @@ static bool change_backing(BlkNode *n, const char *backing, const char *format, 
     return true;
 }
 
+static const OptKey amend_keys[] = {
+    LUKS_AMEND_KEYS("encrypt."),
+    { "size", OPT_SIZE, "", .absent = "resize does that" },
+    { "compat", OPT_STRING, "", .absent = "convert makes an image of the other version" },
+    { "backing_file", OPT_STRING, "", .absent = "rebase -u does that" },
+    { "backing_fmt", OPT_STRING, "", .absent = "rebase -u does that" },
+    { "data_file", OPT_STRING, "", .absent = "convert makes an image with another data file" },
+    { "data_file_raw", OPT_BOOL, "", .absent = "convert makes an image with another data file" },
+    { "lazy_refcounts", OPT_BOOL, "", .absent = "counts are always kept in order here" },
+    { "refcount_bits", OPT_NUMBER, "", .absent = "convert makes an image with other counts" },
+    {}
+};
+
 const BlkImageOps qcow2_image_ops = {
     .info = qcow2_info, .dirty = qcow2_dirty, .encrypted = qcow2_encrypted, .check = qcow2_check, .change_backing = change_backing, .make_empty = make_empty,
     .snapshot_create = qcow2_snapshot_create, .snapshot_apply = qcow2_snapshot_apply, .snapshot_delete = qcow2_snapshot_delete,
     .snapshot_list = qcow2_snapshot_list, .snapshot_load = qcow2_snapshot_load, .measure = qcow2_measure,
     .bitmap_can_store = qcow2_bitmap_can_store, .bitmap_remove = qcow2_bitmap_remove,
+    .amend = qcow2_crypt_amend, .amend_options = amend_keys,
 };
 
 static const BlkDriver qcow2 = {

@@ -257,6 +257,44 @@ def test_luks():
     equal('luks without a key', (a.returncode, a.stderr.split(': ', 1)[1]), (b.returncode, b.stderr.split(': ', 1)[1]))
 
 
+ENCRYPTED = [
+    ('qcow2', 'encrypt.format=luks,encrypt.key-secret=one,encrypt.iter-time=10'),
+    ('qcow2', 'encrypt.format=luks,encrypt.key-secret=one,encrypt.iter-time=10,cluster_size=512,encrypt.cipher-alg=aes-128,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv'),
+    ('qcow2', 'encrypt.format=luks,encrypt.key-secret=one,encrypt.iter-time=10,extended_l2=on'), ('qcow2', 'encrypt.format=aes,encrypt.key-secret=one,compat=0.10'),
+    ('qcow2', 'encryption=on,encrypt.key-secret=one'), ('qcow', 'encrypt.format=aes,encrypt.key-secret=one'),
+]
+
+
+def test_encrypted():
+    """qcow and qcow2 with their data encrypted."""
+    for fmt, opts in ENCRYPTED:
+        for tool in (ours, peer):
+            what = f'{fmt} {opts} by {tool.__name__}'
+            clean('e.', 'e2.')
+            tool('convert', *SECRETS, '-f', 'raw', '-O', fmt, '-o', opts, 's.raw', 'e.img')
+            node = luks_node('e.img', 'one', fmt)
+            same_info(what, fmt, 'e.img')
+            for reader in (ours, peer):
+                same_content(what, reader, node)
+                if fmt == 'qcow2':
+                    reader('check', *SECRETS, '--image-opts', node)
+            if IO:                                      # parts of clusters, in an image that the other made
+                run(IO, *SECRETS, '--image-opts', '-c', 'write -P 5 100k 300k', '-c', 'write -P 6 5M 1k', '-c', 'write -z 200k 90k', node)
+                ours('convert', *SECRETS, '--image-opts', '-O', 'raw', node, 'e.raw')
+                peer('convert', *SECRETS, '--image-opts', '-O', 'raw', node, 'e2.raw')
+                run('cmp', 'e.raw', 'e2.raw')
+                ours('convert', *SECRETS, '-n', '--target-image-opts', '-f', 'raw', 's.raw', node)
+                same_content(what + ', written again', peer, node)
+        if fmt == 'qcow2':
+            equal(f'measure {opts}', *(t('measure', *SECRETS, '-O', fmt, '-o', opts, '--size', '3M').stdout for t in (ours, peer)))
+    clean('e.')
+    ours('convert', *SECRETS, '-f', 'raw', '-O', 'qcow2', '-o', ENCRYPTED[0][1], 's.raw', 'e.img')
+    for tool, key, opts in ((ours, 'one', 'new-secret=two,encrypt.iter-time=10,encrypt.state=active'), (ours, 'two', 'old-secret=one,encrypt.state=inactive')):
+        tool('amend', *SECRETS, '--image-opts', luks_node('e.img', key, 'qcow2'), '-o', 'encrypt.' + opts)
+        same_content('qcow2 with another key', peer, luks_node('e.img', 'two', 'qcow2'))
+    equal('a key that was erased', ours('compare', *SECRETS, '--image-opts', luks_node('e.img', 'one', 'qcow2'), 'driver=raw,file.filename=s.raw', status=None).returncode, 2)
+
+
 def run_format(fmt):
     test_help(fmt)
     if fmt in ('qed', 'qcow', 'vmdk'):
@@ -271,6 +309,9 @@ def run_format(fmt):
         test_resize(fmt, shape, 's.raw')
 
 
+SPECIAL = {'luks': test_luks, 'encrypted': test_encrypted}
+
+
 def main():
     if not p.PEER:
         return 77
@@ -279,9 +320,9 @@ def main():
     for name in ('rhea-img', 'qemu-img'):
         os.symlink(p.OURS, name)
     p.sparse_file('s.raw', 20 << 20, 1)
-    for fmt in sys.argv[2:] or [*MATRIX, 'luks']:
+    for fmt in sys.argv[2:] or [*MATRIX, *SPECIAL]:
         before = p.failed
-        test_luks() if fmt == 'luks' else run_format(fmt)
+        SPECIAL[fmt]() if fmt in SPECIAL else run_format(fmt)
         print(fmt, 'ok' if p.failed == before else 'FAILED', flush=True)
     shutil.rmtree(top)
     return p.failed != 0
