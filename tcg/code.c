@@ -49,7 +49,7 @@ bool tcg_feature_off(const char *name)
 
 /* ---- code memory ---- */
 
-enum { CHUNK_MIN = 256 << 10, CHUNK_MAX = 2 << 20 };
+enum { CHUNK_MIN = 64 << 10, CHUNK_MAX = 2 << 20, CHUNKS_MIN = 16, CHUNKS_LIKED = 512, FIXED_ROOM = 64 << 10 };
 
 static bool map_twice(TcgCode *c)
 {
@@ -67,20 +67,21 @@ static bool map_twice(TcgCode *c)
 TcgCode *tcg_code_new(const TcgHost *h, const TcgTarget *t, size_t bytes)
 {
     TcgCode *c = g_new0(TcgCode, 1);
-    size_t chunk = bytes / 32 & ~(size_t)4095;
+    size_t chunk = bytes / CHUNKS_LIKED & ~(size_t)4095;
 
     c->host = h;
     c->target = t;
     c->chunk = chunk < CHUNK_MIN ? CHUNK_MIN : chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
-    c->size = bytes < 8 * c->chunk ? 8 * c->chunk : bytes;
-    c->size = (c->size + 4095) & ~(size_t)4095;
+    c->size = bytes < CHUNKS_MIN * c->chunk ? CHUNKS_MIN * c->chunk : bytes;
+    c->size = (c->size + FIXED_ROOM + 4095) & ~(size_t)4095;
     if (!map_twice(c)) {
         g_free(c);
         return NULL;
     }
     h->code_init(c);
     c->fixed = (c->fixed + 4095) & ~(size_t)4095;
-    c->used = c->fixed;
+    assert(c->fixed <= FIXED_ROOM);
+    c->nchunks = (unsigned)((c->size - c->fixed) / c->chunk);
     return c;
 }
 
@@ -94,25 +95,56 @@ void tcg_code_free(TcgCode *c)
     }
 }
 
+uint64_t tcg_code_oldest(const TcgCode *c)
+{
+    return __atomic_load_n(&c->oldest, __ATOMIC_ACQUIRE);
+}
+
+uint64_t tcg_code_next(const TcgCode *c)
+{
+    return __atomic_load_n(&c->next, __ATOMIC_ACQUIRE);
+}
+
+unsigned tcg_code_chunks(const TcgCode *c)
+{
+    return c->nchunks;
+}
+
 size_t tcg_code_used(const TcgCode *c)
 {
-    return __atomic_load_n(&c->used, __ATOMIC_RELAXED);
+    return c->fixed + (size_t)(tcg_code_next(c) - tcg_code_oldest(c)) * c->chunk;
+}
+
+uint64_t tcg_code_chunk_of(const TcgCode *c, const void *p)
+{
+    const uint8_t *at = p, *base = at >= c->rx && at < c->rx + c->size ? c->rx : c->rw;
+    uint64_t oldest = tcg_code_oldest(c), place = (uint64_t)(at - base - c->fixed) / c->chunk;
+
+    assert(at >= base + c->fixed && place < c->nchunks);
+    return oldest + (place + c->nchunks - oldest % c->nchunks) % c->nchunks;
+}
+
+void tcg_code_evict(TcgCode *c)
+{
+    assert(tcg_code_oldest(c) < tcg_code_next(c));
+    __atomic_add_fetch(&c->oldest, 1, __ATOMIC_RELEASE);
 }
 
 void tcg_code_reset(TcgCode *c)
 {
-    __atomic_store_n(&c->used, c->fixed, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->oldest, tcg_code_next(c), __ATOMIC_RELEASE);
 }
 
 static bool take_chunk(TcgCode *c, TcgArea *a)
 {
-    size_t at = __atomic_fetch_add(&c->used, c->chunk, __ATOMIC_RELAXED);
+    uint64_t n = tcg_code_next(c);
 
-    if (at + c->chunk > c->size) {
-        __atomic_fetch_sub(&c->used, c->chunk, __ATOMIC_RELAXED);
-        return false;
-    }
-    a->p = c->rw + at;
+    do {
+        if (n - tcg_code_oldest(c) >= c->nchunks) {
+            return false;
+        }
+    } while (!__atomic_compare_exchange_n(&c->next, &n, n + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    a->start = a->p = c->rw + c->fixed + n % c->nchunks * c->chunk;
     a->end = a->p + c->chunk;
     return true;
 }
@@ -121,7 +153,8 @@ bool tcg_area_room(TcgCtx *x, unsigned kind, size_t n)
 {
     TcgArea *a = &x->area[kind];
 
-    return (size_t)(a->end - a->p) >= n || (n <= x->code->chunk && take_chunk(x->code, a));
+    assert(n <= x->code->chunk);
+    return (size_t)(a->end - a->p) >= n || take_chunk(x->code, a);
 }
 
 void *tcg_area_take(TcgCtx *x, size_t n)
@@ -168,12 +201,23 @@ void tcg_ctx_reset(TcgCtx *x)
     memset(x->area, 0, sizeof(x->area));
 }
 
+void tcg_ctx_evicted(TcgCtx *x)
+{
+    for (unsigned k = 0; k < TCG_AREAS; k++) {
+        TcgArea *a = &x->area[k];
+
+        if (a->start && tcg_code_chunk_of(x->code, a->start) >= tcg_code_next(x->code)) {
+            *a = (TcgArea){};
+        }
+    }
+}
+
 IrBlock *tcg_ctx_ir(TcgCtx *x)
 {
     return x->ir;
 }
 
-bool tcg_compile(TcgCtx *x, TcgBlock *tb)
+TcgCompiled tcg_compile(TcgCtx *x, TcgBlock *tb)
 {
     tb->page_off = x->ir->page_off;
     tb->guest_bytes = x->ir->code_bytes;

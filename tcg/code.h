@@ -27,7 +27,6 @@ typedef struct TcgLink {
     int64_t disp;               /* target's displacement from the page base of `from` */
     void *site;                 /* back end's: where to patch, or the cells */
     struct TcgBlock *to;        /* same-page link: what it is linked to */
-    struct TcgLink *next_in;    /* list of the links into `to`; under the page lock of accel */
     bool cross_page;
 } TcgLink;
 
@@ -52,15 +51,30 @@ void tcg_host_disable(const char *feature);
 TcgCode *tcg_code_new(const TcgHost *h, const TcgTarget *t, size_t bytes);
 void tcg_code_free(TcgCode *c);
 size_t tcg_code_used(const TcgCode *c);
-/* Forget all code: only while no thread runs or holds a block. */
-void tcg_code_reset(TcgCode *c);
+/*
+ * Code memory is a ring of chunks, numbered in the order in which they were taken: [oldest, next) are in use.  All parts of a block of
+ * one kind (entry, cold, side_table and links) lie in one chunk.  Giving chunks back: only while no thread runs code or holds a block or link in them.
+ */
+unsigned tcg_code_chunks(const TcgCode *c);
+uint64_t tcg_code_oldest(const TcgCode *c);
+uint64_t tcg_code_next(const TcgCode *c);
+uint64_t tcg_code_chunk_of(const TcgCode *c, const void *p);      /* of an address in use, either alias */
+void tcg_code_evict(TcgCode *c);            /* the oldest; every TcgCtx must hear of it: tcg_ctx_evicted() */
+void tcg_code_reset(TcgCode *c);            /* all of them */
 
 TcgCtx *tcg_ctx_new(TcgCode *c);
 void tcg_ctx_free(TcgCtx *x);
-void tcg_ctx_reset(TcgCtx *x);              /* after tcg_code_reset: give up the chunk */
+void tcg_ctx_reset(TcgCtx *x);              /* give up the current chunks */
+void tcg_ctx_evicted(TcgCtx *x);            /* chunks were given back: forget those among them that were current */
 IrBlock *tcg_ctx_ir(TcgCtx *x);             /* the reusable IrBlock of this thread */
-/* Runs the passes and emits the IrBlock into `tb` (zeroed by the caller).  False: code memory is full. */
-bool tcg_compile(TcgCtx *x, TcgBlock *tb);
+/* Runs the passes and emits the IrBlock into `tb` (zeroed by the caller); uses the IrBlock up. */
+typedef enum {
+    TCG_COMPILED,
+    TCG_FULL,               /* no chunk is left: evict some */
+    TCG_AGAIN,              /* did not fit behind others, a new chunk is there now: translate again */
+    TCG_TOO_BIG,            /* does not fit into a chunk at all: translate fewer instructions */
+} TcgCompiled;
+TcgCompiled tcg_compile(TcgCtx *x, TcgBlock *tb);
 
 /* Make a link jump to `to` (same page), or add {generation, to} to its cells (cross page). */
 void tcg_link_set(TcgCode *c, TcgLink *l, TcgBlock *to, uint64_t generation);

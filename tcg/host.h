@@ -14,7 +14,7 @@
 
 #include "tcg/code.h"
 
-typedef struct TcgArea { uint8_t *p, *end; } TcgArea;       /* rw addresses; [p, end) is free */
+typedef struct TcgArea { uint8_t *start, *p, *end; } TcgArea;       /* rw addresses of a chunk; [p, end) is free */
 enum { TCG_HOT, TCG_COLD, TCG_DATA, TCG_AREAS };
 
 struct TcgCode {
@@ -23,7 +23,8 @@ struct TcgCode {
     const TcgMemOps *mem;
     uint8_t *rx, *rw;
     size_t size, chunk, fixed;      /* `fixed` bytes at the start hold thunks and stay */
-    size_t used;                    /* atomic */
+    unsigned nchunks;
+    uint64_t next, oldest;          /* chunks [oldest, next) are taken, each at its number % nchunks; atomic */
     void *priv;                     /* the back end's */
 };
 
@@ -42,7 +43,7 @@ struct TcgHost {
     void (*code_done)(TcgCode *c);
     void (*ctx_init)(TcgCtx *x);
     void (*ctx_done)(TcgCtx *x);
-    bool (*compile)(TcgCtx *x, TcgBlock *tb);
+    TcgCompiled (*compile)(TcgCtx *x, TcgBlock *tb);
     void (*link_set)(TcgCode *c, TcgLink *l, TcgBlock *to, uint64_t generation);
     void (*link_clear)(TcgCode *c, TcgLink *l);
     void (*kill)(TcgCode *c, TcgBlock *tb);
@@ -57,7 +58,7 @@ extern const TcgHost tcg_host_interp;
 extern const TcgHost tcg_host_x86_64;
 #endif
 
-/* Room of at least n bytes in an area; false: code memory is full. */
+/* Room of at least n bytes (no more than a chunk) in an area; false: code memory is full. */
 bool tcg_area_room(TcgCtx *x, unsigned kind, size_t n);
 /* Take n bytes of the data area, aligned to 8. */
 void *tcg_area_take(TcgCtx *x, size_t n);

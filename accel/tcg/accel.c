@@ -106,7 +106,6 @@ static bool tcg_cpu_init(Cpu *cpu, Error **errp)
     v->unit = u;
     v->index = cpu->index;
     v->compiler = tcg_ctx_new(u->code);
-    v->chunks = g_ptr_array_new_with_free_func(g_free);
     v->l2 = g_malloc0(sizeof(L2Entry) * L2_SETS * L2_WAYS);
     v->asid_stamp = g_malloc0(65536 * sizeof(uint32_t));
     v->stamp = v->floor = 1;
@@ -131,7 +130,6 @@ static void tcg_cpu_exit(Cpu *cpu)
 
     ctx_free_all(v);
     tcg_ctx_free(v->compiler);
-    g_ptr_array_free(v->chunks, TRUE);
     g_free(v->l2);
     g_free(v->asid_stamp);
     g_free(v->ticket);

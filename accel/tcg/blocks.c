@@ -3,8 +3,9 @@
  * Translated blocks: found by (RAM page, offset, key, variant), made, linked, killed.
  *
  * Finding takes no lock: blocks are pushed onto and cut out of their bucket's
- * list with single stores, and their memory stays until all code is forgotten,
- * which happens only while no vCPU is inside generated code.
+ * list with single stores, and their memory stays until the chunks of code
+ * memory in which they have a part are evicted (evict.c), which happens only
+ * while no vCPU is inside generated code.
  */
 #include <assert.h>
 #include <sched.h>
@@ -13,37 +14,7 @@
 #include "accel/tcg/tcg-priv.h"
 #include "util/log.h"
 
-enum { CHUNK = 64 << 10, MAX_INSNS = 64, MAX_INSNS_HOT = 16, RANGE_BITS = 14 };
-
-/* A link from another page whose cells name this block. */
-typedef struct CrossIn {
-    TcgLink *link;
-    struct CrossIn *next;
-} CrossIn;
-
-/* Host addresses of a block that lie in one 4 KiB page. */
-typedef struct HostRange {
-    const uint8_t *from, *to;   /* return addresses: from < ra <= to */
-    Block *block;
-    struct HostRange *next;
-} HostRange;
-
-static void *arena_take(TcgVcpu *v, size_t n)
-{
-    void *p;
-
-    n = (n + 15) & ~(size_t)15;
-    if ((size_t)(v->arena_end - v->arena) < n) {
-        if (v->chunk_at == v->chunks->len) {
-            g_ptr_array_add(v->chunks, g_malloc(CHUNK));
-        }
-        v->arena = g_ptr_array_index(v->chunks, v->chunk_at++);
-        v->arena_end = v->arena + CHUNK;
-    }
-    p = v->arena;
-    v->arena += n;
-    return memset(p, 0, n);
-}
+enum { MAX_INSNS = 64, MAX_INSNS_HOT = 16 };
 
 /* ---- find ---- */
 
@@ -57,17 +28,12 @@ Block *block_find(PageCode *p, const TcgUnit *u, uint32_t off, uint64_t key, uin
     return b;
 }
 
-static HostRange **range_head(TcgUnit *u, uintptr_t page)
-{
-    return &u->ranges[page & ((1 << RANGE_BITS) - 1)];
-}
-
-static void range_add(TcgVcpu *v, Block *b, const void *at, size_t size)
+static void range_add(Block *b, unsigned part, const void *at, size_t size)
 {
     const uint8_t *from = at, *to = from + size;
 
-    for (uintptr_t page = (uintptr_t)from >> 12; at && size && page <= (uintptr_t)to >> 12; page++) {
-        HostRange *r = arena_take(v, sizeof(*r)), **head = range_head(b->unit, page);
+    for (uintptr_t page = (uintptr_t)from >> 12, first = page; at && size && page <= (uintptr_t)to >> 12; page++) {
+        HostRange *r = page == first ? &b->range[part] : g_new(HostRange, 1), **head = range_head(b->unit, page);
 
         *r = (HostRange){ from, to, b, __atomic_load_n(head, __ATOMIC_RELAXED) };
         while (!__atomic_compare_exchange_n(head, &r->next, r, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
@@ -94,22 +60,27 @@ bool block_unchanged(const Block *b)
 
 /* ---- kill and link ---- */
 
-void block_kill(Block *b)
+/* A link remembers nothing of the lists it is in: where its chunk or another one of its block was evicted, the memory is something else now. */
+static void links_clear(Block *b)
 {
-    TcgLink *l, *next;
+    const TcgCode *code = b->unit->code;
+    LinkIn *in, *next;
 
-    tcg_block_kill(b->unit->code, &b->tb);
-    for (l = b->in; l; l = next) {
-        next = l->next_in;
-        l->next_in = NULL;
-        tcg_link_clear(b->unit->code, l);
+    for (in = b->in; in; in = next) {
+        next = in->next;
+        if (in->chunk >= tcg_code_oldest(code) && !__atomic_load_n(&in->link->from->dead, __ATOMIC_ACQUIRE)) {
+            tcg_link_clear(b->unit->code, in->link);    /* a cross-page one both ways: the other one is found again */
+            __atomic_store_n(&in->link->to, NULL, __ATOMIC_RELAXED);
+        }
+        g_free(in);
     }
     b->in = NULL;
-    for (const CrossIn *c = b->cross; c; c = c->next) {
-        tcg_link_clear(b->unit->code, c->link);         /* both ways: the other one is found again */
-        __atomic_store_n(&c->link->to, NULL, __ATOMIC_RELAXED);
-    }
-    b->cross = NULL;
+}
+
+void block_kill(Block *b)
+{
+    tcg_block_kill(b->unit->code, &b->tb);
+    links_clear(b);
 }
 
 void block_drop(PageCode *p, Block *b)
@@ -143,15 +114,20 @@ static void unlock_both(PageCode *a, PageCode *b)
     }
 }
 
+static void link_in(TcgLink *l, Block *to)
+{
+    LinkIn *in = g_new(LinkIn, 1);
+
+    *in = (LinkIn){ l, tcg_code_chunk_of(to->unit->code, l), to->in };
+    to->in = in;
+}
+
 static void link_cross(TcgVcpu *v, TcgLink *l, Block *to)
 {
     const void *token;
 
     if (__atomic_load_n(&l->to, __ATOMIC_RELAXED) != &to->tb) {
-        CrossIn *in = arena_take(v, sizeof(*in));       /* once more than needed when two targets take turns */
-
-        *in = (CrossIn){ l, to->cross };
-        to->cross = in;
+        link_in(l, to);                                 /* once more than needed when two targets take turns */
         __atomic_store_n(&l->to, &to->tb, __ATOMIC_RELAXED);
     }
     tcg_link_set(v->unit->code, l, &to->tb, v->env->generation);
@@ -179,8 +155,7 @@ void block_link(TcgVcpu *v, TcgLink *l, Block *to)
         if (l->cross_page) {
             link_cross(v, l, to);
         } else if (!l->to) {
-            l->next_in = to->in;
-            to->in = l;
+            link_in(l, to);
             tcg_link_set(v->unit->code, l, &to->tb, 0);
         }
         v->count.links++;
@@ -224,14 +199,14 @@ static void log_ir(const IrBlock *ir)
     free(text);
 }
 
-static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint64_t key, uint32_t variant, bool checked)
+static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint64_t key, uint32_t variant, unsigned max_insns)
 {
     IrBlock *ir = tcg_ctx_ir(v->compiler);
     g_autofree uint32_t *breaks = variant >= VAR_BREAK ? debug_page_breaks(v->st, pc) : NULL;
     g_autofree uint32_t *own = variant >= VAR_BREAK && v->own & 1 ? v->ops->own_breaks(v->cpu, pc & ~0xfffull) : NULL;
     TransCtx tc = {
         .cpu = v->cpu, .ir = ir, .key = key, .page = p->host, .off = pc & 0xfff, .pc = pc,
-        .max_insns = variant == VAR_ONE || v->st->one_insn ? 1 : checked ? MAX_INSNS_HOT : MAX_INSNS,
+        .max_insns = max_insns,
         .breaks = breaks, .own_breaks = own, .step_over = variant == VAR_ONE, .next_page = no_next_page,
     };
 
@@ -249,24 +224,48 @@ static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint64_t key, uin
     }
 }
 
+/* False: code memory is full. */
+static bool emit_block(TcgVcpu *v, Block *b, vaddr pc)
+{
+    unsigned insns = b->variant == VAR_ONE || v->st->one_insn ? 1 : b->checked ? MAX_INSNS_HOT : MAX_INSNS;
+    TcgCompiled r;
+
+    do {
+        memset(&b->tb, 0, sizeof(b->tb));
+        front_end(v, b->page, pc, b->key, b->variant, insns);
+        r = tcg_compile(v->compiler, &b->tb);
+        if (r == TCG_TOO_BIG) {
+            v->count.too_big++;
+            assert(insns > 1);                          /* an instruction fits into a chunk */
+            insns /= 2;
+        }
+    } while (r == TCG_AGAIN || r == TCG_TOO_BIG);
+    return r == TCG_COMPILED;
+}
+
 static Block *compile(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t variant, bool checked)
 {
     uint64_t start = tcg_now_ns();
-    Block *b = arena_take(v, sizeof(*b));
+    Block *b = g_new0(Block, 1);
 
-    front_end(v, p, pc, key, variant, checked);
     b->page = p;
     b->unit = v->unit;
     b->key = key;
     b->variant = variant;
     b->checked = checked;
-    if (!tcg_compile(v->compiler, &b->tb)) {
+    if (!emit_block(v, b, pc)) {
+        g_free(b);
         return NULL;
     }
     if (checked) {
-        b->copy = arena_take(v, b->tb.guest_bytes);
-        memcpy(b->copy, p->host + b->tb.page_off, b->tb.guest_bytes);
+        b->copy = g_memdup2(p->host + b->tb.page_off, b->tb.guest_bytes);
     }
+    /* its return addresses are known before anybody can run it */
+    range_add(b, 0, b->tb.entry, b->tb.code_size);
+    if (b->tb.cold != b->tb.entry) {
+        range_add(b, 1, b->tb.cold, b->tb.cold_size);
+    }
+    block_in_chunks(b);
     if (log_enabled(LOG_OUT)) {
         char *text = NULL;
         size_t size;
@@ -294,6 +293,7 @@ static Block *publish(TcgVcpu *v, PageCode *p, Block *b, uint32_t version)
     other = block_find(p, b->unit, off, b->key, b->variant);
     if (other || (!b->checked && __atomic_load_n(&p->version, __ATOMIC_SEQ_CST) != version)) {
         v->count.lost++;
+        b->tb.dead = true;                              /* nobody knows it; it goes with its chunks */
         b = other;
     } else {
         if (!b->checked) {
@@ -333,11 +333,6 @@ static bool translate_once(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint
     b = compile(v, p, pc, key, variant, checked);
     *out = NULL;
     if (b) {
-        /* its return addresses are known before anybody can run it */
-        range_add(v, b, b->tb.entry, b->tb.code_size);
-        if (b->tb.cold != b->tb.entry) {
-            range_add(v, b, b->tb.cold, b->tb.cold_size);
-        }
         *out = publish(v, p, b, version);
     }
     if (!checked) {
@@ -354,74 +349,14 @@ Block *block_translate(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t
         bool checked = __atomic_load_n(&p->hot, __ATOMIC_RELAXED) || (tries > 3 && !v->st->icount);
 
         if (!translate_once(v, p, pc, key, variant, checked, &b)) {
-            blocks_reset_all(v);
+            blocks_make_room(v);
         }
     }
     v->count.checked += b->checked;
     return b;
 }
 
-/* ---- forget all ---- */
-
-static void forget_vcpu(TcgVcpu *v)
-{
-    tcg_ctx_reset(v->compiler);
-    ctx_forget_jumps(v);
-    tcg_env_flush_ring(v->env);
-    v->chunk_at = 0;
-    v->arena = v->arena_end = NULL;
-}
-
-void blocks_forget(TcgState *st)
-{
-    for (PageCode *p = st->all_pages; p; p = p->all) {
-        memset(p->bucket, 0, sizeof(p->bucket));
-        p->nblocks = 0;
-        p->granules = 0;
-        page_maybe_plain(st, p);
-    }
-    for (unsigned i = 0; i < st->vcpus->len; i++) {
-        forget_vcpu(g_ptr_array_index(st->vcpus, i));
-    }
-    for (TcgUnit *u = st->units; u; u = u->next) {
-        memset(u->ranges, 0, sizeof(*u->ranges) << RANGE_BITS);
-        tcg_code_reset(u->code);
-    }
-    __atomic_add_fetch(&st->reset_count, 1, __ATOMIC_RELEASE);
-}
-
-typedef struct Reset { TcgVcpu *v; uint64_t count; } Reset;
-
-/* Others are stopped, but one may be so inside a slow path of generated code: then not now. */
-static void try_forget(void *data)
-{
-    Reset *r = data;
-    TcgState *st = r->v->st;
-
-    if (st->reset_count != r->count) {
-        return;                                         /* somebody else did */
-    }
-    for (unsigned i = 0; i < st->vcpus->len; i++) {
-        const TcgVcpu *o = g_ptr_array_index(st->vcpus, i);
-
-        if (o != r->v && __atomic_load_n(&o->in_code, __ATOMIC_ACQUIRE)) {
-            return;
-        }
-    }
-    r->v->count.resets++;
-    blocks_forget(st);
-}
-
-void blocks_reset_all(TcgVcpu *v)
-{
-    Reset r = { v, __atomic_load_n(&v->st->reset_count, __ATOMIC_ACQUIRE) };
-
-    while (__atomic_load_n(&v->st->reset_count, __ATOMIC_ACQUIRE) == r.count) {
-        vcpu_exclusive(v->st->m, try_forget, &r);
-        flush_drain(v);
-        sched_yield();
-    }
-}
+/* ---- code memory of a kind of processor ---- */
 
 TcgUnit *unit_new(TcgState *st, const TcgCpuOps *ops, Error **errp)
 {
@@ -441,13 +376,16 @@ TcgUnit *unit_new(TcgState *st, const TcgCpuOps *ops, Error **errp)
     u = g_new0(TcgUnit, 1);
     *u = (TcgUnit){ .st = st, .ops = ops, .code = code, .next = st->units };
     u->ranges = g_new0(HostRange *, 1 << RANGE_BITS);
+    u->in_chunk = g_new0(InChunk *, tcg_code_chunks(code));
     tcg_code_set_mem_ops(code, &tcg_mem_ops);
     return st->units = u;
 }
 
 void unit_free(TcgUnit *u)
 {
+    blocks_free_all(u);
     tcg_code_free(u->code);
+    g_free(u->in_chunk);
     g_free(u->ranges);
     g_free(u);
 }

@@ -32,7 +32,8 @@ void tcg_info_jit(Machine *m, GString *out)
     }
     g_string_append_printf(out, "blocks              %" PRIu64 " of %.1f instructions, %.1f host bytes an instruction\n", c.blocks, per(c.insns, c.blocks), per(c.host_bytes, c.insns));
     g_string_append_printf(out, "translation         %.3f s, %.0f ns an instruction, %" PRIu64 " dropped, %" PRIu64 " checked\n", (double)c.translate_ns / 1e9, per(c.translate_ns, c.insns), c.lost, c.checked);
-    g_string_append_printf(out, "code invalidation   %" PRIu64 " stores to code pages, %" PRIu64 " hit code, %" PRIu64 " pages protected, %" PRIu64 " times all forgotten\n", c.code_store, c.code_hit, c.protects, c.resets);
+    g_string_append_printf(out, "code invalidation   %" PRIu64 " stores to code pages, %" PRIu64 " hit code, %" PRIu64 " pages protected, %" PRIu64 " too big\n", c.code_store, c.code_hit, c.protects, c.too_big);
+    g_string_append_printf(out, "code evicted        %" PRIu64 " blocks in %" PRIu64 " chunks, %" PRIu64 " times\n", c.evicted, c.chunks_evicted, st->evictions);
     for (unsigned i = 0; i < G_N_ELEMENTS(exits); i++) {
         g_string_append_printf(out, "exit %-14s %" PRIu64 "\n", exits[i], c.exits[i]);
     }

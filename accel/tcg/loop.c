@@ -212,7 +212,7 @@ static bool leave(TcgVcpu *v)
 
 static void follow_link(TcgVcpu *v)
 {
-    uint64_t resets = v->st->reset_count;
+    uint64_t evictions = v->st->evictions;
     TcgLink *l = v->env->exit_link;
     Block *to;
 
@@ -220,7 +220,7 @@ static void follow_link(TcgVcpu *v)
         return;
     }
     to = next_block(v);
-    if (to && resets == v->st->reset_count) {
+    if (to && evictions == v->st->evictions) {
         block_link(v, l, to);
     }
     if (!to) {

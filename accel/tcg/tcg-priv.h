@@ -10,7 +10,8 @@
  *   tlb.c       second-level TLB, walks, filling
  *   flush.c     flushes: own, posted to others, acknowledged
  *   pages.c     RAM pages with code: protection, granules, invalidation
- *   blocks.c    translated blocks: find, translate, link, kill, forget all
+ *   blocks.c    translated blocks: find, translate, link, kill
+ *   evict.c     room in code memory
  *   mem.c, atomic.c, monitor.c   slow paths of guest memory
  *   debug.c     breakpoints, watchpoints
  *   counters.c, info.c   host time for counters, `info jit`
@@ -46,6 +47,27 @@ enum {
 /* Variants of a block beside the front end's key.  Breakpoint sets have numbers from VAR_BREAK on. */
 enum { VAR_NORMAL, VAR_ONE /* a single instruction, never linked */, VAR_BREAK };
 
+/* A link that leads to a block, and the number of the chunk that it lies in. */
+typedef struct LinkIn {
+    TcgLink *link;
+    uint64_t chunk;
+    struct LinkIn *next;
+} LinkIn;
+
+/* Host addresses of a block that lie in one 4 KiB page. */
+typedef struct HostRange {
+    const uint8_t *from, *to;   /* return addresses: from < ra <= to */
+    Block *block;
+    struct HostRange *next;
+} HostRange;
+
+/* A block in the list of a chunk: its entry, its cold code, its data. */
+enum { BLOCK_PARTS = 3 };
+typedef struct InChunk {
+    struct InChunk *next;
+    uint32_t part;              /* which of Block.in_chunk this is */
+} InChunk;
+
 struct Block {
     TcgBlock tb;                /* first: a TcgBlock is a Block */
     Block *next;                /* in the page's bucket; read without a lock */
@@ -54,9 +76,11 @@ struct Block {
     uint64_t key;
     uint32_t variant;
     bool checked;               /* of a page that is rewritten all the time: bytes are compared at each entry, nothing links here */
-    TcgLink *in;                /* same-page links into this block; page lock */
-    struct CrossIn *cross;      /* cross-page ones; page lock */
+    LinkIn *in;                 /* links that lead here; page lock */
     uint8_t *copy;              /* source bytes of a checked block */
+    HostRange range[2];         /* of entry and cold, for the first host page of each */
+    InChunk in_chunk[BLOCK_PARTS];
+    uint8_t parts, parts_left;
 };
 
 enum { PAGE_BUCKET_BITS = 7, PAGE_BUCKETS = 4096 >> PAGE_BUCKET_BITS, GRANULE_BITS = 6 };
@@ -81,12 +105,15 @@ struct PageCode {
     PageCode *all;              /* list of the machine's */
 };
 
+enum { RANGE_BITS = 14 };
+
 /* Code memory of one kind of processor. */
 struct TcgUnit {
     TcgState *st;
     const TcgCpuOps *ops;
     TcgCode *code;
-    struct HostRange **ranges;  /* host address -> block, hashed by address >> 12 */
+    HostRange **ranges;         /* host address -> block, hashed by address >> 12 */
+    InChunk **in_chunk;         /* blocks with a part in a chunk, by number of the chunk modulo their count */
     TcgUnit *next;
 };
 
@@ -95,7 +122,7 @@ struct TcgUnit {
 typedef struct Counters {
     uint64_t l1_slow, l2_hit, walks, io, walk_faults;
     uint64_t slow_load, slow_store, code_store, code_hit;
-    uint64_t blocks, insns, host_bytes, translate_ns, lost, stale, kills, resets;
+    uint64_t blocks, insns, host_bytes, translate_ns, lost, stale, too_big, evicted, chunks_evicted;
     uint64_t exits[8], exc, irq, lookups, links, modes, contexts_made, generations, checks, ungrouped;
     uint64_t flush_all, flush_asid, flush_range, posted, waits, protects, retries, checked;
 } Counters;
@@ -256,10 +283,6 @@ struct TcgVcpu {
     uint32_t own_for;
     /* instruction counts */
     int64_t slice;              /* budget that was given */
-    /* memory of blocks: freed by a reset */
-    GPtrArray *chunks;
-    unsigned chunk_at;
-    uint8_t *arena, *arena_end;
     Counters count;
 };
 
@@ -287,7 +310,7 @@ struct TcgState {
     PageCode *all_pages;        /* atomic list */
     uint64_t *dirty_code;       /* mem_dirty_map */
     uint64_t generation;        /* last number given; atomic */
-    uint64_t reset_count;       /* atomic */
+    uint64_t evictions;         /* times that code memory was full; atomic */
     uint64_t heat_epoch;
     uint64_t needless_ns;       /* NEEDLESS_NS; tests have other hosts */
     bool icount;
@@ -394,10 +417,18 @@ void block_drop(PageCode *p, Block *b);                 /* take it off the page 
 void block_kill(Block *b);                              /* page lock held, already off the page's lists */
 void block_link(TcgVcpu *v, TcgLink *l, Block *to);
 bool block_unchanged(const Block *b);
-void blocks_reset_all(TcgVcpu *v);                      /* own thread, between blocks */
-void blocks_forget(TcgState *st);                       /* all vCPUs parked outside generated code */
 TcgUnit *unit_new(TcgState *st, const TcgCpuOps *ops, Error **errp);
 void unit_free(TcgUnit *u);
+
+static inline HostRange **range_head(const TcgUnit *u, uintptr_t page)
+{
+    return &u->ranges[page & ((1 << RANGE_BITS) - 1)];
+}
+
+/* ---- evict.c ---- */
+void block_in_chunks(Block *b);                         /* a new one: which chunks it lies in */
+void blocks_make_room(TcgVcpu *v);                      /* own thread, between blocks: the oldest code goes */
+void blocks_free_all(TcgUnit *u);
 
 /* ---- mem.c ---- */
 extern const TcgMemOps tcg_mem_ops;

@@ -80,10 +80,10 @@ static void copy_op(const IrBlock *b, const IrOp *op, const uint16_t *map, IrpOp
     o->e.in_type = info->nin && !(op->in[0] & IR_IN_SLOT) ? b->values[op->in[0]].type : op->type;
 }
 
-static bool irp_compile(TcgCtx *x, TcgBlock *tb)
+static TcgCompiled irp_compile(TcgCtx *x, TcgBlock *tb)
 {
     const IrBlock *b = x->ir;
-    size_t size = sizeof(IrpCode) + b->nops * sizeof(IrpOp);
+    size_t size = sizeof(IrpCode) + b->nops * sizeof(IrpOp), want;
     uint16_t *map = x->priv;
     unsigned nlinks = 0;
     IrpCode *code;
@@ -92,8 +92,12 @@ static bool irp_compile(TcgCtx *x, TcgBlock *tb)
     for (unsigned i = 0; i < b->nops; i++) {
         nlinks += is_link(b->ops[i].opc);
     }
-    if (!tcg_area_room(x, TCG_DATA, 64 + size + b->nvalues * sizeof(TcgVal) + nlinks * (sizeof(TcgLink) + sizeof(TcgCells)))) {
-        return false;
+    want = 64 + size + b->nvalues * sizeof(TcgVal) + nlinks * (sizeof(TcgLink) + sizeof(TcgCells));
+    if (want > x->code->chunk) {
+        return TCG_TOO_BIG;
+    }
+    if (!tcg_area_room(x, TCG_DATA, want)) {
+        return TCG_FULL;
     }
     code = tcg_area_take(x, size);
     *code = (IrpCode){ .tb = tb, .target = b->target, .nops = b->nops, .icount = b->icount };
@@ -114,7 +118,7 @@ static bool irp_compile(TcgCtx *x, TcgBlock *tb)
     tb->entry = tcg_rx(x->code, code);
     tb->cold = tb->entry;
     tb->code_size = (uint32_t)size;
-    return true;
+    return TCG_COMPILED;
 }
 
 /* ---- running ---- */

@@ -345,17 +345,46 @@ static unsigned count_links(const IrBlock *b)
     return n;
 }
 
+/* No operation, with all that it sends to cold code, takes more than this. */
+static const size_t op_most[TCG_AREAS] = { [TCG_HOT] = 4096, [TCG_COLD] = 8192, [TCG_DATA] = 1024 };
+
 static bool make_room(TcgCtx *x, unsigned nlinks)
 {
-    size_t n = x->ir->nops, chunk = x->code->chunk;
-    size_t want[TCG_AREAS] = { [TCG_HOT] = n * 96 + 1024, [TCG_COLD] = n * 192 + 4096, [TCG_DATA] = n * 64 + nlinks * 128 + 4096 };
+    size_t n = x->ir->nops, most = x->code->chunk / 2;
+    size_t want[TCG_AREAS] = { [TCG_HOT] = n * 64, [TCG_COLD] = n * 128, [TCG_DATA] = n * 48 + nlinks * (sizeof(TcgLink) + 64) };
 
     for (unsigned k = 0; k < TCG_AREAS; k++) {
-        if (!tcg_area_room(x, k, want[k] < chunk ? want[k] : chunk)) {
+        if (!tcg_area_room(x, k, want[k] + 2 * op_most[k] < most ? want[k] + 2 * op_most[k] : most)) {
             return false;
         }
     }
     return true;
+}
+
+/* At the border of operations. */
+static bool has_room(const Emit *e, size_t data)
+{
+    const TcgArea *a = e->x->area;
+
+    return (size_t)(a[TCG_HOT].end - e->a.p) >= op_most[TCG_HOT] && (size_t)(a[TCG_COLD].end - e->other) >= op_most[TCG_COLD] &&
+           (size_t)(a[TCG_DATA].end - a[TCG_DATA].p) >= data;
+}
+
+/* The block is given up: what it began behind others begins in a chunk of its own next time. */
+static TcgCompiled overflow(Emit *e, uint8_t *data_begin)
+{
+    TcgArea *a = e->x->area;
+    const uint8_t *begin[TCG_AREAS] = { a[TCG_HOT].p, a[TCG_COLD].p, data_begin };
+    bool again = false;
+
+    for (unsigned k = 0; k < TCG_AREAS; k++) {
+        again |= begin[k] != a[k].start;
+    }
+    if (!again) {
+        return TCG_TOO_BIG;
+    }
+    memset(a, 0, sizeof(e->x->area));
+    return TCG_AGAIN;
 }
 
 static void emit_op(Emit *e, const IrOp *op)
@@ -408,13 +437,9 @@ static void end_block(Emit *e, TcgBlock *tb)
 {
     uint8_t *side;
 
-    side_put(e, 0);
     e->x->area[TCG_HOT].p = e->a.p;
     e->x->area[TCG_COLD].p = e->other;
     assert(e->a.p <= e->x->area[TCG_HOT].end && e->other <= e->x->area[TCG_COLD].end);
-    if (!tcg_area_room(e->x, TCG_DATA, e->side_len + 8)) {
-        g_error("side table of %u bytes does not fit", e->side_len);
-    }
     side = tcg_area_take(e->x, e->side_len);
     memcpy(side, e->side, e->side_len);
     tb->entry = tcg_rx(e->c, e->entry);
@@ -424,21 +449,29 @@ static void end_block(Emit *e, TcgBlock *tb)
     tb->side_table = side;
 }
 
-static bool x86_compile(TcgCtx *x, TcgBlock *tb)
+static TcgCompiled x86_compile(TcgCtx *x, TcgBlock *tb)
 {
     Emit *e = x->priv;
     unsigned nlinks = count_links(x->ir);
+    uint8_t *data_begin;
 
+    if (nlinks * sizeof(TcgLink) > x->code->chunk / 4) {
+        return TCG_TOO_BIG;
+    }
     if (!make_room(x, nlinks)) {
-        return false;
+        return TCG_FULL;
     }
     e->b = x->ir;
     e->tb = tb;
+    data_begin = x->area[TCG_DATA].p;
     tb->links = e->next_link = tcg_area_take(x, nlinks * sizeof(TcgLink));
     x86_liveness(e);
     ra_begin(e);
     begin_block(e);
     for (e->i = 0; e->i < e->b->nops; e->i++) {
+        if (!has_room(e, op_most[TCG_DATA])) {
+            return overflow(e, data_begin);
+        }
         e->op = &e->b->ops[e->i];
         if (!(e->opf[e->i] & OPF_DEAD)) {
             emit_op(e, e->op);
@@ -446,9 +479,13 @@ static bool x86_compile(TcgCtx *x, TcgBlock *tb)
             ra_op_end(e);
         }
     }
+    side_put(e, 0);
+    if (!has_room(e, e->side_len + 8)) {
+        return overflow(e, data_begin);
+    }
     tb->nlinks = (unsigned)(e->next_link - tb->links);
     end_block(e, tb);
-    return true;
+    return TCG_COMPILED;
 }
 
 /* ---- links and kills: single stores through the writable alias ---- */

@@ -334,11 +334,60 @@ static void test_full(void)
     toy_close(b);
 }
 
+/* The same with direct links from block to block, while one processor keeps writing to their pages. */
+static void test_full_links(void)
+{
+    g_autofree char *small = g_strdup_printf("%s,tb-size=1", accel);
+    ToyBoard *b = toy_open(small, 4, CLOCK_HOST, 0);
+    unsigned blocks = 8000, passes = 3;
+    uint64_t evicted = 0;
+
+    for (unsigned i = 0; i < blocks; i++) {
+        ToyAsm f = { b, 0x200000 + 64 * i };
+
+        toy_emit(&f, T_ADDI, 2, 2, 1);
+        if (i + 1 < blocks) {
+            toy_branch(&f, T_JMP, 0, 0, f.at + 60);
+        } else {
+            toy_emit(&f, T_JR, 0, 4, 0);
+        }
+    }
+    for (unsigned n = 0; n < 4; n++) {
+        ToyAsm a = cpu_asm(b, n);
+        paddr outer, inner;
+
+        set(&a, 6, passes);
+        set(&a, 9, 0);
+        set(&a, 7, toy_insn(T_ADDI, 2, 2, 1));
+        toy_const(&a, 3, 0x200000 + 64 * blocks);
+        outer = a.at;
+        toy_const(&a, 1, 0x200000);
+        toy_const(&a, 4, a.at + 9 * 4 + 4);
+        toy_emit(&a, T_JR, 0, 1, 0);
+        inner = a.at;
+        if (n == 3) {
+            toy_emit(&a, T_ST4, 7, 1, 0);       /* what is there already: the block goes all the same */
+            toy_emit(&a, T_ADDI, 1, 1, 64 * 16);
+            toy_branch(&a, T_BLT, 1, 3, inner);
+        }
+        toy_emit(&a, T_ADDI, 6, 6, -1);
+        toy_branch(&a, T_BNE, 6, 9, outer);
+        toy_emit(&a, T_STOP, 0, 0, 0);
+    }
+    g_assert_true(toy_run(b));
+    for (unsigned n = 0; n < 4; n++) {
+        g_assert_cmpuint(toy_cpu(b, n)->x[2], ==, passes * blocks);
+        evicted += toy_vcpu(b, n)->count.evicted;
+    }
+    g_assert_cmpuint(evicted, >, 0);
+    toy_close(b);
+}
+
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*fn)(void); } tests[] = {
         { "cross-code", test_cross_code }, { "broadcast", test_broadcast }, { "counters", test_counters }, { "same-value", test_same_value },
-        { "pause", test_pause }, { "full", test_full },
+        { "pause", test_pause }, { "full", test_full }, { "full-links", test_full_links },
     };
 
     g_test_init(&argc, &argv, NULL);

@@ -318,7 +318,7 @@ static void test_full(void)
     toy_branch(&a, T_BLT, 1, 3, loop);
     finish(b, &a);
     g_assert_cmpuint(toy_cpu(b, 0)->x[2], ==, 32768);
-    g_assert_cmpuint(toy_vcpu(b, 0)->count.resets, >, 0);
+    g_assert_cmpuint(toy_vcpu(b, 0)->count.evicted, >, 0);
     toy_close(b);
 }
 

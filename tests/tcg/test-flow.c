@@ -63,7 +63,7 @@ static TcgBlock *compile(Fix *f)
     TcgBlock *tb = g_new0(TcgBlock, 1);
 
     ir_verify(tcg_ctx_ir(f->ctx));
-    g_assert_true(tcg_compile(f->ctx, tb));
+    g_assert_cmpint(tcg_compile(f->ctx, tb), ==, TCG_COMPILED);
     f->cpu->blocks[f->cpu->nblocks++] = tb;
     return tb;
 }
@@ -170,6 +170,55 @@ static void test_confirmed(Fix *f, gconstpointer host)
     g_assert_cmpint(f->cpu->x[0], ==, 11);
     tcg_link_clear(f->code, l);
     g_assert_cmpint(enter(f, a), ==, TCG_EXIT_LINK);
+}
+
+/* n stores, then on to the next page. */
+static TcgCompiled stores(Fix *f, TcgBlock *tb, unsigned n)
+{
+    IrBlock *b = begin(f, 0x100);
+
+    *tb = (TcgBlock){};
+    for (unsigned i = 0; i < n; i++) {
+        ir_st(b, ir_addi(b, ir_get(b, FAKE_X0 + (i & 1)), (int64_t)i << 20), ir_get(b, FAKE_X0 + 2), 3);
+    }
+    ir_goto(b, 0x1000);
+    return tcg_compile(f->ctx, tb);
+}
+
+/* Blocks that do not fit behind others, or not at all; and the oldest chunk that makes room. */
+static void test_chunks(Fix *f, gconstpointer host)
+{
+    TcgCode *code = tcg_code_new(tcg_host_find(host), &fake_target, 1);
+    Fix small = { .cpu = f->cpu, .code = code, .ctx = tcg_ctx_new(code) };
+    unsigned chunks = tcg_code_chunks(code), done = 0, kinds;
+    uint64_t first;
+    TcgCompiled r;
+    TcgBlock tb;
+
+    g_assert_cmpint(stores(&small, &tb, 1300), ==, TCG_TOO_BIG);
+    while ((r = stores(&small, &tb, 100)) != TCG_FULL) {
+        done += r == TCG_COMPILED;
+        g_assert_true(r == TCG_COMPILED || r == TCG_AGAIN);
+        if (r == TCG_COMPILED) {
+            g_assert_cmpuint(tcg_code_chunk_of(code, tb.entry), <, tcg_code_next(code));
+        }
+    }
+    g_assert_cmpuint(done, >, chunks);
+    first = tcg_code_oldest(code);
+    g_assert_cmpuint(tcg_code_next(code) - first, ==, chunks);
+    /* a compiler takes one chunk of each kind at most */
+    for (kinds = 0; kinds < 3 && stores(&small, &tb, 100) == TCG_FULL; kinds++) {
+        tcg_code_evict(code);
+        tcg_ctx_evicted(small.ctx);
+    }
+    g_assert_cmpuint(tcg_code_oldest(code), ==, first + kinds);
+    g_assert_cmpuint(kinds, >, 0);
+    tcg_code_reset(code);
+    tcg_ctx_evicted(small.ctx);
+    g_assert_cmpint(stores(&small, &tb, 100), ==, TCG_COMPILED);
+    g_assert_cmpuint(tcg_code_chunk_of(code, tb.entry), >=, first + chunks);
+    tcg_ctx_free(small.ctx);
+    tcg_code_free(code);
 }
 
 static TcgBlock *loop(Fix *f)
@@ -352,6 +401,7 @@ int main(int argc, char **argv)
         add("link", hosts[i], test_link);
         add("cross-page", hosts[i], test_cross_page);
         add("confirmed", hosts[i], test_confirmed);
+        add("chunks", hosts[i], test_chunks);
         add("loop", hosts[i], test_loop);
         add("dispatch", hosts[i], test_dispatch);
         add("return", hosts[i], test_return);

@@ -81,19 +81,20 @@ static void start_state(FakeCpu *cpu, Rng r)
 static TcgExit run(Side *s, Rng state)
 {
     static TcgBlock tb;
-    bool fits;
+    static IrBlock keep;
+    TcgCompiled r;
 
-    tb = (TcgBlock){};
-
+    keep = *tcg_ctx_ir(s->ctx);                         /* compiling uses it up */
     start_state(s->cpu, state);
     tcg_env_init(&s->cpu->env, s->code);
-    fits = tcg_compile(s->ctx, &tb);
-    if (!fits) {
-        tcg_code_reset(s->code);
-        tcg_ctx_reset(s->ctx);
-        fits = tcg_compile(s->ctx, &tb);
+    for (tb = (TcgBlock){}; (r = tcg_compile(s->ctx, &tb)) != TCG_COMPILED; tb = (TcgBlock){}) {
+        g_assert_cmpint(r, !=, TCG_TOO_BIG);
+        if (r == TCG_FULL) {
+            tcg_code_reset(s->code);
+            tcg_ctx_reset(s->ctx);
+        }
+        *tcg_ctx_ir(s->ctx) = keep;
     }
-    g_assert_true(fits);
     s->cpu->blocks[0] = &tb;
     s->cpu->nblocks = 1;
     return tcg_enter(&s->cpu->env, s->code, &tb);

@@ -299,7 +299,7 @@ static bool compile(const InsnRec *r, TcgBlock *tb, unsigned from)
     ir_begin(b, &a64_tcg_target, tc.off);
     b->nan_mode = ops->nan_mode(tc.key);
     a64_translate(&tc);
-    return tcg_compile(ours->ctx, tb);
+    return tcg_compile(ours->ctx, tb) == TCG_COMPILED;
 }
 
 /* A block of the instructions from `from` on; the number of the first one that it did not reach. */
