@@ -56,8 +56,8 @@ static const OptKey rtc_keys[] = {
 GROUP(rtc_group, .name = "rtc", .keys = rtc_keys);
 
 static const OptKey icount_keys[] = {
-    { "shift", OPT_STRING, .def = "auto", .help = "an instruction takes 2^N ns" },
-    { "align", OPT_BOOL, .def = "off" }, { "sleep", OPT_BOOL, .def = "on", .help = "idle time passes as on the host" },
+    { "shift", OPT_STRING, .def = "auto", .help = "an instruction takes 2^N ns; auto: as long as on this host" },
+    { "align", OPT_BOOL, .def = "off", .help = "wait when guest time is ahead of the host's" }, { "sleep", OPT_BOOL, .def = "on", .help = "idle time passes as on the host" },
     { "rr", OPT_STRING, .absent = "there is no replay" }, { "rrfile", OPT_STRING, .absent = "there is no replay" },
     { "rrsnapshot", OPT_STRING, .absent = "there is no replay" }, {}
 };

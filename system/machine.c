@@ -222,6 +222,23 @@ static bool plan_boot(Plan *p, Error **errp)
     return true;
 }
 
+static bool plan_align(Plan *p, Error **errp)
+{
+    MachineConfig *c = &p->config;
+
+    if (!json_get_bool(p->icount, "align", false)) {
+        return true;
+    }
+    if (c->icount_pace == PACE_AUTO) {
+        return error_set(errp, "shift=auto and align=on are incompatible: an instruction of fixed time can be made to wait, as in shift=3,align=on");
+    }
+    if (!c->icount_sleep) {
+        return error_set(errp, "align=on and sleep=off are incompatible: the guest waits for the host's time or it does not");
+    }
+    c->icount_pace = PACE_ALIGN;
+    return true;
+}
+
 static bool plan_time(Plan *p, Error **errp)
 {
     const char *shift = json_get_string(p->icount, "shift"), *seed = cmdline_text(p->s->cl, "seed");
@@ -239,19 +256,21 @@ static bool plan_time(Plan *p, Error **errp)
     if (!cmdline_has(p->s->cl, "icount")) {
         return true;
     }
-    if (json_get_bool(p->icount, "align", false)) {
-        return error_set(errp, "-icount: align=on is not available in this build: guest time is never made to wait for the host's");
-    }
     c->clock = CLOCK_ICOUNT;
     c->icount_sleep = json_get_bool(p->icount, "sleep", true);
-    c->icount_shift = 3;                                    /* auto: eight nanoseconds an instruction */
+    c->icount_shift = 3;                                    /* auto begins there */
+    c->icount_pace = c->icount_sleep ? PACE_AUTO : PACE_NONE;
     if (shift && strcmp(shift, "auto")) {
         if (!number_parse_u64(shift, &n, NULL) || n > 10) {
             return error_set(errp, "icount: Invalid shift value");
         }
         c->icount_shift = (unsigned)n;
+        c->icount_pace = PACE_NONE;
+    } else if (!c->icount_sleep) {
+        return error_set(errp, "shift=auto and sleep=off are incompatible: one follows the host's time, the other does not wait for it; give the "
+                         "instruction a time, as in shift=3");
     }
-    return true;
+    return plan_align(p, errp);
 }
 
 /* Keys of -machine that no part above has read are the board's properties. */

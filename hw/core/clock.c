@@ -20,6 +20,15 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Guest and host time at the beginning of the run, and of the current window. */
+typedef struct Pace {
+    bool valid;
+    int64_t guest, host;
+    int64_t window;             /* host time */
+    uint64_t insns;
+    int64_t idle, idle_before;  /* host time spent asleep: in all, and up to the window */
+} Pace;
+
 struct Clock {
     ClockMode mode;
     pthread_mutex_t lock;
@@ -40,9 +49,11 @@ struct Clock {
     unsigned shift;
     uint64_t insns;
     uint64_t progress;          /* of the running slice */
+    ClockPace pace;
+    Pace at;
 };
 
-static int64_t host_now(void)
+int64_t clock_host_now(void)
 {
     struct timespec ts;
 
@@ -57,7 +68,7 @@ static int64_t now_locked(Clock *c)
     if (c->mode == CLOCK_ICOUNT) {
         return c->base + (int64_t)(c->progress << c->shift);
     }
-    return c->mode == CLOCK_HOST && c->running ? c->base + (host_now() - c->since) : c->base;
+    return c->mode == CLOCK_HOST && c->running ? c->base + (clock_host_now() - c->since) : c->base;
 }
 
 int64_t clock_now(Clock *c)
@@ -68,9 +79,10 @@ int64_t clock_now(Clock *c)
     do {
         while ((v = __atomic_load_n(&c->version, __ATOMIC_ACQUIRE)) & 1) {
         }
-        now = __atomic_load_n(&c->base, __ATOMIC_RELAXED) + (int64_t)(__atomic_load_n(&c->progress, __ATOMIC_RELAXED) << c->shift);
+        now = __atomic_load_n(&c->base, __ATOMIC_RELAXED) +
+              (int64_t)(__atomic_load_n(&c->progress, __ATOMIC_RELAXED) << __atomic_load_n(&c->shift, __ATOMIC_RELAXED));
         if (c->mode == CLOCK_HOST && __atomic_load_n(&c->running, __ATOMIC_RELAXED)) {
-            now += host_now() - __atomic_load_n(&c->since, __ATOMIC_RELAXED);
+            now += clock_host_now() - __atomic_load_n(&c->since, __ATOMIC_RELAXED);
         }
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (__atomic_load_n(&c->version, __ATOMIC_RELAXED) != v);
@@ -82,7 +94,7 @@ static void set_base(Clock *c, int64_t base, bool running)
     __atomic_store_n(&c->version, c->version + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     __atomic_store_n(&c->base, base, __ATOMIC_RELAXED);
-    __atomic_store_n(&c->since, c->mode == CLOCK_HOST ? host_now() : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->since, c->mode == CLOCK_HOST ? clock_host_now() : 0, __ATOMIC_RELAXED);
     __atomic_store_n(&c->running, running, __ATOMIC_RELAXED);
     __atomic_store_n(&c->version, c->version + 1, __ATOMIC_RELEASE);
 }
@@ -346,6 +358,7 @@ void clock_start(Clock *c)
 {
     pthread_mutex_lock(&c->lock);
     if (!c->running) {
+        c->at.valid = false;
         set_base(c, c->base, true);
         host_arm(c);
     }
@@ -462,9 +475,82 @@ uint64_t clock_icount_total(const Clock *c)
     return __atomic_load_n(&c->insns, __ATOMIC_RELAXED);
 }
 
+/* ---- keeping pace with the host ---- */
+
+enum { PACE_WINDOW = 50000000, PACE_INSNS = 100000, PACE_FAR = 2000000000 };
+
+void clock_icount_set_pace(Clock *c, ClockPace pace)
+{
+    c->pace = pace;
+    c->at.valid = false;
+}
+
+static void pace_window(Clock *c, int64_t host)
+{
+    c->at.window = host;
+    c->at.insns = c->insns;
+    c->at.idle_before = c->at.idle;
+}
+
+static void pace_begin(Clock *c, int64_t host)
+{
+    c->at.valid = true;
+    c->at.guest = c->base;
+    c->at.host = host;
+    pace_window(c, host);
+}
+
+/* One step towards the shift whose window takes `want` nanoseconds, by ratio: the border between two is the square root of 2. */
+static void pace_step(Clock *c, uint64_t insns, uint64_t want)
+{
+    unsigned shift = c->shift;
+
+    if (shift < 10 && (insns << shift) * 141 / 100 < want) {
+        shift++;
+    } else if (shift > 0 && (insns << shift) * 100 / 141 > want) {
+        shift--;
+    }
+    __atomic_store_n(&c->shift, shift, __ATOMIC_RELAXED);
+}
+
+static void pace_auto(Clock *c, int64_t host, int64_t ahead)
+{
+    int64_t busy = host - c->at.window - (c->at.idle - c->at.idle_before);
+    uint64_t insns = c->insns - c->at.insns;
+
+    if (host - c->at.window < PACE_WINDOW) {
+        return;
+    }
+    if (insns >= PACE_INSNS && busy > 0) {
+        /* the next window makes up for what this one is off, by half of itself at most */
+        pace_step(c, insns, (uint64_t)(busy - MAX(-busy / 2, MIN(ahead, busy / 2))));
+    }
+    pace_window(c, host);
+}
+
+int64_t clock_icount_pace(Clock *c, int64_t host)
+{
+    int64_t ahead, sleep = 0;
+
+    if (c->pace == PACE_NONE) {
+        return 0;
+    }
+    pthread_mutex_lock(&c->lock);
+    ahead = (c->base - c->at.guest) - (host - c->at.host);
+    if (!c->at.valid || ahead > PACE_FAR || ahead < -(int64_t)PACE_FAR) {
+        pace_begin(c, host);                            /* hopelessly behind is not caught up with */
+    } else if (c->pace == PACE_AUTO) {
+        pace_auto(c, host, ahead);
+    } else {
+        sleep = MAX(ahead, 0);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return sleep;
+}
+
 bool clock_icount_idle(Clock *c, bool sleep)
 {
-    int64_t wait = 0;
+    int64_t wait = 0, before = 0;
     bool any;
 
     pthread_mutex_lock(&c->lock);
@@ -476,7 +562,9 @@ bool clock_icount_idle(Clock *c, bool sleep)
     if (any && sleep && wait) {
         struct timespec ts = { wait / NS_PER_S, wait % NS_PER_S };
 
+        before = clock_host_now();
         nanosleep(&ts, NULL);
+        c->at.idle += clock_host_now() - before;
     }
     if (any) {
         pthread_mutex_lock(&c->lock);

@@ -90,6 +90,16 @@ void clock_icount_advance(Clock *c, uint64_t insns);
  * keeps it true when a routine may ask for the time; _advance() sets it to 0. */
 void clock_icount_progress(Clock *c, uint64_t insns);
 uint64_t clock_icount_total(const Clock *c);
+/*
+ * Guest time keeps pace with the host's.  AUTO: the time of an instruction (1 to 1024 ns, powers of two) follows the host's speed.
+ * ALIGN: it is fixed, and where it is ahead of the host's the caller sleeps.  Runs are not repeatable then.
+ */
+typedef enum { PACE_NONE, PACE_AUTO, PACE_ALIGN } ClockPace;
+void clock_icount_set_pace(Clock *c, ClockPace pace);
+/* The vCPU thread, between rounds, at host time `host` (ns of CLOCK_MONOTONIC): nanoseconds to sleep, 0 for none. */
+int64_t clock_icount_pace(Clock *c, int64_t host);
+int64_t clock_host_now(void);
+
 /* All vCPUs sleep: time goes to the next deadline; with `sleep` not before the host has waited as long.  False: no deadline. */
 bool clock_icount_idle(Clock *c, bool sleep);
 

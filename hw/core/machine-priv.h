@@ -33,6 +33,7 @@ typedef struct MachinePriv {
     void (*wake)(void *opaque);
     void *wake_opaque;
     bool icount_sleep;
+    ClockPace icount_pace;
     Timer stop_at;              /* the host's wish, no state of the machine */
 } MachinePriv;
 

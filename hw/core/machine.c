@@ -193,6 +193,7 @@ static Machine *machine_new(Session *session, const MachineType *type, const Mac
     m->priv->wake = config->wake;
     m->priv->wake_opaque = config->wake_opaque;
     m->priv->icount_sleep = config->icount_sleep;
+    m->priv->icount_pace = config->icount_pace;
     m->priv->pauses = 1;                        /* until machine_run */
     pthread_mutex_init(&m->priv->request_lock, NULL);
     vcpu_control_init(m);
@@ -203,6 +204,7 @@ static Machine *machine_new(Session *session, const MachineType *type, const Mac
     m->as_io = address_space_new(m->mem, "I/O", &m->system_io);
     m->clock = clock_new(config->clock, "vm/clock");
     clock_icount_set_shift(m->clock, config->icount_shift);
+    clock_icount_set_pace(m->clock, config->icount_pace);
     timer_init(&m->priv->stop_at, m->clock, machine_stop_due, m, NULL);
     m->inputs = inputs_new(m->clock);
     if (config->have_seed) {

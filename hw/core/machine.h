@@ -103,6 +103,7 @@ struct MachineConfig {
     ClockMode clock;
     unsigned icount_shift;
     bool icount_sleep;
+    ClockPace icount_pace;          /* auto: icount_shift is where it begins */
     bool have_seed;
     uint64_t seed;
     bool no_acpi;

@@ -9,7 +9,7 @@
  */
 #include "hw/core/machine-priv.h"
 
-enum { QUANTUM = 20000 };
+enum { QUANTUM = 20000, SLEEP_MOST = 10000000 };
 
 static void mark_all(Machine *m, VcpuWhere where)
 {
@@ -114,6 +114,17 @@ static bool stop_wanted(Machine *m)
     return stop;
 }
 
+/* Sleeps are short: somebody may want the machine to stop. */
+static void keep_pace(Machine *m)
+{
+    int64_t ns = m->priv->icount_pace == PACE_NONE ? 0 : clock_icount_pace(m->clock, clock_host_now());
+    struct timespec ts = { 0, MIN(ns, SLEEP_MOST) };
+
+    if (ns) {
+        nanosleep(&ts, NULL);
+    }
+}
+
 static void one_round(Machine *m)
 {
     uint64_t budget, ran;
@@ -127,6 +138,7 @@ static void one_round(Machine *m)
     ran = budget ? run_round(m, budget) : 0;
     if (ran) {
         clock_icount_advance(m->clock, ran);
+        keep_pace(m);
     } else if (budget && !clock_icount_idle(m->clock, m->priv->icount_sleep)) {
         sleep_idle(m);
     }

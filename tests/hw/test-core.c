@@ -295,6 +295,56 @@ static void test_icount(void)
     clock_free(c);
 }
 
+/* A host that takes `ps` picoseconds an instruction, for `ms`; how far guest time is ahead at the end. */
+static int64_t pace_for(Clock *c, int64_t *host_ps, int64_t ps, int64_t ms)
+{
+    int64_t end = *host_ps + ms * 1000000000, begin = clock_now(c) - *host_ps / 1000;
+
+    while (*host_ps < end) {
+        clock_icount_advance(c, 20000);
+        *host_ps += 20000 * ps;
+        *host_ps += 1000 * clock_icount_pace(c, *host_ps / 1000);
+    }
+    return clock_now(c) - *host_ps / 1000 - begin;
+}
+
+/* -icount shift=auto: guest time follows hosts of any speed, by the host's time that the test makes up. */
+static void test_pace_auto(void)
+{
+    static const int64_t speeds[] = { 3000, 20000, 5500, 1000, 400000, 90000, 2000 };
+    Clock *c = clock_new(CLOCK_ICOUNT, "test");
+    int64_t host = 5000000000000;
+
+    clock_icount_set_shift(c, 3);
+    clock_icount_set_pace(c, PACE_AUTO);
+    clock_start(c);
+    clock_icount_pace(c, host / 1000);
+    for (unsigned i = 0; i < G_N_ELEMENTS(speeds); i++) {
+        int64_t ahead;
+
+        pace_for(c, &host, speeds[i], 3000);            /* time to change over */
+        ahead = pace_for(c, &host, speeds[i], 10000);
+        g_assert_cmpint(ABS(ahead), <, 300000000);      /* 3 % */
+    }
+    clock_free(c);
+}
+
+/* align=on: never more than a round ahead; a slow host is not caught up with. */
+static void test_pace_align(void)
+{
+    Clock *c = clock_new(CLOCK_ICOUNT, "test");
+    int64_t host = 7000000000000;
+
+    clock_icount_set_shift(c, 3);
+    clock_icount_set_pace(c, PACE_ALIGN);
+    clock_start(c);
+    clock_icount_pace(c, host / 1000);
+    g_assert_cmpint(ABS(pace_for(c, &host, 1000, 1000)), <, 1000000);
+    g_assert_cmpint(pace_for(c, &host, 16000, 1000), <, -400000000);
+    g_assert_cmpuint(clock_icount_shift(c), ==, 3);
+    clock_free(c);
+}
+
 /* ---- inputs ---- */
 
 static GString *heard;
@@ -347,6 +397,8 @@ int main(int argc, char **argv)
     g_test_add_func("/hw/core/clock", test_clock);
     g_test_add_func("/hw/core/host-clock", test_host_clock);
     g_test_add_func("/hw/core/icount-clock", test_icount);
+    g_test_add_func("/hw/core/icount-auto", test_pace_auto);
+    g_test_add_func("/hw/core/icount-align", test_pace_align);
     g_test_add_func("/hw/core/inputs", test_inputs);
     return g_test_run();
 }
