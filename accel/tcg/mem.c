@@ -386,7 +386,7 @@ static bool mem_load_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, uin
     if (first_part(va, 2 * size) == 2 * size && !s.region && !(s.flags & TLB_SLOW)) {
         return mem_read(v, va, 2 * size, idx, buf);
     }
-    if (first_part(va, 2 * size) < 2 * size && !span_for(v, va + 2 * size - 1, ACC_LOAD, idx, &s, va, size)) {
+    if (first_part(va, 2 * size) < 2 * size && !span_for(v, (va + 2 * size - 1) & ~0xfffull, ACC_LOAD, idx, &s, va, size)) {
         return false;
     }
     return mem_read(v, va, size, idx, buf) && mem_read(v, va + size, size, idx, buf + size);
@@ -438,9 +438,9 @@ static bool slow_load(TcgEnv *env, IrMem m, unsigned n)
 /* Stores of several elements look at every page before the first byte. */
 static bool store_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, const uint8_t *buf)
 {
-    Span s, e;
+    Span s, e = {};
 
-    if (!span(v, va, ACC_STORE, idx, &s, size) || !span_for(v, va + 2 * size - 1, ACC_STORE, idx, &e, va, size)) {
+    if (!span(v, va, ACC_STORE, idx, &s, size) || (first_part(va, 2 * size) < 2 * size && !span_for(v, (va + 2 * size - 1) & ~0xfffull, ACC_STORE, idx, &e, va, size))) {
         return false;
     }
     if (!s.region && !e.region && !(s.flags & TLB_SLOW)) {      /* device memory: each element is aligned for itself */

@@ -330,7 +330,7 @@ static bool run_program(Lock *k, unsigned burst, uint64_t seed)
         }
         k->exceptions += a.pc - CODE_BASE < 0x800;
         if (steps > RUNAWAY) {
-            printf("# does not end, pc %#" PRIx64 "\n", a.pc);
+            printf("# seed %" PRIu64 " does not end, pc %#" PRIx64 " elr %#" PRIx64 " esr %#" PRIx64 "\n", seed, a.pc, k->c->sys[SR_ELR_EL1], k->c->sys[SR_ESR_EL1]);
             exit(1);
         }
     }

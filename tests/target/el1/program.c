@@ -26,6 +26,7 @@ typedef struct Gen {
     uint64_t sctlr, tcr;
     bool el1;                   /* the body begins there */
     bool device;                /* some memory may be of Device type */
+    bool nowhere;               /* some windows lead to no memory */
 } Gen;
 
 static uint64_t rnd(Gen *g)
@@ -241,6 +242,7 @@ static uint64_t target_pa(Gen *g, unsigned shift, bool exec)
     uint64_t inside = exec ? EXEC_BASE : DATA_BASE + 0x20000 + (rnd(g) & 0x3ffff);
 
     if (percent(g, 3)) {
+        g->nowhere = true;
         inside |= 1ull << (40 + below(g, 8));       /* above all that the board has, and perhaps too large */
     }
     return inside & ~0ull << shift;
@@ -432,6 +434,9 @@ static uint64_t data_address(Gen *g)
     if (!(g->sctlr & SCTLR_M)) {
         a = percent(g, 8) ? 0x48000000 : DATA_BASE + 0x20000 + (rnd(g) & 0x3ffff);
     }
+    if (g->device && (a & 0xfff) > 0xfc0) {
+        a &= ~63ull;                                /* across two pages the order of faults differs */
+    }
     a &= percent(g, 60) ? ~15ull : ~0ull;
     return g->sctlr & SCTLR_M && percent(g, 12) ? (a & ~(0xffull << 56)) | rnd(g) << 56 : a;
 }
@@ -523,6 +528,14 @@ static bool structure(const char *name)
     return g_str_has_prefix(name, "ldn") || g_str_has_prefix(name, "stn") || strstr(name, "lane");
 }
 
+/* A store of an atomic to a read-only page of no memory, a pair of quadwords that faults half-way: the peer does the first part first. */
+static bool two_steps(const Gen *g, uint32_t w)
+{
+    bool atomic = (w & 0x3f200c00) == 0x38200000 || (w & 0x3f000000) == 0x08000000, quads = (w & 0x3e000000) == 0x2c000000 && w >> 30 == 2;
+
+    return quads || (atomic && g->nowhere);
+}
+
 /* Rows of the files whose name has `where`. */
 static uint32_t pick(Gen *g, const char *where)
 {
@@ -541,7 +554,7 @@ static uint32_t pick(Gen *g, const char *where)
 
             w |= !strcmp(r->name, "cas") ? 31u << 10 : !strcmp(r->name, "ldar") || !strcmp(r->name, "stlr") ? 31u << 16 | 31u << 10 : 0;
             w = (w & ~(31u << 5)) | (percent(g, 10) ? 31u : base(g)) << 5;
-            if (pair) {
+            if (pair || two_steps(g, w)) {
                 continue;
             }
         }
@@ -565,7 +578,7 @@ static void item_compute(Gen *g)
 /* System registers that the body leaves alone, reads only, or that count. */
 static bool readable(const A64SysReg *r)
 {
-    static const char *const begin[] = { "CNT", "PM", "RNDR", "DBGDTR", "DBGAUTH", "DBGPRCR", "MDRAR", "OSDTR", "MIDR", "CCSIDR", "LOR", "ERR", "DISR", "DCZID", "ACTLR", NULL };
+    static const char *const begin[] = { "CNT", "PM", "RNDR", "DBG", "MDRAR", "OSDTR", "MIDR", "CCSIDR", "LOR", "ERR", "DISR", "DCZID", "ACTLR", NULL };
 
     for (unsigned i = 0; begin[i]; i++) {
         if (g_str_has_prefix(r->name, begin[i])) {
@@ -648,6 +661,17 @@ static void item_base(Gen *g)
     mov(g, base(g), data_address(g));
 }
 
+/* In an executable block: there is more behind it than BR X28. */
+static bool runs_wild(const Gen *g, uint64_t va)
+{
+    for (unsigned i = 0; i < g->nwin; i++) {
+        if (g->win[i].exec && ((va ^ g->win[i].va) << 8 & ~0ull << 8) < g->win[i].size << 8) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Where a branch may go: on, beside an instruction, to BR X28 in a window, nowhere. */
 static uint64_t branch_target(Gen *g, uint64_t on)
 {
@@ -659,7 +683,7 @@ static uint64_t branch_target(Gen *g, uint64_t on)
     if (k < 4) {
         return on + 1 + below(g, 3);
     }
-    for (unsigned i = 0; k < 8 && i < g->nwin; i++) {
+    for (unsigned i = 0; g->sctlr & SCTLR_M && k < 8 && i < g->nwin; i++) {
         const Window *w = &g->win[(i + k) % g->nwin];
 
         if (w->exec) {
@@ -668,7 +692,12 @@ static uint64_t branch_target(Gen *g, uint64_t on)
             return percent(g, 15) ? (a & ~(0xffull << 56)) | rnd(g) << 56 : a;
         }
     }
-    return g->sctlr & SCTLR_M && percent(g, 50) && g->nwin ? g->win[below(g, g->nwin)].va ^ 1ull << below(g, 64) : rnd(g) | 1ull << 52;
+    if (g->sctlr & SCTLR_M && percent(g, 50) && g->nwin) {
+        uint64_t a = g->win[below(g, g->nwin)].va ^ 1ull << below(g, 64);
+
+        return runs_wild(g, a) ? on : a;
+    }
+    return rnd(g) | 1ull << 52;
 }
 
 /* No accidental way into data that may be executed: all data windows are XN. */
@@ -782,7 +811,7 @@ static void item_at(Gen *g)
 {
     static const uint16_t ops[] = { SR_AT_S1E1R, SR_AT_S1E1W, SR_AT_S1E0R, SR_AT_S1E0W, SR_AT_S1E1RP, SR_AT_S1E1WP };
 
-    msr(g, ops[below(g, 6)], base(g));
+    msr(g, ops[below(g, 3) * 2 + (g->tcr >> 39 & 3 ? 0 : below(g, 2))], base(g));      /* the peer has no clean page writable for AT */
     word(g, ISB);
     mrs(g, below(g, 16), SR_PAR_EL1);
 }
