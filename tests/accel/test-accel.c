@@ -154,7 +154,7 @@ static void test_faults(void)
     finish(b, &a);
     g_assert_cmpuint(t->x[3], ==, CAUSE_STORE);
     g_assert_cmphex(t->x[4], ==, 0x41000);
-    g_assert_cmphex(t->x[5], ==, 0x41007);      /* looked at where the last byte is */
+    g_assert_cmphex(t->x[5], ==, 0x41000);      /* its first byte in the second page */
     g_assert_cmphex(*toy_ram(b, 0x40ff8), ==, 0);
     g_assert_cmphex(t->x[6], ==, 77);
     g_assert_cmphex(t->x[7], ==, 0x42000);
