@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The vhost-user-blk export, driven by a front end of our own: memory, rings and messages as the specifications say.
+
+usage: vhost-user-test.py RHEA-STORAGE-DAEMON [TEST...]
+"""
+import array
+import mmap
+import os
+import random
+import select
+import socket
+import struct
+import subprocess
+import sys
+
+from nbdlib import *
+
+DAEMON = os.path.abspath(sys.argv[1])
+MiB = 1 << 20
+GPA, UADDR, SIZE, NUM = 0x40000000, 0x7f1200000000, 4 * MiB, 64
+DESC, AVAIL, USED, TABLE, DATA = 0, 0x1000, 0x2000, 0x3000, 0x10000
+VERSION_1, PROTOCOL, EVENT_IDX, INDIRECT = 1 << 32, 1 << 30, 1 << 29, 1 << 28
+T_IN, T_OUT, T_FLUSH, T_GET_ID, T_DISCARD, T_ZEROES = 0, 1, 4, 8, 11, 13
+
+
+class Export:
+    def __init__(self, *more, image='r.img', read_only=False):
+        here = os.getcwd()
+        self.path = here + '/v.sock'
+        run(DAEMON, '--blockdev', f'driver=file,node-name=f0,filename={here}/{image},discard=unmap', '--export',
+            f'vhost-user-blk,id=v0,node-name=f0,addr.type=unix,addr.path={self.path}' + ('' if read_only else ',writable=on') + ''.join(',' + m for m in more),
+            '--daemonize', '--pidfile', here + '/pid')
+        self.server = Server.__new__(Server)
+        with open('pid') as f:
+            self.server.pid = self.pid = int(f.read())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.server.__exit__(*what)
+        assert what[0] or not os.path.exists(self.path)
+
+
+class Front:
+    def __init__(self, path, features=0):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(WAIT)
+        self.s.connect(path)
+        self.fd = os.memfd_create('guest')
+        os.ftruncate(self.fd, SIZE)
+        self.m = mmap.mmap(self.fd, SIZE)
+        self.features = self.ask(1)
+        self.send(3)
+        self.protocol = self.ask(15)
+        self.send(16, struct.pack('<Q', self.protocol & (1 << 0 | 1 << 3 | 1 << 9)))
+        self.send(2, struct.pack('<Q', VERSION_1 | PROTOCOL | (self.features & features)))
+        self.event_idx = features & EVENT_IDX
+        self.memory()
+        self.kick, self.call = os.eventfd(0), os.eventfd(0)
+        self.avail = self.used = 0
+        self.free = list(range(NUM))
+
+    def send(self, request, data=b'', fds=(), flags=1):
+        head = struct.pack('<III', request, flags, len(data))
+        self.s.sendmsg([head + data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', fds))] if fds else [])
+
+    def get(self, n):
+        b = b''
+        while len(b) < n:
+            part = self.s.recv(n - len(b))
+            if not part:
+                raise EOFError
+            b += part
+        return b
+
+    def reply(self, request):
+        r, flags, n = struct.unpack('<III', self.get(12))
+        equal('reply', (r, flags), (request, 5))
+        return self.get(n)
+
+    def ask(self, request, data=b''):
+        self.send(request, data)
+        out = self.reply(request)
+        return struct.unpack('<Q', out)[0] if len(out) == 8 and request != 11 else out
+
+    def sure(self, request, data=b'', fds=()):
+        """With an acknowledgement: 0 is success."""
+        self.send(request, data, fds, 9)
+        return struct.unpack('<Q', self.reply(request))[0]
+
+    def memory(self, size=SIZE):
+        return self.sure(5, struct.pack('<IIQQQQ', 1, 0, GPA, size, UADDR, 0), [self.fd])
+
+    def start(self, base=0, queue=0):
+        equal('num', self.sure(8, struct.pack('<II', queue, NUM)), 0)
+        equal('base', self.sure(10, struct.pack('<II', queue, base)), 0)
+        equal('addr', self.sure(9, struct.pack('<IIQQQQ', queue, 0, UADDR + DESC, UADDR + USED, UADDR + AVAIL, 0)), 0)
+        equal('call', self.sure(13, struct.pack('<Q', queue), [self.call]), 0)
+        equal('kick', self.sure(12, struct.pack('<Q', queue), [self.kick]), 0)
+        equal('enable', self.sure(18, struct.pack('<II', queue, 1)), 0)
+
+    # ---- the ring ----
+
+    def desc(self, at, addr, n, flags, nxt):
+        struct.pack_into('<QIHH', self.m, at, addr, n, flags, nxt)
+
+    def put(self, pieces):
+        """pieces: (offset in memory, length, the device writes). The head's number."""
+        ids = [self.free.pop() for _ in pieces]
+        for k, (off, n, write) in enumerate(pieces):
+            last = k == len(pieces) - 1
+            self.desc(DESC + ids[k] * 16, GPA + off, n, (2 if write else 0) | (0 if last else 1), 0 if last else ids[k + 1])
+        return ids
+
+    def offer(self, heads):
+        for h in heads:
+            struct.pack_into('<H', self.m, AVAIL + 4 + self.avail % NUM * 2, h)
+            self.avail = (self.avail + 1) & 0xffff
+        struct.pack_into('<H', self.m, AVAIL + 2, self.avail)
+        if self.event_idx:
+            struct.pack_into('<H', self.m, AVAIL + 4 + NUM * 2, self.used)
+        os.eventfd_write(self.kick, 1)
+
+    def returned(self, n):
+        out = []
+        while len(out) < n:
+            while self.used == struct.unpack_from('<H', self.m, USED + 2)[0]:
+                if self.event_idx:
+                    struct.pack_into('<H', self.m, AVAIL + 4 + NUM * 2, self.used)
+                    if self.used != struct.unpack_from('<H', self.m, USED + 2)[0]:
+                        break
+                if not select.select([self.call], [], [], WAIT)[0]:
+                    raise AssertionError('no interrupt')
+                os.eventfd_read(self.call)
+            out.append(struct.unpack_from('<II', self.m, USED + 4 + self.used % NUM * 8))
+            self.used = (self.used + 1) & 0xffff
+        return out
+
+    def request(self, kind, sector, out=b'', n_in=0, at=DATA, pieces=1):
+        """One request: its status and what it read."""
+        struct.pack_into('<IIQ', self.m, at, kind, 0, sector)
+        self.m[at + 16:at + 16 + len(out)] = out
+        parts = [(at, 16, False)]
+        body, n, write = at + 16, len(out) or n_in, not out
+        for k in range(pieces if n else 0):
+            a, b = n * k // pieces, n * (k + 1) // pieces
+            parts.append((body + a, b - a, write))
+        status = body + n
+        self.m[status:status + 1] = b'\xee'
+        ids = self.put(parts + [(status, 1, True)])
+        self.offer([ids[0]])
+        (head, length), = self.returned(1)
+        equal('head', head, ids[0])
+        self.free += ids
+        return self.m[status], bytes(self.m[body:body + n_in]), length
+
+
+def image(size=4 * MiB):
+    data = random.Random(1).randbytes(size)
+    with open('r.img', 'wb') as f:
+        f.write(data)
+    return data
+
+
+def test_requests():
+    data = bytearray(image())
+    for features in (0, EVENT_IDX | INDIRECT):
+        with Export('num-queues=2') as e:
+            f = Front(e.path, features)
+            equal('queues', f.ask(17), 2)
+            config = f.ask(24, struct.pack('<III', 0, 60, 0) + bytes(60))[12:]
+            equal('capacity', struct.unpack_from('<Q', config)[0], 8192)
+            equal('queues', struct.unpack_from('<H', config, 34)[0], 2)
+            f.start()
+            rnd = random.Random(2)
+            for _ in range(100):
+                n, pieces = rnd.randrange(1, 128) * 512, rnd.randrange(1, 5)
+                sector = rnd.randrange(8192 - n // 512)
+                at = sector * 512
+                if rnd.random() < 0.5:
+                    equal('read', f.request(T_IN, sector, n_in=n, pieces=pieces), (0, bytes(data[at:at + n]), n + 1))
+                else:
+                    part = rnd.randbytes(n)
+                    equal('write', f.request(T_OUT, sector, part, pieces=pieces)[0], 0)
+                    data[at:at + n] = part
+            equal('flush', f.request(T_FLUSH, 0)[0], 0)
+            equal('id', f.request(T_GET_ID, 0, n_in=20)[:2], (0, b'v0' + bytes(18)))
+            equal('zeroes', f.request(T_ZEROES, 0, struct.pack('<QII', 8, 16, 1))[0], 0)
+            data[4096:4096 + 8192] = bytes(8192)
+            equal('zeroed', f.request(T_IN, 0, n_in=32768)[1], bytes(data[:32768]))
+            equal('discard', f.request(T_DISCARD, 0, struct.pack('<QII', 8, 16, 0))[0], 0)
+            equal('beyond', f.request(T_IN, 8192, n_in=512)[0], 1)
+            equal('far', f.request(T_IN, 1 << 63, n_in=512)[0], 1)
+            equal('half a sector', f.request(T_IN, 0, n_in=100)[0], 1)
+            equal('zeroes beyond', f.request(T_ZEROES, 0, struct.pack('<QII', 8190, 16, 0))[0], 1)
+            equal('odd ranges', f.request(T_ZEROES, 0, b'x' * 15)[0], 2)
+            equal('unknown', f.request(99, 0)[0], 2)
+            base = struct.unpack('<II', f.ask(11, struct.pack('<II', 0, 0)))
+            equal('base', base, (0, f.avail))
+            f.start(base[1])            # goes on where it was
+            equal('read', f.request(T_IN, 64, n_in=512)[:2], (0, bytes(data[32768:33280])))
+            f.s.close()
+            g = Front(e.path)           # the next one finds a fresh device
+            g.start()
+            equal('read', g.request(T_IN, 64, n_in=512)[:2], (0, bytes(data[32768:33280])))
+        with open('r.img', 'rb') as r:
+            equal('image', r.read(), bytes(data))
+
+
+def test_many_and_indirect():
+    data = image()
+    with Export() as e:
+        f = Front(e.path, INDIRECT | EVENT_IDX)
+        f.start()
+        heads = {}
+        for k in range(32):
+            table, body = TABLE + k * 48, DATA + k * 8192
+            struct.pack_into('<IIQ', f.m, body, T_IN, 0, k * 8)
+            f.desc(table, GPA + body, 16, 1, 1)
+            f.desc(table + 16, GPA + body + 512, 4096, 3, 2)
+            f.desc(table + 32, GPA + body + 16, 1, 2, 0)
+            f.m[body + 16] = 0xee
+            h = f.free.pop()
+            f.desc(DESC + h * 16, GPA + table, 48, 4, 0)
+            heads[h] = k
+        f.offer(list(heads))
+        for head, n in f.returned(32):
+            k = heads.pop(head)
+            body = DATA + k * 8192
+            equal('status', f.m[body + 16], 0)
+            equal('data', bytes(f.m[body + 512:body + 512 + 4096]), data[k * 4096:k * 4096 + 4096])
+
+
+def test_read_only():
+    data = image()
+    with Export(read_only=True) as e:
+        f = Front(e.path)
+        assert f.features & 1 << 5
+        f.start()
+        equal('write', f.request(T_OUT, 0, b'x' * 512)[0], 1)
+        equal('zeroes', f.request(T_ZEROES, 0, struct.pack('<QII', 0, 8, 0))[0], 1)
+        equal('read', f.request(T_IN, 0, n_in=512)[:2], (0, data[:512]))
+
+
+def test_hostile_front_end():
+    """Nonsense in messages and rings: refused or left, and the next front end is served."""
+    data = image()
+    with Export() as e:
+        rnd = random.Random(3)
+        for turn in range(60):
+            f = Front(e.path, EVENT_IDX | INDIRECT)
+            try:
+                if turn % 3 == 0:
+                    for _ in range(20):
+                        f.send(rnd.randrange(45), rnd.randbytes(rnd.choice((0, 4, 8, 12, 40, 300))), [f.fd] if rnd.random() < 0.3 else [])
+                elif turn % 3 == 1:
+                    f.start()
+                    for _ in range(20):
+                        at = rnd.choice((DESC, AVAIL, TABLE)) + rnd.randrange(1000)
+                        f.m[at:at + 8] = rnd.randbytes(8)
+                        f.offer([rnd.randrange(65536) if rnd.random() < 0.1 else rnd.randrange(NUM)])
+                else:
+                    assert f.sure(5, struct.pack('<IIQQQQ', 1, 0, GPA, SIZE * 2, UADDR, 0), [f.fd])       # more than the file has
+                    assert f.sure(5, struct.pack('<IIQQQQ', 1, 0, GPA, (1 << 64) - 1, UADDR, 4096), [f.fd])
+                    assert f.sure(5, struct.pack('<II', 8, 0), [f.fd])
+                    assert f.sure(8, struct.pack('<II', 0, 1 << 20))
+                    assert f.sure(8, struct.pack('<II', 200, 8))
+                    assert f.sure(12, struct.pack('<Q', 0), [f.kick])
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                pass
+            f.s.close()
+        f = Front(e.path)
+        f.start()
+        equal('read', f.request(T_IN, 0, n_in=512)[:2], (0, data[:512]))
+
+
+def test_messages():
+    image()
+    here = os.getcwd()
+    for more, want in [('', "Parameter 'addr.type' is missing"), (f',addr.type=unix,addr.path={here}/v,num-queues=0', 'num-queues must be between 1 and 64'),
+                       (f',addr.type=unix,addr.path={here}/v,logical-block-size=1000', "Property .logical-block-size doesn't take value 1000"),
+                       (',addr.type=inet,addr.host=h,addr.port=1', 'vhost-user needs a unix socket')]:
+        p = run(DAEMON, '--blockdev', f'driver=file,node-name=f0,filename={here}/r.img', '--export', 'vhost-user-blk,id=v0,node-name=f0' + more, status=1)
+        assert want in p.stderr, (more, p.stderr)
+
+
+main(sys.argv[2:], globals())
