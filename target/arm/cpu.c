@@ -60,7 +60,8 @@ static void reset(Cpu *cpu)
     memset(c->vreg, 0, sizeof(c->vreg));
     c->sp = c->sp_el1 = 0;
     c->n = c->z = c->c = c->v = 0;
-    c->fpcr = c->fpsr = 0;
+    c->fpcr = 0;
+    a64_fpsr_set(c, 0);
     a64_sysregs_reset(c);
     gic_field(c);
     c->sys[SR_PMCR_EL0] = a64_has(c, A64_FEAT_pmu) ? (c->sys[SR_MIDR_EL1] >> 24 & 0xff) << 24 | 1 << 6 : 0;
@@ -180,6 +181,7 @@ static bool post_load(void *obj, Error **errp)
     A64Cpu *c = obj;
 
     (void)errp;
+    a64_fpsr_set(c, c->fpsr);           /* what the processor had gathered before is gone */
     a64_features_update(c);
     a64_pauth_update(c);
     c->debug_armed = a64_debug_armed(&c->cpu);

@@ -7,12 +7,6 @@
 enum { CURRENT = 7, EXACT = 8, UNSIGNED = 16 };
 
 /* ---- moves ---- */
-/* The bits of a scalar as an integer. */
-static IrVal bits_get(A64Dis *d, int size, int n)
-{
-    return ir_vget(d->ir, size == 3 ? IR_I64 : IR_I32, size, v_get(d, n), 0, false);
-}
-
 bool trans_fmov_s(A64Dis *d, arg_f_rr *a)
 {
     if (simd_on(d)) {
@@ -92,7 +86,6 @@ bool trans_fcsel(A64Dis *d, arg_fcsel *a)
 /* ---- arithmetic ---- */
 #define CALL3(name) TRANS(name##_s, f_rrr, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rm, 0, 0))
 #define CALL2(name) TRANS(name##_s, f_rr, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rn, 0, 0))
-#define CALL_PAIR(name) TRANS(name##_s, f_rr, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rn, 0, 0))
 
 static bool extreme(IrOpcode op)
 {
@@ -187,16 +180,6 @@ TRANS(fabd_s, f_rrr, abs_difference(d, a))
 CALL3(fmulx)
 CALL3(frecps)
 CALL3(frsqrts)
-CALL3(fcmeq)
-CALL3(fcmge)
-CALL3(fcmgt)
-CALL3(facge)
-CALL3(facgt)
-CALL2(fcmeq0)
-CALL2(fcmge0)
-CALL2(fcmgt0)
-CALL2(fcmle0)
-CALL2(fcmlt0)
 CALL2(frecpe)
 CALL2(frecpx)
 CALL2(frsqrte)
@@ -216,10 +199,26 @@ static bool add_pair(A64Dis *d, const arg_f_rr *a)
     return true;
 }
 TRANS(faddp_s, f_rr, add_pair(d, a))
-CALL_PAIR(fmaxp)
-CALL_PAIR(fminp)
-CALL_PAIR(fmaxnmp)
-CALL_PAIR(fminnmp)
+
+static bool extreme_pair(A64Dis *d, const arg_f_rr *a, IrOpcode op, unsigned rt)
+{
+    IrVal v, second;
+
+    if (!simd_on(d)) {
+        return true;
+    }
+    if (!f_inline(a->size)) {
+        return simd_call_s(d, rt, a->size, a->rd, a->rn, a->rn, 0, 0);
+    }
+    v = v_get(d, a->rn);
+    second = fz_vector_flush(d, a->size, ir_v1(d->ir, OP_vduplane, a->size, 1, v));
+    f_result(d, a->size, a->rd, ir_fop2(d->ir, op, fz_low_flush(d, a->size, v), ir_vlow(d->ir, f_type(a->size), second)));
+    return true;
+}
+TRANS(fmaxp_s, f_rr, extreme_pair(d, a, OP_fmax, RT_fmaxp))
+TRANS(fminp_s, f_rr, extreme_pair(d, a, OP_fmin, RT_fminp))
+TRANS(fmaxnmp_s, f_rr, extreme_pair(d, a, OP_fmaxnm, RT_fmaxnmp))
+TRANS(fminnmp_s, f_rr, extreme_pair(d, a, OP_fminnm, RT_fminnmp))
 
 #define CALL_LANE(name) TRANS(name##_sx, f_rrx, simd_call_s(d, RT_##name, a->size, a->rd, a->rn, a->rm, 0, 1 + (unsigned)a->idx))
 CALL_LANE(fmulx)
@@ -243,74 +242,6 @@ static bool by_lane(A64Dis *d, const arg_f_rrx *a, int neg, unsigned rt)
 TRANS(fmul_sx, f_rrx, by_lane(d, a, -1, RT_fmul))
 TRANS(fmla_sx, f_rrx, by_lane(d, a, 0, RT_fmla))
 TRANS(fmls_sx, f_rrx, by_lane(d, a, IR_FMA_NEG_PROD, RT_fmls))
-
-/* ---- comparison ---- */
-static void compare(A64Dis *d, int size, int rn, int rm, bool zero, bool signal)
-{
-    IrVal v;
-
-    if (f_inline(size)) {
-        IrVal m = zero ? ir_vlow(d->ir, f_type(size), v_rep(d, 0)) : f_in(d, size, rm);
-
-        flags_set(d, ir_flags_fcmp(d->ir, f_in(d, size, rn), m, signal));
-        return;
-    }
-    v = ir_call(d->ir, RT_fcmp, IR_SIN(vslot((unsigned)rn)), IR_SIN(vslot((unsigned)rm)), IR_V(ir_i64(d->ir, RT_DESC(size, 1 << size, zero | signal << 1, 0))));
-    flags_from_nzcv(d, ir_shli(d->ir, v, 28));
-}
-
-bool trans_fcmp(A64Dis *d, arg_fcmp *a)
-{
-    if (simd_on(d)) {
-        compare(d, a->size, a->rn, a->rm, a->zero, a->signal);
-    }
-    return true;
-}
-
-/* The operands where the condition holds, else zeros, which raise nothing. */
-static IrVal operand_if(A64Dis *d, A64Cond c, int size, int n)
-{
-    IrVal v = bits_get(d, size, n);
-
-    return fz_scalar(d, size, ir_bitcast(d->ir, f_type(size), ir_movcond(d->ir, c.c, c.a, c.b, v, ir_const(d->ir, ir_type(d->ir, v), 0))));
-}
-
-static IrVal flag_if(A64Dis *d, A64Cond c, IrVal f, unsigned otherwise)
-{
-    return ir_movcond(d->ir, c.c, c.a, c.b, f, ir_i32(d->ir, (int)(otherwise & 1)));
-}
-
-static void compare_if(A64Dis *d, const arg_fccmp *a, A64Cond c)
-{
-    unsigned nzcv = (unsigned)a->nzcv;
-    IrFlags f = ir_flags_fcmp(d->ir, operand_if(d, c, a->size, a->rn), operand_if(d, c, a->size, a->rm), a->signal);
-
-    flags_set(d, (IrFlags){ .n = flag_if(d, c, f.n, nzcv >> 3), .z = flag_if(d, c, f.z, nzcv >> 2), .c = flag_if(d, c, f.c, nzcv >> 1), .v = flag_if(d, c, f.v, nzcv) });
-}
-
-/* FCCMP compares, and may raise, only where the condition holds. */
-bool trans_fccmp(A64Dis *d, arg_fccmp *a)
-{
-    IrVal v;
-    A64Cond c;
-
-    if (!simd_on(d)) {
-        return true;
-    }
-    if (a->cond >= 14) {
-        compare(d, a->size, a->rn, a->rm, false, a->signal);
-        return true;
-    }
-    c = cond_get(d, (unsigned)a->cond);
-    if (f_inline(a->size)) {
-        compare_if(d, a, c);
-        return true;
-    }
-    v = ir_call(d->ir, RT_fccmp, IR_SIN(vslot((unsigned)a->rn)), IR_SIN(vslot((unsigned)a->rm)),
-                IR_V(ir_i64(d->ir, RT_DESC(a->size, 1 << a->size, a->signal << 1, a->nzcv))), IR_V(ir_setcond(d->ir, IR_I64, c.c, c.a, c.b)));
-    flags_from_nzcv(d, ir_shli(d->ir, v, 28));
-    return true;
-}
 
 /* ---- rounding ---- */
 static bool round_int(A64Dis *d, const arg_f_rr *a, unsigned imm, IrRound r)

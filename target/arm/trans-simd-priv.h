@@ -50,6 +50,12 @@ static inline IrType f_type(int size) { return size == 3 ? IR_F64 : IR_F32; }
 static inline IrVal f_get(A64Dis *d, int size, int n) { return ir_vlow(d->ir, f_type(size), v_get(d, n)); }
 static inline void f_set(A64Dis *d, int n, IrVal v) { v_set(d, n, ir_vzext(d->ir, IR_V128, v)); }
 
+/* The bits of a scalar as an integer. */
+static inline IrVal bits_get(A64Dis *d, int size, int n)
+{
+    return ir_vget(d->ir, size == 3 ? IR_I64 : IR_I32, size, v_get(d, n), 0, false);
+}
+
 /* May FP arithmetic be the host's? Halves never are. */
 static inline bool f_inline(int size) { return size >= 2; }
 

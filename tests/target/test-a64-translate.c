@@ -35,6 +35,7 @@ static uint64_t random_key(void)
     uint64_t k = (uint64_t)g_test_rand_int() & ((1u << 30) - 1);
 
     k &= ~(KEY_IL | KEY_SS_DUE);            /* these never come to the instruction */
+    k |= g_test_rand_bit() ? KEY_IXC : 0;
     return g_test_rand_bit() ? k | KEY_FP : k;
 }
 
