@@ -109,6 +109,29 @@ Drive *drive_of(Session *s, const Blk *b)
     return search(s, (Search){ .blk = b, .index = -1 });
 }
 
+typedef struct { const Drive *drive; char *id; } IdOf;
+
+static void id_of(const char *id, void *object, void *opaque)
+{
+    IdOf *q = opaque;
+
+    if (object == q->drive) {
+        q->id = g_strdup(id);
+    }
+}
+
+void drive_forget(Session *s, Blk *b)
+{
+    IdOf q = { drive_of(s, b), NULL };
+
+    if (q.drive) {
+        session_foreach(s, &drive_kind, id_of, &q);
+        session_destroy(s, &drive_kind, q.id);
+        g_free(q.id);
+    }
+    blk_free(b);
+}
+
 Drive *drive_unclaimed(Session *s, DriveIf kind)
 {
     return search(s, (Search){ .kind = kind, .unclaimed = true, .index = -1 });

@@ -47,6 +47,8 @@ Drive *drive_get(Session *s, DriveIf kind, int bus, int unit);
 Drive *drive_get_index(Session *s, DriveIf kind, int index);
 /* By the handle. */
 Drive *drive_of(Session *s, const Blk *b);
+/* The drive goes, and its handle. */
+void drive_forget(Session *s, Blk *b);
 /* The first of this kind that nobody claimed, in the order of adding; NULL when none is left. */
 Drive *drive_unclaimed(Session *s, DriveIf kind);
 

@@ -11,20 +11,37 @@
 
 /* ---- disks ---- */
 
+static unsigned chain_depth(BlkNode *n)
+{
+    unsigned depth = 0;
+
+    for (; n; n = blk_node_backing(n)) {
+        depth++;
+    }
+    return depth - 1;
+}
+
 static void print_blk(Blk *b, void *data)
 {
     GString *out = data;
     BlkNode *n = blk_node(b), *backing = n ? blk_node_backing(n) : NULL;
 
+    if (!*blk_name(b) && !blk_device(b)) {
+        return;                                 /* a job's, an export's */
+    }
     g_string_append_printf(out, "%s%s", out->len ? "\n" : "", blk_name(b));
     if (!n) {
         g_string_append(out, ": [not inserted]\n");
         return;
     }
-    g_string_append_printf(out, " (%s): %s (%s%s)\n", blk_node_name(n), blk_node_filename(n), blk_node_driver(n), blk_read_only(b) ? ", read-only" : "");
+    g_string_append_printf(out, "%s(%s): %s (%s%s)\n", *blk_name(b) ? " " : "", blk_node_name(n), blk_node_filename(n), blk_node_driver(n),
+                           blk_read_only(b) ? ", read-only" : "");
+    if (blk_device(b)) {
+        g_string_append_printf(out, "    Attached to:      %s\n", blk_device(b));
+    }
     g_string_append_printf(out, "    Cache mode:       %s\n", blk_writethrough(b) ? "writethrough" : "writeback");
     if (backing) {
-        g_string_append_printf(out, "    Backing file:     %s (chain depth: 1)\n", blk_node_filename(backing));
+        g_string_append_printf(out, "    Backing file:     %s (chain depth: %u)\n", blk_node_filename(backing), chain_depth(n));
     }
 }
 

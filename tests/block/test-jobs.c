@@ -24,10 +24,13 @@ enum { SIZE = 3 << 20, UNIT = 4096, UNITS = SIZE / UNIT, WORKERS = 4 };
 static unsigned rounds = 12;
 static uint64_t seed = 1;
 
+static __thread uint64_t state;
+
 static uint32_t rnd(uint32_t below)
 {
-    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-    return (uint32_t)(seed >> 33) % below;
+    state = state ? state : seed;
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    return (uint32_t)(state >> 33) % below;
 }
 
 /* ---- the guest ---- */
@@ -35,6 +38,7 @@ static uint32_t rnd(uint32_t below)
 typedef struct {
     Session *s;
     Loop *loop;
+    LoopThread *thread;             /* the guest's own, or NULL: the main one */
     QmpClient *c;
     Blk *blk;
     char *dir;
@@ -67,7 +71,7 @@ static bool take(Guest *g, unsigned first, unsigned n)
 
 static void fill(uint8_t *buf, size_t len)
 {
-    uint64_t x = seed ^ rnd(1 << 30);
+    uint64_t x = rnd(1 << 30) * 0x9e3779b97f4a7c15ull;
 
     for (size_t i = 0; i < len; i += 8) {
         x = x * 6364136223846793005ull + 1442695040888963407ull;
@@ -115,7 +119,7 @@ static void one_request(Guest *g, uint64_t off, uint64_t len)
     if (r < 0 && r != g->fail) {
         g_error("request %u at %" PRIu64 "+%" PRIu64 ": %s", what, off, len, g_strerror(-r));
     }
-    g->done++;
+    __atomic_fetch_add(&g->done, 1, __ATOMIC_SEQ_CST);
     g_free(buf);
 }
 
@@ -123,8 +127,7 @@ static void worker(void *opaque)
 {
     Guest *g = opaque;
 
-    g->running++;
-    while (!g->stop) {
+    while (!__atomic_load_n(&g->stop, __ATOMIC_SEQ_CST)) {
         unsigned n = 1 + (rnd(4) ? rnd(4) : rnd(40)), first = rnd(UNITS - n);
         uint64_t off, len;
 
@@ -140,22 +143,31 @@ static void worker(void *opaque)
             fiber_sleep(rnd(300000));
         }
     }
-    g->running--;
+    __atomic_fetch_sub(&g->running, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The guest's thread says nothing to this one. */
+static void turn(Guest *g)
+{
+    if (!loop_step(g->loop, !g->thread)) {
+        g_usleep(100);
+    }
 }
 
 static void go(Guest *g)
 {
     g->stop = false;
     for (unsigned i = 0; i < WORKERS; i++) {
-        fiber_start_on(g->loop, worker, g);
+        __atomic_fetch_add(&g->running, 1, __ATOMIC_SEQ_CST);
+        fiber_start_on(g->thread ? loop_thread_loop(g->thread) : g->loop, worker, g);
     }
 }
 
 static void halt(Guest *g)
 {
-    g->stop = true;
-    while (g->running) {
-        loop_step(g->loop, true);
+    __atomic_store_n(&g->stop, true, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&g->running, __ATOMIC_SEQ_CST)) {
+        turn(g);
     }
 }
 
@@ -191,7 +203,7 @@ static void create_image(Guest *g, const char *path, const char *backing)
     g_assert_true(blk_create(g->s, blk_driver_find("qcow2"), path, o, &err));
 }
 
-static Guest *guest_new(void)
+static Guest *guest_new(bool threaded)
 {
     Guest *g = g_new0(Guest, 1);
     g_autofree char *path = NULL, *opts = NULL;
@@ -214,6 +226,10 @@ static Guest *guest_new(void)
     g->blk = d->blk;
     g_assert_true(blk_set_perm(g->blk, BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_READ | BLK_PERM_WRITE_SAME | BLK_PERM_RESIZE, NULL));
     blk_set_events(g->blk, &events, g);
+    if (threaded) {
+        g->thread = loop_thread_new("guest");
+        blk_set_loop(g->blk, loop_thread_loop(g->thread));
+    }
     return g;
 }
 
@@ -222,6 +238,10 @@ static void guest_free(Guest *g)
     halt(g);
     jobs_end(g->s);
     same(g->blk, g->shadow, "the disk at the end");
+    if (g->thread) {
+        blk_set_loop(g->blk, g->loop);
+        loop_thread_free(g->thread);
+    }
     blk_set_events(g->blk, NULL, NULL);
     client_free(g->c);
     session_free(g->s);
@@ -244,10 +264,10 @@ static void guest_free(Guest *g)
 
 static void run_a_while(Guest *g, unsigned requests)
 {
-    uint64_t until = g->done + requests;
+    uint64_t until = __atomic_load_n(&g->done, __ATOMIC_SEQ_CST) + requests;
 
-    while (g->done < until) {
-        loop_step(g->loop, true);
+    while (__atomic_load_n(&g->done, __ATOMIC_SEQ_CST) < until) {
+        turn(g);
     }
 }
 
@@ -352,7 +372,7 @@ static void mirror(Guest *g)
     client_ok(g->c, pivot ? "{'execute':'job-complete','arguments':{'id':'j'}}" : "{'execute':'block-job-cancel','arguments':{'device':'j'}}");
     client_wait(g->c, "j", "concluded");
     dismiss(g);
-    if (!pivot) {
+    if (!pivot && !g->thread) {
         check_image(g, path, g->earlier, "mirror");     /* the last drain took the filter away; the one before copied the rest */
     }
     g_assert_true(!pivot || g_str_has_suffix(blk_node_filename(blk_node(g->blk)), strrchr(path, '/')));
@@ -367,7 +387,9 @@ static void backup(Guest *g, bool incremental)
     want = g_memdup2(g->moment, SIZE);
     client_wait(g->c, "j", "concluded");
     dismiss(g);
-    check_image(g, path, want, "backup");
+    if (!g->thread) {                   /* else the moment is known to the guest's thread only */
+        check_image(g, path, want, "backup");
+    }
 }
 
 /* Stopped somewhere on the way: the guest must not notice. */
@@ -386,16 +408,16 @@ static void cancelled(Guest *g)
     request = g_strdup_printf(starts[which], path);
     client_ok(g->c, "%s", request);
     for (unsigned steps = rnd(60); steps; steps--) {
-        loop_step(g->loop, true);
+        turn(g);
     }
     json_unref(client_ask(g->c, "{'execute':'block-job-cancel','arguments':{'device':'j','force':true}}"));    /* it may have ended */
     client_wait(g->c, "j", "concluded");
     client_ok(g->c, "{'execute':'job-dismiss','arguments':{'id':'j'}}");
 }
 
-static void test_model(void)
+static void run_model(bool threaded)
 {
-    Guest *g = guest_new();
+    Guest *g = guest_new(threaded);
 
     go(g);
     for (unsigned i = 0; i < rounds; i++) {
@@ -442,11 +464,22 @@ static void test_model(void)
     guest_free(g);
 }
 
+static void test_model(void)
+{
+    run_model(false);
+}
+
+static void test_thread(void)
+{
+    run_model(true);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     rounds = argc > 1 ? strtoul(argv[1], NULL, 0) : rounds;
     seed = argc > 2 ? strtoull(argv[2], NULL, 0) : seed;
     g_test_add_func("/jobs/model", test_model);
+    g_test_add_func("/jobs/thread", test_thread);
     return g_test_run();
 }

@@ -474,6 +474,35 @@ def case_qmp():
     check('status', p.returncode, 0)
 
 
+def case_qmp_disks():
+    """Disks while a guest runs: added by hand, an overlay, a job over it, gone again."""
+    with open('d.img', 'wb') as f:
+        f.truncate(1 << 20)
+    p = start(machine(SPIN, '-display', 'none', '-serial', 'none', '-monitor', 'none', '-qmp', 'unix:a.sock,server=on,wait=off',
+                      '-drive', 'file=d.img,format=raw,id=d0,if=virtio'))
+    a = Qmp('a.sock')
+    human = lambda line: a.ask('human-monitor-command', command_line=line)
+    check('attached', human('info block'), re.compile(r'^d0 \(#block\d+\): d.img \(raw\)\r\n    Attached to:      .*\r\n    Cache mode:       writeback\r\n$'))
+    check('eject', a.ask('eject', device='d0')['desc'], "Device 'd0' is not removable")
+    check('eject', a.ask('eject', device='nosuch'), {'class': 'DeviceNotFound', 'desc': "Device 'nosuch' not found"})
+    check('overlay', human('snapshot_blkdev d0 o.qcow2'), '')
+    check('chain', 'Backing file:     d.img (chain depth: 1)' in human('info block d0'), True)
+    check('no jobs', human('info block-jobs'), 'No active jobs\r\n')
+    check('copy', human('drive_mirror -f d0 m.qcow2'), '')
+    a.event('BLOCK_JOB_READY')
+    check('a job', human('info block-jobs'), re.compile('^Type mirror, device d0: Completed 1048576 of 1048576 bytes, speed limit 0 bytes/s\r\n$'))
+    check('switch', human('block_job_complete d0'), '')
+    a.event('BLOCK_JOB_COMPLETED')
+    check('it is the copy', human('info block d0'), re.compile(r'm\.qcow2'))
+    check('one more', human('drive_add 0 if=none,file=o.qcow2,format=qcow2,id=x'), 'OK\r\n')
+    check('is there', [d['device'] for d in a.ask('query-block')], ['d0', 'x'])
+    check('gone', human('drive_del x'), '')
+    check('is gone', [d['device'] for d in a.ask('query-block')], ['d0'])
+    a.ask('quit')
+    p.wait(timeout=60)
+    check('status', p.returncode, 0)
+
+
 def case_qmp_guest_off():
     p = start(machine(OFF, '-display', 'none', '-serial', 'none', '-monitor', 'none', '-S', '-qmp', 'unix:a.sock,server=on,wait=off'))
     a = Qmp('a.sock')
