@@ -110,6 +110,11 @@ unsigned tcg_code_chunks(const TcgCode *c)
     return c->nchunks;
 }
 
+bool tcg_code_groups(const TcgCode *c)
+{
+    return c->host->groups;
+}
+
 size_t tcg_code_used(const TcgCode *c)
 {
     return c->fixed + (size_t)(tcg_code_next(c) - tcg_code_oldest(c)) * c->chunk;

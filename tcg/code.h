@@ -51,6 +51,7 @@ void tcg_host_disable(const char *feature);
 TcgCode *tcg_code_new(const TcgHost *h, const TcgTarget *t, size_t bytes);
 void tcg_code_free(TcgCode *c);
 size_t tcg_code_used(const TcgCode *c);
+bool tcg_code_groups(const TcgCode *c);     /* the back end lets accesses share TLB checks (IrBlock.no_groups) */
 /*
  * Code memory is a ring of chunks, numbered in the order in which they were taken: [oldest, next) are in use.  All parts of a block of
  * one kind (entry, cold, side_table and links) lie in one chunk.  Giving chunks back: only while no thread runs code or holds a block or link in them.

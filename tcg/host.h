@@ -38,6 +38,7 @@ struct TcgCtx {
 struct TcgHost {
     const char *name;
     bool executes;                  /* needs executable memory */
+    bool groups;                    /* accesses share TLB checks */
     bool (*usable)(void);
     void (*code_init)(TcgCode *c);  /* emit thunks; sets c->fixed */
     void (*code_done)(TcgCode *c);

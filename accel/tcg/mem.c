@@ -403,7 +403,7 @@ static void ungroup(TcgVcpu *v)
 
     v->needless = 0;
     v->needless_since = now;
-    if (now - since > v->st->needless_ns || !v->env->fault_ra) {
+    if (now - since > v->st->needless_ns || !v->env->fault_ra || !tcg_code_groups(v->unit->code)) {
         return;
     }
     b = block_of_ra(v, v->env->fault_ra);

@@ -630,7 +630,7 @@ static void x86_dump(FILE *f, const TcgBlock *tb)
 }
 
 const TcgHost tcg_host_x86_64 = {
-    .name = "x86_64", .executes = true, .usable = x86_usable, .code_init = x86_code_init, .code_done = x86_code_done,
+    .name = "x86_64", .executes = true, .groups = true, .usable = x86_usable, .code_init = x86_code_init, .code_done = x86_code_done,
     .ctx_init = x86_ctx_init, .ctx_done = x86_ctx_done, .compile = x86_compile, .link_set = x86_link_set, .link_clear = x86_link_clear,
     .kill = x86_kill, .env_init = x86_env_init, .enter = x86_enter, .restore = x86_restore, .dump = x86_dump,
 };
