@@ -4,30 +4,56 @@
 #include <string.h>
 
 #include "hw/virtio/rng.h"
+#include "io/command.h"
 #include "io/object.h"
 
 ROWS_DECLARE(object_types, ObjectType);
 
-static bool create(const CmdArg *a, void *data, Error **errp)
+static bool create_one(System *s, const Json *o, Error **errp)
 {
-    const char *name = json_get_string(a->value, "qom-type");
+    const char *name = json_get_string(o, "qom-type");
     const OptVariant *v = options_variant(&object_group, name);
 
     ROWS_FOREACH(object_types, ObjectType, t) {
         if (v && !strcmp(t->name, v->name)) {
-            return t->create(data, json_get_string(a->value, "id"), a->value, errp);
+            return t->create(s, json_get_string(o, "id"), o, errp);
         }
     }
     if (v && session_object_type(v->name)) {
-        return session_object_add(((System *)data)->session, a->value, errp);
+        return session_object_add(s->session, o, errp);
     }
     return error_set(errp, "Parameter 'qom-type' does not accept value '%s'", name);
+}
+
+static bool create(const CmdArg *a, void *data, Error **errp)
+{
+    return create_one(data, a->value, errp);
 }
 
 bool objects_open(System *s, Error **errp)
 {
     return cmdline_each(s->cl, "object", create, s, errp);
 }
+
+/* ---- while it runs ---- */
+
+static bool add_run(MonCall *call, Error **errp)
+{
+    g_autoptr(Json) o = json_copy(call->args);
+
+    return options_check(&object_group, o, errp) && create_one(call->system, o, errp);
+}
+static const OptKey add_keys[] = { { "qom-type", OPT_STRING, .must = true }, { "id", OPT_STRING, .must = true }, {} };
+static const MonCommand add_command = { .qmp = "object-add", .keys = add_keys, .open = true, .run = add_run };
+MON_COMMAND(add_command);
+
+static bool del_run(MonCall *call, Error **errp)
+{
+    return session_object_del(call->session, json_get_string(call->args, "id"), errp);
+}
+static const OptKey del_keys[] = { { "id", OPT_STRING, .must = true }, {} };
+static const MonCommand del_command = { .qmp = "object-del", .keys = del_keys, .run = del_run };
+MON_COMMAND(del_command);
 
 /* ---- random bytes ---- */
 

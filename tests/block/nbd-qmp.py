@@ -111,6 +111,11 @@ def test_commands():
         c.modes()
         c.go('people')
         equal('write', c.do(WRITE, 0, payload=b'q' * 512)[0], 0)
+        m.do('object-add', qom_type='secret', id='s0', data='x')
+        m.refused("attempt to add duplicate property 's0' to object (type 'container')", 'object-add', qom_type='secret', id='s0', data='x')
+        m.refused("Either 'file' or 'data' must be provided", 'object-add', qom_type='secret', id='s1')
+        m.do('object-del', id='s0')
+        m.refused("object 's0' not found", 'object-del', id='s0')
         # the machine ends with a client, and an export, still there
     assert c.at_end() and not os.path.exists(path)
     with open('r.img', 'rb') as f:
@@ -155,8 +160,7 @@ def test_bitmaps():
     with Machine() as m:
         m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'file', 'filename': os.path.abspath('b.img')})
         m.do('nbd-server-start', addr={'type': 'unix', 'data': {'path': path}})
-        if m.ask('block-dirty-bitmap-add', node='n0', name='b0', granularity=65536).get('error', {}).get('class') == 'CommandNotFound':
-            raise Skip('no command block-dirty-bitmap-add')
+        m.do('block-dirty-bitmap-add', node='n0', name='b0', granularity=65536)
         m.refused("Bitmap 'b1' is not found", 'block-export-add', type='nbd', id='e', node_name='n0', name='ex', writable=True, bitmaps=['b0', 'b1'])
         m.refused("Enabled bitmap 'b0' incompatible with readonly export", 'block-export-add', type='nbd', id='e', node_name='n0', name='ex', bitmaps=['b0'])
         m.do('block-export-add', type='nbd', id='e', node_name='n0', name='ex', writable=True, bitmaps=['b0'])

@@ -286,6 +286,27 @@ def test_status():
             c.close()
 
 
+def test_bitmaps():
+    """-B: what was written since the bitmap was made, by another program and by clients; the image keeps it."""
+    need('qemu-img', 'qemu-io')
+    run('qemu-img', 'create', '-q', '-f', 'qcow2', 'b.qcow2', '8M')
+    run('qemu-img', 'bitmap', '--add', '-g', '65536', 'b.qcow2', 'b0')
+    run('qemu-io', '-f', 'qcow2', '-c', 'write 1M 64k', '-c', 'write 4M 100k', 'b.qcow2')
+    with Server(NBD, '-t', '-e', '0', '-B', 'b0', '-f', 'qcow2', 'b.qcow2') as s:
+        c = ready(s, '', True, False, ('qemu:dirty-bitmap:b0',))
+        want = [(1 << 20, 0), (65536, 1), (3 * MiB - 65536, 0), (131072, 1), (4 * MiB - 131072, 0)]
+        equal('map', c.do(STATUS, 0, 8 * MiB), (0, b'', [(c.ids['qemu:dirty-bitmap:b0'], want)]))
+        c.do(WRITE, 0, payload=b'x')
+        equal('after a write', c.do(STATUS, 0, MiB)[2][0][1], [(65536, 1), (MiB - 65536, 0)])
+        c.close()
+    with Server(NBD, '-r', '-t', '-e', '0', '-A', '-B', 'b0', '-f', 'qcow2', 'b.qcow2') as s:
+        assert run(NBD, '-L', '-k', s.path).stdout.endswith('contexts: 3\n   base:allocation\n   qemu:allocation-depth\n   qemu:dirty-bitmap:b0\n')
+        c = ready(s, '', True, True, ('qemu:dirty-bitmap:b0',))
+        equal('kept', c.do(STATUS, 0, 2 * MiB)[2][0][1], [(65536, 1), (MiB - 65536, 0), (65536, 1), (MiB - 65536, 0)])
+        c.close()
+    run('qemu-img', 'check', 'b.qcow2')
+
+
 # ---- the program ----
 
 def test_life():

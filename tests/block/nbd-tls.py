@@ -91,7 +91,11 @@ def test_certificates():
         c.greet()
         equal('start', c.option(OPT_STARTTLS), [(1, b'')])
         c.s.sendall(b'no TLS at all, but a lot of other bytes' * 100)
-        assert c.at_end() or True       # an alert may come before the end
+        try:
+            while c.s.recv(4096):       # an alert may come before the end
+                pass
+        except ConnectionResetError:
+            pass
         c.close()
         p = run(NBD, '-L', '-k', s.path, *creds('client', 'client'), '--tls-creds=tls', '--tls-hostname=disk.example')
         assert "export: 'ex'" in p.stdout, p.stdout
