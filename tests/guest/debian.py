@@ -48,7 +48,7 @@ class System:
         self.m.__exit__(*a)
 
     def login(self):
-        self.m.expect('login: $')
+        self.m.expect('login: $', 6 * PATIENCE)         # a whole system begins
         self.m.send('root\n')
         self.m.expect('assword:')
         self.m.send('rhea\n')
