@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 
 /* ---- in flight ---- */
 
@@ -285,8 +286,8 @@ void blk_drain_all_end(Session *s)
 typedef struct {
     FiberFn *fn;
     void *opaque;
-    GMutex lock;
-    GCond cond;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
     bool done;
 } Remote;
 
@@ -295,10 +296,10 @@ static void run_remote(void *opaque)
     Remote *r = opaque;
 
     r->fn(r->opaque);
-    g_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->lock);
     r->done = true;
-    g_cond_signal(&r->cond);
-    g_mutex_unlock(&r->lock);
+    pthread_cond_signal(&r->cond);
+    pthread_mutex_unlock(&r->lock);
 }
 
 void blk_run(Loop *loop, FiberFn *fn, void *opaque)
@@ -314,16 +315,16 @@ void blk_run(Loop *loop, FiberFn *fn, void *opaque)
         return;
     }
     assert(loop);
-    g_mutex_init(&r.lock);
-    g_cond_init(&r.cond);
+    pthread_mutex_init(&r.lock, NULL);
+    pthread_cond_init(&r.cond, NULL);
     fiber_start_on(loop, run_remote, &r);
-    g_mutex_lock(&r.lock);
+    pthread_mutex_lock(&r.lock);
     while (!r.done) {
-        g_cond_wait(&r.cond, &r.lock);
+        pthread_cond_wait(&r.cond, &r.lock);
     }
-    g_mutex_unlock(&r.lock);
-    g_mutex_clear(&r.lock);
-    g_cond_clear(&r.cond);
+    pthread_mutex_unlock(&r.lock);
+    pthread_mutex_destroy(&r.lock);
+    pthread_cond_destroy(&r.cond);
 }
 
 static void run_straight(void *opaque)

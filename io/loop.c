@@ -220,8 +220,8 @@ static bool run_posts(Loop *loop)
 typedef struct {
     LoopFn *fn;
     void *opaque;
-    GMutex lock;
-    GCond cond;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
     bool done;
 } Call;
 
@@ -230,10 +230,10 @@ static void run_call(void *opaque)
     Call *c = opaque;
 
     c->fn(c->opaque);
-    g_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->lock);
     c->done = true;
-    g_cond_signal(&c->cond);
-    g_mutex_unlock(&c->lock);
+    pthread_cond_signal(&c->cond);
+    pthread_mutex_unlock(&c->lock);
 }
 
 void loop_call(Loop *loop, LoopFn *fn, void *opaque)
@@ -245,16 +245,16 @@ void loop_call(Loop *loop, LoopFn *fn, void *opaque)
         return;
     }
     assert(!fiber_self());
-    g_mutex_init(&c.lock);
-    g_cond_init(&c.cond);
+    pthread_mutex_init(&c.lock, NULL);
+    pthread_cond_init(&c.cond, NULL);
     loop_post(loop, run_call, &c);
-    g_mutex_lock(&c.lock);
+    pthread_mutex_lock(&c.lock);
     while (!c.done) {
-        g_cond_wait(&c.cond, &c.lock);
+        pthread_cond_wait(&c.cond, &c.lock);
     }
-    g_mutex_unlock(&c.lock);
-    g_mutex_clear(&c.lock);
-    g_cond_clear(&c.cond);
+    pthread_mutex_unlock(&c.lock);
+    pthread_mutex_destroy(&c.lock);
+    pthread_cond_destroy(&c.cond);
 }
 
 /* ---- descriptors ---- */

@@ -29,10 +29,12 @@ TSAN = SAN + ['-Db_sanitize=thread']
 STAGES = [
     ('gcc', 'build', [], ['quick', 'unit', 'guest'], False),
     ('address and undefined behaviour sanitizers', 'build-asan', ASAN, ['quick', 'unit'], False),
-    ('thread sanitizer', 'build-tsan', TSAN, ['threads'], True),
+    ('thread sanitizer', 'build-tsan', TSAN, ['quick', 'unit'], True),
     ('fuzz targets under the sanitizers', 'build-asan', ASAN, ['long'], True),
     ('long suites', 'build', [], ['long'], True),
 ]
+# What has threads of its own and no emitted code that the sanitizer cannot see into (accel: of emitted code it sees the routines).
+THREADS = re.compile(r'(io-(aio|fiber|loop|session|socket|stream)|hw-(core|machine|virt)|virtio-\w+|block-(block|drive|errors)|accel-.*|memory|chardev|migration|net)$')
 # A test's own limit is for the machine it was written on; here it only ends what hangs.
 PATIENCE = 10
 CPUS = len(os.sched_getaffinity(0))
@@ -178,6 +180,8 @@ def long_stage(name, folder, options, suites, total):
                             cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
     # what parses foreign bytes is fuzzed where the sanitizers watch; the rest runs as it is shipped
     names = [x.split(' / ')[-1].strip() for x in listed.splitlines() if ' / ' in x]
+    if folder == 'build-tsan':
+        names = [x for x in names if THREADS.match(x)]
     if suites == ['long']:
         names = [x for x in names if ('fuzz' in x) == (folder == 'build-asan')]
     if not names:
