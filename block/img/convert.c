@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/bitmap.h"
 #include "block/img/img-priv.h"
 #include "util/size.h"
 
@@ -330,7 +331,7 @@ static int run_all(Convert *k)
 typedef struct {
     const char *format, *out_format, *cache, *src_cache, *snapshot, *backing, *backing_format;
     GPtrArray *opts;
-    bool compressed, no_create, offload, unordered, target_zero, salvage;
+    bool compressed, no_create, offload, unordered, target_zero, salvage, bitmaps, skip_broken;
     uint64_t sparse;
     unsigned fibers;
 } Args;
@@ -374,8 +375,8 @@ static int parse_one(Img *im, Args *a, int c)
     case OPT_TARGET_IS_ZERO: a->target_zero = true; break;
     case OPT_SALVAGE: a->salvage = true; break;
     case 'r': return img_rate(im, optarg) ? 0 : 1;
-    case OPT_BITMAPS: return img_error(im, "--bitmaps: copying bitmaps is not in this program yet");
-    case OPT_SKIP_BROKEN: return img_error(im, "Use of --skip-broken-bitmaps requires --bitmaps");
+    case OPT_BITMAPS: a->bitmaps = true; break;
+    case OPT_SKIP_BROKEN: a->skip_broken = true; break;
     case -2: return 1;
     }
     return 0;
@@ -582,6 +583,62 @@ static int finish(Img *im, Convert *k)
     return 0;
 }
 
+/* ---- bitmaps ---- */
+
+static bool bitmaps_fit(Img *im, const Convert *k, const Args *a)
+{
+    Blk *const both[] = { k->src[0], k->dst };
+
+    if (k->sources != 1) {
+        img_error(im, "Copying bitmaps only possible with single source");
+        return false;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const BlkDriver *drv = blk_node(both[i])->drv;
+
+        if (!drv->image || !drv->image->bitmap_can_store) {
+            img_error(im, "Format driver '%s' does not support bitmaps", drv->name);
+            return false;
+        }
+    }
+    for (BlkBitmap *b = blk_node(k->src[0])->bitmaps; b; b = b->next) {
+        if (b->inconsistent && !a->skip_broken) {
+            img_error(im, "Cannot copy inconsistent bitmap '%s'", b->name);
+            fprintf(stderr, "Try --skip-broken-bitmaps, or use 'qemu-img bitmap --remove' to delete it\n");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool copy_bitmap(Blk *dst, BlkBitmap *from, Error **errp)
+{
+    BlkBitmap *to = blk_bitmap_new(blk_node(dst), from->name, blk_bitmap_granularity(from), errp);
+
+    if (!to || !blk_bitmap_make_persistent(to, errp)) {
+        blk_bitmap_free(to);
+        return error_prepend(errp, "Failed to create bitmap %s: ", from->name);
+    }
+    to->enabled = from->enabled;
+    blk_bitmap_merge(to, from);
+    return true;
+}
+
+/* After the data, so that copying it leaves no marks; they are stored when the target is closed. */
+static int copy_bitmaps(Img *im, const Convert *k)
+{
+    for (BlkBitmap *b = blk_node(k->src[0])->bitmaps; b; b = b->next) {
+        Error *err = NULL;
+
+        if (b->inconsistent) {
+            img_error(im, "warning: Skipping inconsistent bitmap '%s'", b->name);
+        } else if (b->persistent && !copy_bitmap(k->dst, b, &err)) {
+            return img_fail(im, err);
+        }
+    }
+    return 0;
+}
+
 int img_convert(Img *im, int argc, char **argv)
 {
     Args a = { .out_format = "raw", .opts = g_ptr_array_new(), .sparse = 4096, .fibers = 8 };
@@ -589,6 +646,9 @@ int img_convert(Img *im, int argc, char **argv)
     int status = parse(im, argc, argv, &a);
 
     im->percent = -1;
+    if (status == 0 && a.skip_broken && !a.bitmaps) {
+        status = img_error(im, "Use of --skip-broken-bitmaps requires --bitmaps");
+    }
     if (status == 0) {
         k.sources = argc - optind - 1;
         k.compressed = a.compressed;
@@ -597,7 +657,8 @@ int img_convert(Img *im, int argc, char **argv)
         k.salvage = a.salvage;
         k.sparse = a.sparse;
         k.fibers = a.fibers;
-        status = !open_sources(im, &k, &a, argv + optind) || !prepare(im, &k, &a, argv[argc - 1]) || finish(im, &k);
+        status = !open_sources(im, &k, &a, argv + optind) || !prepare(im, &k, &a, argv[argc - 1]) || (a.bitmaps && !bitmaps_fit(im, &k, &a)) || finish(im, &k) ||
+                 (a.bitmaps && copy_bitmaps(im, &k));
         close_all(&k);
     }
     g_ptr_array_unref(a.opts);

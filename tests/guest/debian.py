@@ -31,13 +31,13 @@ def image():
 class System:
     """The machine, and a root shell in it."""
 
-    def __init__(self, disk='virtio-blk-pci', smp=2):
+    def __init__(self, disk='virtio-blk-pci', smp=2, drive=None, more=()):
         g = guest('linux-arm64')
         self.m = Machine('-M', 'virt', '-cpu', 'max,pauth-impdef=on', '-smp', smp, '-m', 1024, '-display', 'none', '-serial', 'stdio',
                          '-kernel', g + '/kernel', '-initrd', g + '/initrd', '-append', 'console=ttyAMA0 quiet guestroot=/dev/vda '
                          'systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800',
-                         '-drive', f'if=none,id=d0,format=raw,snapshot=on,file={image()}', '-device', disk + ',drive=d0',
-                         '-netdev', 'user,id=n0', '-device', 'virtio-net-pci,netdev=n0', '-device', 'virtio-rng-pci')
+                         '-drive', drive or f'if=none,id=d0,format=raw,snapshot=on,file={image()}', '-device', disk + ',drive=d0',
+                         '-netdev', 'user,id=n0', '-device', 'virtio-net-pci,netdev=n0', '-device', 'virtio-rng-pci', *more)
         self.count = 0
 
     def __enter__(self):
@@ -103,4 +103,5 @@ def reboots(tmp):
         s.must('dmesg -l err,crit,alert,emerg | grep -i -E "ext4|i/o error|oops|bug" && false || true')
 
 
-main([to_login, apt, reboots])
+if __name__ == '__main__':
+    main([to_login, apt, reboots])
