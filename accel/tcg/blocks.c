@@ -212,10 +212,9 @@ static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint64_t key, uin
 
     ir_begin(ir, v->ops->tcg, tc.off);
     ir->nan_mode = v->ops->nan_mode(key);
-    ir->icount = v->st->icount;
+    ir->icount = v->st->icount || (v->ops->counted && v->ops->counted(key));
     ir->no_groups = __atomic_load_n(&p->no_groups, __ATOMIC_RELAXED) >> (tc.off >> GRANULE_BITS) & 1;
     v->ops->translate(&tc);
-    ir->icount = v->st->icount;
     if (log_enabled(LOG_IN)) {
         log_insns(v, &tc);
     }
@@ -253,6 +252,7 @@ static Block *compile(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t 
     b->key = key;
     b->variant = variant;
     b->checked = checked;
+    b->counted = tcg_ctx_ir(v->compiler)->icount;
     if (!emit_block(v, b, pc)) {
         g_free(b);
         return NULL;

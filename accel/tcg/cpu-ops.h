@@ -65,6 +65,8 @@ typedef struct TcgCpuOps {
      */
     uint64_t (*landing_key)(uint64_t key, unsigned landing, const uint8_t *code, uint32_t off, bool guarded);
     IrNanMode (*nan_mode)(uint64_t key);
+    bool (*counted)(uint64_t key);          /* instructions of such blocks are counted for tcg_insns(); NULL: none are, but under instruction-driven time */
+    void (*insns_due)(Cpu *cpu);            /* as many as tcg_insns_limit() said: sets another limit */
     void (*translate)(TransCtx *tc);
     int (*disassemble)(uint64_t key, const uint8_t *code, size_t len, vaddr pc, char *buf, size_t room);   /* bytes consumed */
 
@@ -128,6 +130,11 @@ void tcg_debug_changed(Cpu *cpu);
 
 /* In a routine that reads the machine's clock: under instruction-driven time, make clock_now() count up to here. */
 void tcg_sync_time(Cpu *cpu);
+
+/* Instructions that were begun in counted blocks, in all; under instruction-driven time, in any block. */
+uint64_t tcg_insns(Cpu *cpu);
+/* Call insns_due after n (> 0) counted instructions from here; under instruction-driven time it does nothing: clocks are exact there. */
+void tcg_insns_limit(Cpu *cpu, uint64_t n);
 
 /* Guest memory from runtime routines, as the current regime; false: env->exc is set, return at once. */
 bool tcg_load(Cpu *cpu, vaddr va, IrMem m, uint64_t *val);

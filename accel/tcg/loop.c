@@ -99,7 +99,7 @@ static Block *next_block(TcgVcpu *v)
 
 static void give_back(TcgVcpu *v)
 {
-    if (v->st->icount && v->left_ninsns) {
+    if (v->left_ninsns) {
         v->env->budget += v->left_ninsns - v->begun;
     }
 }
@@ -255,6 +255,17 @@ static void forget_jump(TcgVcpu *v)
     tcg_env_flush_ring(v->env);
 }
 
+/* The budget is used up: under host time the target wanted to hear of it. */
+static bool insns_due(TcgVcpu *v)
+{
+    if (v->st->icount) {
+        return false;
+    }
+    v->ops->insns_due(v->cpu);
+    mode_update(v);
+    return true;
+}
+
 /* A block came back. True: go on. */
 static bool handle(TcgVcpu *v, TcgExit why, bool was_one)
 {
@@ -275,7 +286,7 @@ static bool handle(TcgVcpu *v, TcgExit why, bool was_one)
         return leave(v);
     case TCG_EXIT_BUDGET:
         v->one = v->env->budget > 0;
-        return v->one;
+        return v->one || insns_due(v);
     case TCG_EXIT_STALE:
         forget_jump(v);
         return true;
@@ -452,30 +463,58 @@ uint64_t tcg_run_count(Cpu *cpu, uint64_t insns)
         __atomic_fetch_or(&cpu->pending, later, __ATOMIC_SEQ_CST);
     }
     mxcsr_out(v);
-    cpu->clock_count += (uint64_t)(v->slice - v->env->budget);
-    return (uint64_t)(v->slice - v->env->budget);
+    insns = (uint64_t)(v->slice - v->env->budget);
+    cpu->clock_count += insns;
+    v->slice = v->env->budget = 0;
+    return insns;
+}
+
+/* Charged at the head of the block that calls a routine, and not begun yet. */
+static int64_t not_begun(TcgVcpu *v)
+{
+    const void *ra = v->env->fault_ra;
+    Block *b = ra ? block_of_ra(v, ra) : NULL;
+    unsigned begun = 0;
+
+    if (!b || !b->counted) {
+        return 0;
+    }
+    tcg_restore(v->env, v->unit->code, &b->tb, &begun);
+    v->env->fault_ra = ra;
+    return (int64_t)b->tb.ninsns - begun;
+}
+
+uint64_t tcg_insns(Cpu *cpu)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+    uint64_t before = v->st->icount ? cpu->clock_count : v->insns;
+
+    return before + (uint64_t)(v->slice - v->env->budget - not_begun(v));
+}
+
+void tcg_insns_limit(Cpu *cpu, uint64_t n)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+    int64_t charged;
+
+    if (v->st->icount) {
+        return;
+    }
+    charged = not_begun(v);
+    v->insns = tcg_insns(cpu);
+    v->slice = n < INT64_MAX / 2 ? (int64_t)n : INT64_MAX / 2;
+    v->env->budget = v->slice - charged;
 }
 
 void tcg_sync_time(Cpu *cpu)
 {
     TcgVcpu *v = vcpu_of(cpu);
-    TcgEnv *env = v->env;
-    int64_t done;
 
-    if (!v->st->icount) {
-        return;
-    }
-    done = v->slice - env->budget;
-    if (env->fault_ra) {
-        const void *ra = env->fault_ra;
-        Block *b = block_of_ra(v, ra);
-        unsigned begun = 0;
+    if (v->st->icount) {
+        int64_t done = v->slice - v->env->budget - not_begun(v);
 
-        tcg_restore(env, v->unit->code, &b->tb, &begun);
-        env->fault_ra = ra;
-        done -= (int64_t)(b->tb.ninsns - begun);
+        clock_icount_progress(v->st->m->clock, (uint64_t)MAX(done, 0));
     }
-    clock_icount_progress(v->st->m->clock, (uint64_t)MAX(done, 0));
 }
 
 void tcg_state_changed(Cpu *cpu)

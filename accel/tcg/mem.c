@@ -25,7 +25,7 @@ uint16_t tcg_restore_here(Cpu *cpu)
 
         v->word = tcg_restore(env, v->unit->code, &b->tb, &begun);
         v->begun = begun;
-        v->left_ninsns = b->tb.ninsns;
+        v->left_ninsns = b->counted ? b->tb.ninsns : begun;
     }
     return v->word;
 }

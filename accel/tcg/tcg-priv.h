@@ -75,6 +75,7 @@ struct Block {
     TcgUnit *unit;
     uint64_t key;
     uint32_t variant;
+    bool counted;               /* IrBlock.icount */
     bool checked;               /* of a page that is rewritten all the time: bytes are compared at each entry, nothing links here */
     LinkIn *in;                 /* links that lead here; page lock */
     uint8_t *copy;              /* source bytes of a checked block */
@@ -282,7 +283,8 @@ struct TcgVcpu {
     unsigned nown;              /* chosen so far; beyond 8 the oldest is chosen anew */
     uint32_t own_for;
     /* instruction counts */
-    int64_t slice;              /* budget that was given */
+    int64_t slice;              /* budget that was given; under host time the limit of counted instructions */
+    uint64_t insns;             /* counted before it was given; host time only */
     Counters count;
 };
 

@@ -64,7 +64,7 @@ static void reset(Cpu *cpu)
     a64_fpsr_set(c, 0);
     a64_sysregs_reset(c);
     gic_field(c);
-    c->sys[SR_PMCR_EL0] = a64_has(c, A64_FEAT_pmu) ? (c->sys[SR_MIDR_EL1] >> 24 & 0xff) << 24 | 1 << 6 : 0;
+    c->sys[SR_PMCR_EL0] = a64_has(c, A64_FEAT_pmu) ? (c->sys[SR_MIDR_EL1] >> 24 & 0xff) << 24 | A64_PMU_COUNTERS << 11 | 1 << 6 : 0;
     c->sys[SR_OSLSR_EL1] = 10;
     c->el = 1;
     c->spsel = 1;
@@ -77,6 +77,7 @@ static void reset(Cpu *cpu)
     a64_timer_update(c, 0);
     a64_timer_update(c, 1);
     a64_pauth_update(c);
+    a64_pmu_begin(c);
     a64_mode_changed(c);
 }
 
@@ -176,6 +177,11 @@ static int disassemble(Cpu *cpu, const uint8_t *code, size_t len, vaddr pc, char
 
 /* ---- saved state ---- */
 
+static void pre_save(void *obj)
+{
+    a64_pmu_sync(obj);
+}
+
 static bool post_load(void *obj, Error **errp)
 {
     A64Cpu *c = obj;
@@ -184,6 +190,7 @@ static bool post_load(void *obj, Error **errp)
     a64_fpsr_set(c, c->fpsr);           /* what the processor had gathered before is gone */
     a64_features_update(c);
     a64_pauth_update(c);
+    a64_pmu_begin(c);
     c->debug_armed = a64_debug_armed(&c->cpu);
     a64_mode_changed(c);
     a64_timer_update(c, 0);
@@ -223,7 +230,7 @@ static const StateField fields[] = {
     STATE_BOOL(A64Cpu, open_excl),
     {}
 };
-static const StateTable state = { .name = "cpu-a64", .version = 1, .fields = fields, .post_load = post_load };
+static const StateTable state = { .name = "cpu-a64", .version = 1, .fields = fields, .pre_save = pre_save, .post_load = post_load };
 
 const CpuOps a64_cpu_ops = {
     .arch = "aarch64", .state = &state, .reset = reset, .set_pc = set_pc, .get_pc = get_pc, .has_work = a64_has_work, .dump = dump,

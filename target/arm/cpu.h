@@ -82,6 +82,13 @@ typedef struct A64Cpu {
     IrqLine wire[ARM_WIRES];
     Timer timer[2];             /* physical, virtual */
     pthread_mutex_t timer_lock;
+    struct {                    /* performance monitors: pmu.c; under timer_lock */
+        Timer timer;
+        uint64_t cycles, insns; /* when the counters were brought up to date */
+        uint32_t by_cycles, by_insns;   /* counters that run in this mode */
+        uint32_t el;
+        bool on;                /* some counter is enabled */
+    } pmu;
     /* ---- properties ---- */
     const A64Model *model;
     uint64_t mp_affinity;
@@ -180,6 +187,9 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_BREAK    (1ull << 35)   /* some breakpoint register may match in this mode */
 #define KEY_DEBUG_D  (1ull << 34)   /* PSTATE.D masks debug exceptions that are enabled */
 
+#define KEY_COUNT    (1ull << 36)   /* some counter counts instructions in this mode */
+
+enum { A64_PMU_COUNTERS = 6, A64_EVENT_EXC_TAKEN = 0x09, A64_EVENT_EXC_RETURN = 0x0a };
 enum { A64_STEPPED = 1, A64_STEPPED_EXCL };     /* an instruction, a load-exclusive one */
 enum { A64_MMU_CURRENT, A64_MMU_USER };     /* mmu indexes of the front end */
 
@@ -223,6 +233,14 @@ void a64_raise_watch(Cpu *cpu, vaddr va, AccType acc);
 void a64_raise_step(A64Cpu *c);
 bool a64_stepping(const A64Cpu *c);
 uint64_t a64_debug_key(const A64Cpu *c);
+
+/* pmu.c */
+extern const uint64_t a64_pmu_events;       /* PMCEID0_EL0 */
+void a64_pmu_init(A64Cpu *c);
+void a64_pmu_fini(A64Cpu *c);
+void a64_pmu_begin(A64Cpu *c);              /* after reset or restore */
+void a64_pmu_sync(A64Cpu *c);               /* bring the counters up to date, go on in the mode of now */
+void a64_pmu_count(A64Cpu *c, unsigned event);
 
 /* rt-pauth.c: after TCR_EL1 or the features changed */
 void a64_pauth_update(A64Cpu *c);

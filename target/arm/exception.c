@@ -73,6 +73,10 @@ void a64_mode_changed(A64Cpu *c)
     uint64_t s = c->sys[SR_SCTLR_EL1], fpen = c->sys[SR_CPACR_EL1] >> 20 & 3, k = 0;
     bool el1 = c->el;
 
+    if (G_UNLIKELY(c->pmu.on) && c->pmu.el != c->el) {
+        a64_pmu_sync(c);
+    }
+    k |= c->pmu.by_insns ? KEY_COUNT : 0;
     k |= el1 ? KEY_EL : 0;
     k |= c->spsel ? KEY_SPSEL : 0;
     k |= fpen == 3 || (fpen == 1 && el1) ? KEY_FP : 0;
@@ -124,6 +128,9 @@ static void enter(A64Cpu *c, unsigned kind, uint64_t ret)
     uint64_t spsr = a64_pstate(c);
     unsigned from = c->el == 0 ? 0x400 : c->spsel ? 0x200 : 0;
 
+    if (G_UNLIKELY(c->pmu.on)) {
+        a64_pmu_count(c, A64_EVENT_EXC_TAKEN);
+    }
     a64_sp_save(c);
     c->sys[SR_SPSR_EL1] = spsr;
     c->sys[SR_ELR_EL1] = ret;

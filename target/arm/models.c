@@ -151,7 +151,7 @@ static bool model_init(Cpu *cpu, Error **errp)
     c->sys[SR_ID_AA64MMFR0_EL1] = m->mmfr0;
     c->sys[SR_ID_AA64MMFR1_EL1] = m->mmfr1;
     c->sys[SR_ID_AA64MMFR2_EL1] = m->mmfr2;
-    c->sys[SR_PMCEID0_EL0] = 1 << 17;           /* the cycle counter's event */
+    c->sys[SR_PMCEID0_EL0] = a64_pmu_events;
     return true;
 }
 

@@ -90,6 +90,9 @@ uint64_t rt_a64_eret(TcgEnv *env, uint64_t elr)
 {
     A64Cpu *c = a64_of_env(env);
 
+    if (G_UNLIKELY(c->pmu.on)) {
+        a64_pmu_count(c, A64_EVENT_EXC_RETURN);
+    }
     a64_pstate_set(c, c->sys[SR_SPSR_EL1]);
     c->excl_addr = UINT64_MAX;
     tcg_monitor_clear(&c->cpu);

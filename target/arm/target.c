@@ -81,6 +81,16 @@ static IrNanMode nan_mode(uint64_t key)
     return key & KEY_DN ? IR_NAN_ARM_DEFAULT : IR_NAN_ARM;
 }
 
+static bool counted(uint64_t key)
+{
+    return key & KEY_COUNT;
+}
+
+static void insns_due(Cpu *cpu)
+{
+    a64_pmu_sync(a64_cpu(cpu));
+}
+
 static int disassemble(uint64_t key, const uint8_t *code, size_t len, vaddr pc, char *buf, size_t room)
 {
     uint32_t w;
@@ -130,7 +140,7 @@ static void mxcsr_to_guest(Cpu *cpu, uint32_t mxcsr)
 
 static const TcgCpuOps a64_tcg_ops = {
     .tcg = &a64_tcg_target, .cpu = &a64_cpu_ops,
-    .env = env_of_cpu, .block_key = block_key, .landing_key = a64_landing_key, .nan_mode = nan_mode, .translate = a64_translate, .disassemble = disassemble,
+    .env = env_of_cpu, .block_key = block_key, .landing_key = a64_landing_key, .counted = counted, .insns_due = insns_due, .nan_mode = nan_mode, .translate = a64_translate, .disassemble = disassemble,
     .nmmu = 2, .context_key = a64_context_key, .asid = a64_asid, .walk = a64_walk,
     .raise_fault = a64_raise_fault, .raise_align = a64_raise_align, .raise_bus = a64_raise_bus, .raise_code = raise_code, .raise_debug = a64_raise_watch,
     .debug_armed = a64_debug_armed, .own_breaks = a64_own_breaks, .page_watched = a64_page_watched, .watched = a64_watched,

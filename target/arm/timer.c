@@ -75,12 +75,14 @@ void a64_timer_init(A64Cpu *c)
     pthread_mutex_init(&c->timer_lock, NULL);
     timer_init(&c->timer[0], c->cpu.machine->clock, fired_phys, c, &c->timer_lock);
     timer_init(&c->timer[1], c->cpu.machine->clock, fired_virt, c, &c->timer_lock);
+    a64_pmu_init(c);
 }
 
 void a64_timer_fini(A64Cpu *c)
 {
     timer_fini(&c->timer[0]);
     timer_fini(&c->timer[1]);
+    a64_pmu_fini(c);
     pthread_mutex_destroy(&c->timer_lock);
 }
 

@@ -88,6 +88,14 @@ def debug_registers(tmp):
         m.end()
 
 
+def perf_events(tmp):
+    """The kernel's driver of the performance monitors counts a loop exactly and gets an interrupt for each overflow."""
+    with program(tmp, 'perf-events', cpu='max,pauth-impdef=on', smp=2) as m:
+        m.expect(r'PERF insns=exact overflows=all cycles=run')
+        m.expect('GUEST-EXIT 0')
+        m.end()
+
+
 def disk(device):
     def run(tmp):
         image = tmp + '/disk'
@@ -159,5 +167,5 @@ def network(device):
     return run
 
 
-main([gicv2_cortex_a57_smp4, gicv3_max_smp4, matrix, reboot_once, power_key, debug_registers, disk('virtio-blk-device'), disk('virtio-blk-pci'),
+main([gicv2_cortex_a57_smp4, gicv3_max_smp4, matrix, reboot_once, power_key, debug_registers, perf_events, disk('virtio-blk-device'), disk('virtio-blk-pci'),
       network('virtio-net-device'), network('virtio-net-pci')])

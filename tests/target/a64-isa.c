@@ -38,6 +38,7 @@ static bool board_build(Machine *m, Error **errp)
     for (unsigned i = 0; i < 2; i++) {              /* the timers go straight to the interrupt lines */
         irq_connect(arm_cpu_wire(cpu, i ? ARM_WIRE_TIMER_VIRT : ARM_WIRE_TIMER_PHYS), cpu_line, cpu, i ? 0 : 1);
     }
+    irq_connect(arm_cpu_wire(cpu, ARM_WIRE_PMU), cpu_line, cpu, 0);
     return true;
 }
 
