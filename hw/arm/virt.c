@@ -154,8 +154,7 @@ static bool make_cpus(VirtMachine *v, Error **errp)
     const CpuType *t = cpu_type_find("aarch64", model);
 
     if (!t) {
-        error_set(errp, "unable to find CPU model '%s'", model);
-        return error_hint(errp, "-cpu help lists them");
+        return cpu_type_unknown("aarch64", model, errp);
     }
     for (unsigned i = 0; i < v->m.smp.cpus; i++) {
         if (!make_cpu(v, t, comma ? comma + 1 : NULL, i, errp)) {

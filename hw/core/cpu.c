@@ -35,6 +35,19 @@ const CpuType *cpu_type_find(const char *arch, const char *name)
     return NULL;
 }
 
+bool cpu_type_unknown(const char *arch, const char *name, Error **errp)
+{
+    Suggest *s = suggest_new(name);
+
+    ROWS_FOREACH(rhea_cpu_types, CpuType, t) {
+        if (!arch || !strcmp(t->arch, arch)) {
+            suggest_add(s, t->name);
+        }
+    }
+    error_set(errp, "unable to find CPU model '%s'", name);
+    return suggest_hint(s, "-cpu help", errp);
+}
+
 static int cpu_by_name(const void *a, const void *b)
 {
     return strcmp((*(const CpuType *const *)a)->name, (*(const CpuType *const *)b)->name);

@@ -147,6 +147,8 @@ struct CpuType {
 #define CPU_TYPE(row) ROW_IN_SECTION(rhea_cpu_types, CpuType, row)
 
 const CpuType *cpu_type_find(const char *arch, const char *name);
+/* "unable to find CPU model", with the nearest names; false. */
+bool cpu_type_unknown(const char *arch, const char *name, Error **errp);
 void cpu_types_foreach(void (*fn)(const CpuType *t, void *data), void *data);
 /* `props` is "name=value,name,name=off"; board settings by cpu_set before realize. */
 Cpu *cpu_new(Machine *m, const CpuType *t, int index, const char *props, Error **errp);

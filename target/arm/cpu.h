@@ -95,6 +95,9 @@ typedef struct A64Cpu {
     uint64_t cntfrq;
     uint64_t rvbar;
     uint32_t psci_conduit;      /* 0 none, 1 hvc, 2 smc */
+    uint64_t midr;
+    uint32_t sve_max_vq;
+    bool pauth_qarma5, cfgend, reset_hivecs;
     bool pauth, pauth_impdef, pauth_qarma3, lpa2, sve, sme, mte, aarch64, pmu_on, has_el2, has_el3;
 } A64Cpu;
 

@@ -86,11 +86,18 @@ static bool apply_properties(A64Cpu *c, Error **errp)
 
     if (!refuse_on(c->sve, "sve", errp) || !refuse_on(c->sme, "sme", errp) || !refuse_on(c->lpa2, "lpa2", errp) ||
         !refuse_on(c->pauth_qarma3, "pauth-qarma3", errp) || !refuse_on(c->has_el2, "has_el2", errp) || !refuse_on(c->has_el3, "has_el3", errp) ||
-        !refuse_on(c->mte, "mte", errp)) {
+        !refuse_on(c->mte, "mte", errp) || !refuse_on(c->cfgend, "cfgend", errp) || !refuse_on(c->reset_hivecs, "reset-hivecs", errp) ||
+        !refuse_on(c->sve_max_vq, "sve-max-vq", errp)) {
         return false;
     }
     if (!c->aarch64) {
         return error_set(errp, "property 'aarch64': AArch32 is not implemented, it can only be on");
+    }
+    if (c->pauth_qarma5 && (c->pauth_impdef || !c->pauth)) {
+        return error_set(errp, "property 'pauth-qarma5': not together with pauth-impdef=on or pauth=off");
+    }
+    if (c->midr) {
+        c->sys[SR_MIDR_EL1] = c->midr;
     }
     if (!c->pmu_on) {
         set_field(&c->sys[SR_ID_AA64DFR0_EL1], 8, 0);
@@ -187,20 +194,29 @@ static const char *const conduits[] = { "none", "hvc", "smc", NULL };
     PROP_U64("rvbar", A64Cpu, rvbar, 0, .help = "address of the first instruction after reset"), \
     PROP_ENUM("psci-conduit", A64Cpu, psci_conduit, 0, conduits, .help = "instruction by which the board answers PSCI calls"), \
     PROP_BOOL("start-powered-off", A64Cpu, cpu.start_off, false, .help = "off until PSCI turns it on"), \
+    PROP_U64("midr", A64Cpu, midr, 0, .help = "MIDR_EL1 when it is not the model's"), \
     PROP_BOOL("has_el2", A64Cpu, has_el2, false), \
     PROP_BOOL("has_el3", A64Cpu, has_el3, false), \
+    PROP_BOOL("cfgend", A64Cpu, cfgend, false), \
+    PROP_BOOL("reset-hivecs", A64Cpu, reset_hivecs, false), \
     PROP_BOOL("aarch64", A64Cpu, aarch64, true, .help = "AArch64 state"), \
     PROP_BOOL("pmu", A64Cpu, pmu_on, true, .help = "performance monitors")
 
 static const Prop props[] = { COMMON_PROPS, {} };
+/* Each vector length asks for the extension. */
+#define SVE(bits) PROP_BOOL("sve" #bits, A64Cpu, sve, false)
+#define SME(bits) PROP_BOOL("sme" #bits, A64Cpu, sme, false)
 static const Prop max_props[] = {
     COMMON_PROPS,
     PROP_BOOL("pauth", A64Cpu, pauth, true, .help = "pointer authentication"),
     PROP_BOOL("pauth-impdef", A64Cpu, pauth_impdef, false, .help = "with a fast algorithm of our own"),
     PROP_BOOL("pauth-qarma3", A64Cpu, pauth_qarma3, false),
+    PROP_BOOL("pauth-qarma5", A64Cpu, pauth_qarma5, false, .help = "with QARMA5, as without any of these"),
     PROP_BOOL("lpa2", A64Cpu, lpa2, false),
-    PROP_BOOL("sve", A64Cpu, sve, false),
-    PROP_BOOL("sme", A64Cpu, sme, false),
+    PROP_BOOL("sve", A64Cpu, sve, false), SVE(128), SVE(256), SVE(384), SVE(512), SVE(640), SVE(768), SVE(896), SVE(1024),
+    SVE(1152), SVE(1280), SVE(1408), SVE(1536), SVE(1664), SVE(1792), SVE(1920), SVE(2048),
+    PROP_U32("sve-max-vq", A64Cpu, sve_max_vq, 0),
+    PROP_BOOL("sme", A64Cpu, sme, false), SME(128), SME(256), SME(512), SME(1024), SME(2048), PROP_BOOL("sme_fa64", A64Cpu, sme, false),
     PROP_BOOL("mte", A64Cpu, mte, false),
     {}
 };
