@@ -554,7 +554,7 @@ int main(int argc, char **argv)
     bool memory;
 
     if (argc < 6) {
-        fprintf(stderr, "usage: test-insn BACKEND SEED PER-ROW CLASS COMMAND...\n");
+        fprintf(stderr, "usage: test-insn BACKEND SEED PER-ROW CLASS COMMAND...|rows\n");
         return 2;
     }
     rng_state = 0x9e3779b97f4a7c15ull ^ strtoull(argv[2], NULL, 0) * 0x2545f4914f6cdd1dull;
@@ -583,6 +583,14 @@ int main(int argc, char **argv)
                 g_array_append_val(in, r);
             }
         }
+    }
+    for (unsigned i = 0; i < in->len && !strcmp(argv[5], "rows"); i++) {
+        for (unsigned k = 0; k < g_array_index(in, InsnRec, i).count; k++) {
+            printf("%d\n", a64_row_of(g_array_index(in, InsnRec, i).insn[k]));
+        }
+    }
+    if (!strcmp(argv[5], "rows")) {
+        return 0;
     }
     want = g_new0(InsnRec, in->len + 1);
     if (!peer_run(argv + 5, in, want)) {
