@@ -299,44 +299,46 @@ bool trans_st_lane(A64Dis *d, arg_ldst1 *a)
     return true;
 }
 
-bool trans_ld_lane(A64Dis *d, arg_ldst1 *a)
+/* One element for each of n registers from consecutive places; the base is written back.  False: the trap of a disabled unit was emitted. */
+static bool load_elements(A64Dis *d, unsigned rn, unsigned rm, bool post, unsigned size, unsigned n, IrVal v[4])
 {
-    IrBlock *b = d->ir;
-    IrVal base, v[4];
+    IrVal base;
 
     if (!fp_enabled(d)) {
-        return true;
+        return false;
     }
-    base = base_get(d, a->rn);
-    for (int r = 0; r < a->n; r++) {
-        v[r] = ir_ld(b, a->size == 3 ? IR_I64 : IR_I32, ir_addi(b, base, r << a->size), element_desc(d, a->size));
+    base = base_get(d, rn);
+    for (unsigned r = 0; r < n; r++) {
+        v[r] = ir_ld(d->ir, size == 3 ? IR_I64 : IR_I32, ir_addi(d->ir, base, r << size), element_desc(d, size));
     }
-    structure_writeback(d, a->rn, a->rm, a->post, a->n << a->size);
-    for (int r = 0; r < a->n; r++) {
-        unsigned slot = vslot((a->rt + r) & 31);
+    structure_writeback(d, rn, rm, post, n << size);
+    return true;
+}
 
-        ir_set(b, slot, ir_vset(b, a->size, ir_get(b, slot), a->idx, v[r]));
+bool trans_ld_lane(A64Dis *d, arg_ldst1 *a)
+{
+    IrVal v[4];
+
+    if (load_elements(d, a->rn, a->rm, a->post, a->size, a->n, v)) {
+        for (int r = 0; r < a->n; r++) {
+            unsigned slot = vslot((a->rt + r) & 31);
+
+            ir_set(d->ir, slot, ir_vset(d->ir, a->size, ir_get(d->ir, slot), a->idx, v[r]));
+        }
     }
     return true;
 }
 
 bool trans_ldn_r(A64Dis *d, arg_ldr_dup *a)
 {
-    IrBlock *b = d->ir;
-    IrVal base, v[4];
+    IrVal v[4];
 
-    if (!fp_enabled(d)) {
-        return true;
-    }
-    base = base_get(d, a->rn);
-    for (int r = 0; r < a->n; r++) {
-        v[r] = ir_ld(b, a->size == 3 ? IR_I64 : IR_I32, ir_addi(b, base, r << a->size), element_desc(d, a->size));
-    }
-    structure_writeback(d, a->rn, a->rm, a->post, a->n << a->size);
-    for (int r = 0; r < a->n; r++) {
-        IrVal dup = ir_vdup(b, IR_V128, a->size, v[r]);
+    if (load_elements(d, a->rn, a->rm, a->post, a->size, a->n, v)) {
+        for (int r = 0; r < a->n; r++) {
+            IrVal dup = ir_vdup(d->ir, IR_V128, a->size, v[r]);
 
-        ir_set(b, vslot((a->rt + r) & 31), a->q ? dup : ir_vzext(b, IR_V128, dup));
+            ir_set(d->ir, vslot((a->rt + r) & 31), a->q ? dup : ir_vzext(d->ir, IR_V128, dup));
+        }
     }
     return true;
 }
