@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # what no other suite executes: flag conversions, PSTATE fields, hints, barriers, cache maintenance, branches and loads with keys that are off
 # x0-x2: CFINV, AXFLAG, XAFLAG; x3-x6: DIT, SSBS, PAN, UAO; x7: flags after RNDR; x8: ways to branch; x9, x10: LDRAA, LDRAB; x11: undefined
-# x12-x14: literals; x15: an exclusive pair of words; x16: pointers are unchanged
+# x12-x14: literals; x15: an exclusive pair of words; x16: pointers are unchanged; x17-x19: LDAPUR
 # expect x0=0x40000000 x1=0x40000000 x2=0x60000000 x3=0x1000000 x4=0x1000 x5=0x400000 x6=0x800000 x7=0 x8=15 x9=0x1111 x10=0x2222 x11=4
-# expect x12=0x89abcdef x13=0xffffffff89abcdef x14=0x0123456789abcdef x15=0x10 x16=0
+# expect x12=0x89abcdef x13=0xffffffff89abcdef x14=0x0123456789abcdef x15=0x10 x16=0 x17=-128 x18=0xffffff80 x19=0x80
         ldr     x20, =vectors
         msr     vbar_el1, x20
         mov     x11, #0
@@ -35,7 +35,9 @@
         nop
         yield
         sevl
+        wfe
         sev
+        msr     spsel, #1
         esb
         csdb
         hint    #40
@@ -145,6 +147,11 @@
         cbnz    w23, 3b
         clrex
         ldr     x15, [x22]
+        mov     x20, #0x80
+        stlurb  w20, [x22, #9]
+        ldapurb w19, [x22, #9]
+        ldapursb x17, [x22, #9]
+        ldapursb w18, [x22, #9]
         // undefined here, as SYSL above
         smc     #0
         hlt     #0

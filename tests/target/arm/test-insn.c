@@ -569,7 +569,7 @@ int main(int argc, char **argv)
             continue;
         }
         rows++;
-        for (unsigned k = 0; k < per_row; k++) {
+        for (unsigned k = 0, before = in->len; k < per_row || (in->len == before && k < 10000); k++) {     /* one at least */
             uint32_t insn = ((uint32_t)rng() & ~a64_rows[i].mask) | a64_rows[i].value;
 
             insn |= should_be_one(a64_rows[i].name);
