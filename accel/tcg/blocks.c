@@ -232,6 +232,7 @@ static bool emit_block(TcgVcpu *v, Block *b, vaddr pc)
     do {
         memset(&b->tb, 0, sizeof(b->tb));
         front_end(v, b->page, pc, b->key, b->variant, insns);
+        b->counted = tcg_ctx_ir(v->compiler)->icount;
         r = tcg_compile(v->compiler, &b->tb);
         if (r == TCG_TOO_BIG) {
             v->count.too_big++;
@@ -252,7 +253,6 @@ static Block *compile(TcgVcpu *v, PageCode *p, vaddr pc, uint64_t key, uint32_t 
     b->key = key;
     b->variant = variant;
     b->checked = checked;
-    b->counted = tcg_ctx_ir(v->compiler)->icount;
     if (!emit_block(v, b, pc)) {
         g_free(b);
         return NULL;
