@@ -11,6 +11,7 @@ typedef struct Half {
 typedef struct Walk {
     const A64Regime *r;
     Half half;
+    bool ds;                    /* LPA2: 52-bit addresses with 4 and 16 KiB granules */
     unsigned oa_bits;
     A64WalkAccess acc;
     bool update;
@@ -19,9 +20,14 @@ typedef struct Walk {
     bool ap_ro, ap_el1, uxn, pxn;
 } Walk;
 
-static bool fail(A64Mapping *m, unsigned fsc, unsigned level)
+/* Level -1 has codes of its own. */
+static bool fail(A64Mapping *m, unsigned fsc, int level)
 {
-    m->fsc = (uint8_t)(fsc + level);
+    if (level < 0 && fsc != FSC_WALK_EXTERNAL) {
+        m->fsc = fsc == FSC_TRANSLATION ? FSC_TRANSLATION_M1 : FSC_ADDRESS_SIZE_M1;
+    } else {
+        m->fsc = (uint8_t)((int)fsc + level);
+    }
     return false;
 }
 
@@ -50,12 +56,12 @@ static Half half_of(const A64Regime *r, uint64_t va, A64WalkAccess acc)
     };
 }
 
-static unsigned output_bits(const A64Regime *r, unsigned gran)
+static unsigned output_bits(const A64Regime *r, unsigned gran, bool ds)
 {
     static const uint8_t bits[8] = { 32, 36, 40, 42, 44, 48, 52, 52 };
     unsigned b = bits[r->tcr >> 32 & 7];
 
-    if (b == 52 && (gran != 16 || r->pa_bits < 52)) {
+    if (b == 52 && ((gran != 16 && !ds) || r->pa_bits < 52)) {
         b = 48;
     }
     return b < r->pa_bits ? b : r->pa_bits;
@@ -92,16 +98,21 @@ static unsigned permissions(const Walk *w, uint64_t desc)
     return p | (pxn || (wxn && !ro) || (el0 && !ro) ? 0 : WALK_FETCH);
 }
 
-/* PA[51:48] of a descriptor with 52-bit addresses is in bits 15:12 (64 KiB granule). */
+/* PA[51:48] of a descriptor with 52-bit addresses is in bits 15:12 (64 KiB granule); PA[51:50] in bits 9:8 (the others). */
 static uint64_t output_address(const Walk *w, uint64_t desc, unsigned low)
 {
-    uint64_t pa = desc & 0x0000ffffffffffffull & ~0ull << low;
+    uint64_t pa;
+
+    if (w->ds) {
+        return (desc & 0x0003ffffffffffffull & ~0ull << low) | (desc >> 8 & 3) << 50;
+    }
+    pa = desc & 0x0000ffffffffffffull & ~0ull << low;
 
     return w->half.gran == 16 && w->r->pa_bits == 52 ? pa | (desc >> 12 & 15) << 48 : pa;
 }
 
 /* A leaf: check, update its flags in memory where hardware does that, describe the mapping.  *again: the descriptor has changed. */
-static bool leaf(Walk *w, uint64_t va, uint64_t at, uint64_t desc, unsigned level, unsigned low, bool *again)
+static bool leaf(Walk *w, uint64_t va, uint64_t at, uint64_t desc, int level, unsigned low, bool *again)
 {
     A64Mapping *m = w->m;
     uint64_t pa = output_address(w, desc, low), want = desc;
@@ -137,24 +148,24 @@ static bool leaf(Walk *w, uint64_t va, uint64_t at, uint64_t desc, unsigned leve
     }
     *m = (A64Mapping){
         .pa = pa | (va & ((1ull << low) - 1)), .size = 1ull << low, .prot = (uint8_t)prot,
-        .attr = (uint8_t)(w->r->mair >> (8 * (desc >> 2 & 7))), .sh = desc >> 8 & 3, .global = !(desc >> 11 & 1), .guarded = desc >> 50 & 1 };
+        .attr = (uint8_t)(w->r->mair >> (8 * (desc >> 2 & 7))), .sh = (w->ds ? w->r->tcr >> (w->half.n ? 28 : 12) : desc >> 8) & 3, .global = !(desc >> 11 & 1), .guarded = desc >> 50 & 1 };
     return true;
 }
 
-static bool block_allowed(const Walk *w, unsigned level)
+static bool block_allowed(const Walk *w, int level)
 {
     if (w->half.gran == 12) {
-        return level == 1 || level == 2;
+        return level == 1 || level == 2 || (level == 0 && w->ds);
     }
-    return level == 2 || (level == 1 && w->half.gran == 16 && w->r->pa_bits == 52);
+    return level == 2 || (level == 1 && (w->ds || (w->half.gran == 16 && w->r->pa_bits == 52)));
 }
 
-static bool levels(Walk *w, uint64_t va, uint64_t table, unsigned level, bool *again)
+static bool levels(Walk *w, uint64_t va, uint64_t table, int level, bool *again)
 {
     unsigned gran = w->half.gran, stride = gran - 3, in_bits = 64 - w->half.tsz;
 
     for (;; level++) {
-        unsigned low = gran + stride * (3 - level);
+        unsigned low = gran + stride * (unsigned)(3 - level);
         unsigned width = in_bits - low < stride ? in_bits - low : stride;
         uint64_t at = table | (va >> low & ((1ull << width) - 1)) << 3, desc;
 
@@ -192,21 +203,24 @@ static bool in_range(const Half *h, uint64_t va)
 static bool walk_once(const A64Regime *r, uint64_t va, A64WalkAccess acc, bool update, A64Mapping *m, bool *again)
 {
     Walk w = { .r = r, .half = half_of(r, va, acc), .acc = acc, .update = update, .m = m };
-    unsigned gran = w.half.gran, stride = gran - 3, least = r->lva && gran == 16 ? 12 : 16, most = r->ttst ? (gran == 16 ? 47 : 48) : 39;
-    unsigned in_bits, n, level, low;
+    unsigned gran = w.half.gran, stride = gran - 3, least, most = r->ttst ? (gran == 16 ? 47 : 48) : 39;
+    unsigned in_bits, n, low;
+    int level;
     uint64_t ttbr = r->ttbr[w.half.n], table;
 
+    w.ds = r->lpa2 && gran != 16 && (r->tcr >> 59 & 1);
+    least = w.ds || (r->lva && gran == 16) ? 12 : 16;
     if (w.half.tsz < least || w.half.tsz > most || !in_range(&w.half, va) || w.half.epd || (r->user && r->e0pd && (r->tcr >> (55 + w.half.n) & 1))) {
         return fail(m, FSC_TRANSLATION, 0);
     }
     in_bits = 64 - w.half.tsz;
     n = (in_bits - gran + stride - 1) / stride;
-    level = 4 - n;
-    w.oa_bits = output_bits(r, gran);
+    level = 4 - (int)n;
+    w.oa_bits = output_bits(r, gran, w.ds);
     /* the table is as large as its entries for the bits above `low`, at least 64 bytes with 52-bit addresses */
-    low = 3 + in_bits - (gran + stride * (3 - level));
+    low = 3 + in_bits - (gran + stride * (unsigned)(3 - level));
     table = ttbr & 0x0000fffffffffffeull;
-    if (gran == 16 && r->pa_bits == 52 && w.oa_bits == 52) {
+    if (w.oa_bits == 52) {
         low = low < 6 ? 6 : low;
         table = (ttbr & 0x0000ffffffffffc0ull) | (ttbr >> 2 & 15) << 48;
     }

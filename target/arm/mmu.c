@@ -59,7 +59,7 @@ static A64Regime regime(A64Cpu *c, bool user, bool pan)
         .sctlr = c->sys[SR_SCTLR_EL1], .tcr = c->sys[SR_TCR_EL1], .ttbr = { c->sys[SR_TTBR0_EL1], c->sys[SR_TTBR1_EL1] }, .mair = c->sys[SR_MAIR_EL1],
         .pa_bits = pa_bits[c->sys[SR_ID_AA64MMFR0_EL1] & 7], .user = user, .pan = pan,
         .lva = a64_has(c, A64_FEAT_lva), .ttst = a64_has(c, A64_FEAT_ttst), .hafdbs = a64_has(c, A64_FEAT_hafdbs), .hafdbs2 = a64_has(c, A64_FEAT_hafdbs2),
-        .hpds = a64_has(c, A64_FEAT_hpds), .e0pd = a64_has(c, A64_FEAT_e0pd), .gran16 = a64_has(c, A64_FEAT_gran16),
+        .hpds = a64_has(c, A64_FEAT_hpds), .e0pd = a64_has(c, A64_FEAT_e0pd), .gran16 = a64_has(c, A64_FEAT_gran16), .lpa2 = a64_has(c, A64_FEAT_lpa2),
         .read = read_descriptor, .update = update_descriptor, .opaque = c };
 }
 

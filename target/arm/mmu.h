@@ -14,7 +14,7 @@ typedef struct A64Regime {
     uint8_t pa_bits;            /* implemented: 32 ... 52 */
     bool user;                  /* the access is made as EL0 */
     bool pan;
-    bool lva, ttst, hafdbs, hafdbs2, hpds, e0pd, gran16;
+    bool lva, ttst, hafdbs, hafdbs2, hpds, e0pd, gran16, lpa2;
     /* One descriptor: false on an external abort. */
     bool (*read)(void *opaque, uint64_t pa, uint64_t *desc);
     /* Compare and swap it; false: it has changed (walk again) or cannot be written. */
@@ -37,7 +37,7 @@ typedef struct A64Mapping {
 
 /* Fault status codes, level to be added. */
 enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS_FLAG = 0x08, FSC_PERMISSION = 0x0c, FSC_EXTERNAL = 0x10, FSC_WALK_EXTERNAL = 0x14,
-       FSC_ALIGNMENT = 0x21, FSC_DEBUG = 0x22, FSC_UPDATE = 0x31 };
+       FSC_ALIGNMENT = 0x21, FSC_DEBUG = 0x22, FSC_ADDRESS_SIZE_M1 = 0x29, FSC_TRANSLATION_M1 = 0x2b, FSC_UPDATE = 0x31 };
 
 /* `update_flags`: set the access flag and dirty state where the regime does so in hardware (not for probes and AT). */
 bool a64_walk_regime(const A64Regime *r, uint64_t va, A64WalkAccess acc, bool update_flags, A64Mapping *m);

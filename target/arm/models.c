@@ -84,7 +84,7 @@ static bool apply_properties(A64Cpu *c, Error **errp)
 {
     uint64_t *isar1 = &c->sys[SR_ID_AA64ISAR1_EL1];
 
-    if (!refuse_on(c->sve, "sve", errp) || !refuse_on(c->sme, "sme", errp) || !refuse_on(c->lpa2, "lpa2", errp) ||
+    if (!refuse_on(c->sve, "sve", errp) || !refuse_on(c->sme, "sme", errp) ||
         !refuse_on(c->pauth_qarma3, "pauth-qarma3", errp) || !refuse_on(c->has_el2, "has_el2", errp) || !refuse_on(c->has_el3, "has_el3", errp) ||
         !refuse_on(c->mte, "mte", errp) || !refuse_on(c->cfgend, "cfgend", errp) || !refuse_on(c->reset_hivecs, "reset-hivecs", errp) ||
         !refuse_on(c->sve_max_vq, "sve-max-vq", errp)) {
@@ -104,6 +104,10 @@ static bool apply_properties(A64Cpu *c, Error **errp)
     }
     if (!c->model->configurable) {
         return true;
+    }
+    if (c->lpa2) {
+        set_field(&c->sys[SR_ID_AA64MMFR0_EL1], 28, 1);
+        set_field(&c->sys[SR_ID_AA64MMFR0_EL1], 20, 2);
     }
     if (!c->pauth) {
         set_field(isar1, 4, 0);
@@ -130,7 +134,7 @@ void a64_features_update(A64Cpu *c)
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         unsigned v = c->sys[rows[i].reg] >> rows[i].shift & ((1u << rows[i].width) - 1);
 
-        if (v >= rows[i].least && !(v == 15 && (i == A64_FEAT_fp || i == A64_FEAT_fp16 || i == A64_FEAT_doublelock || i == A64_FEAT_pmu))) {
+        if (v >= rows[i].least && !(v == 15 && (i == A64_FEAT_fp || i == A64_FEAT_fp16 || i == A64_FEAT_lpa2 || i == A64_FEAT_doublelock || i == A64_FEAT_pmu))) {
             c->features[i / 64] |= 1ull << (i % 64);
         }
     }
@@ -212,7 +216,7 @@ static const Prop max_props[] = {
     PROP_BOOL("pauth-impdef", A64Cpu, pauth_impdef, false, .help = "with a fast algorithm of our own"),
     PROP_BOOL("pauth-qarma3", A64Cpu, pauth_qarma3, false),
     PROP_BOOL("pauth-qarma5", A64Cpu, pauth_qarma5, false, .help = "with QARMA5, as without any of these"),
-    PROP_BOOL("lpa2", A64Cpu, lpa2, false),
+    PROP_BOOL("lpa2", A64Cpu, lpa2, false, .help = "52-bit addresses with 4 and 16 KiB pages"),
     PROP_BOOL("sve", A64Cpu, sve, false), SVE(128), SVE(256), SVE(384), SVE(512), SVE(640), SVE(768), SVE(896), SVE(1024),
     SVE(1152), SVE(1280), SVE(1408), SVE(1536), SVE(1664), SVE(1792), SVE(1920), SVE(2048),
     PROP_U32("sve-max-vq", A64Cpu, sve_max_vq, 0),

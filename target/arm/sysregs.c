@@ -266,10 +266,11 @@ static void tlbi_range(A64Cpu *c, const A64SysReg *r, uint64_t val)
 {
     static const uint8_t shift[4] = { 0, 12, 14, 16 };
     unsigned gran = shift[val >> 46 & 3], scale = val >> 44 & 3, num = val >> 39 & 31;
+    bool ds = a64_has(c, A64_FEAT_lpa2) && c->sys[SR_TCR_EL1] >> 59 & 1;     /* LPA2: in units of 64 KiB */
     vaddr base = (vaddr)((int64_t)(val << 27) >> 27);
 
     if (gran) {
-        flush_range(c, r, base << gran, (uint64_t)(num + 1) << (5 * scale + 1) << gran, -1);
+        flush_range(c, r, base << (ds ? 16 : gran), (uint64_t)(num + 1) << (5 * scale + 1) << gran, -1);
     }
 }
 

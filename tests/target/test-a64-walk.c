@@ -38,24 +38,36 @@ static uint64_t rnd(void)
 /* The geometry of one half as plain lists: which address bits index which level. */
 typedef struct Shape {
     unsigned gran, tsz;
-    unsigned lo[4], hi[4];          /* bits hi..lo-1 index level i; hi == lo: level not used */
-    unsigned first;
+    bool ds;                        /* LPA2 */
+    unsigned lo[5], hi[5];          /* bits hi..lo-1 index level i - 1; hi == lo: level not used */
+    int first;
 } Shape;
 
-static Shape shape_of(unsigned gran, unsigned tsz)
+static Shape shape_of(unsigned gran, unsigned tsz, bool ds)
 {
-    Shape s = { .gran = gran, .tsz = tsz, .first = 4 };
+    Shape s = { .gran = gran, .tsz = tsz, .ds = ds, .first = 4 };
     unsigned top = 64 - tsz, bit = gran;
 
-    for (int level = 3; level >= 0 && bit < top; level--) {
+    for (int level = 3; level >= -1 && bit < top; level--) {
         unsigned end = bit + gran - 3;
 
-        s.lo[level] = bit;
-        s.hi[level] = end < top ? end : top;
-        s.first = (unsigned)level;
+        s.lo[level + 1] = bit;
+        s.hi[level + 1] = end < top ? end : top;
+        s.first = level;
         bit = end;
     }
     return s;
+}
+
+/* Where a descriptor has the bits of an address: D8.3, with DS bits 51:50 in 9:8. */
+static uint64_t address_bits(const Shape *s)
+{
+    return s->ds ? 0x0003fffffffff300ull : 0x0000fffffffff000ull;
+}
+
+static uint64_t address_in(const Shape *s, uint64_t pa)
+{
+    return s->ds ? (pa & 0x0003fffffffff000ull) | (pa >> 50 & 3) << 8 : pa;
 }
 
 typedef struct Truth {
@@ -72,23 +84,24 @@ static uint64_t table_new(const Shape *s)
 }
 
 /* Map one page or block; table attributes are random where a table is made. */
-static bool map(const Shape *s, uint64_t root, uint64_t va, unsigned level, uint64_t desc, Truth *t)
+static bool map(const Shape *s, uint64_t root, uint64_t va, int level, uint64_t desc, Truth *t)
 {
     uint64_t table = root;
 
     *t = (Truth){ .va = va };
-    for (unsigned l = s->first;; l++) {
-        uint64_t index = va >> s->lo[l] & ((1ull << (s->hi[l] - s->lo[l])) - 1), at = table + 8 * index, d = memory[at / 8];
+    for (int l = s->first;; l++) {
+        unsigned lo = s->lo[l + 1];
+        uint64_t index = va >> lo & ((1ull << (s->hi[l + 1] - lo)) - 1), at = table + 8 * index, d = memory[at / 8];
 
         if (l == level) {
             if (d) {
                 return false;
             }
-            t->size = 1ull << s->lo[l];
+            t->size = 1ull << lo;
             t->va = va & ~(t->size - 1);
-            t->pa = desc & 0x0000ffffffffffffull & ~(t->size - 1);
+            t->pa = desc & (s->ds ? 0x000fffffffffffffull : 0x0000ffffffffffffull) & ~(t->size - 1);
             t->leaf_at = at;
-            memory[at / 8] = t->desc = (desc & ~0x0000fffffffff003ull) | t->pa | (desc & 0xffc) | (l == 3 ? 3 : 1);
+            memory[at / 8] = t->desc = (desc & 0x0060000000000cfcull) | (s->ds ? 0 : desc & 0x300) | (desc & ~address_bits(s) & 0xfff0000000000000ull) | address_in(s, t->pa) | (l == 3 ? 3 : 1);
             return true;
         }
         if (!d) {
@@ -130,7 +143,7 @@ static bool permitted(const Truth *t, const A64Regime *r, A64WalkAccess acc, boo
     }
 }
 
-static void check_hit(const A64Regime *r, const Truth *t, unsigned level, uint64_t va)
+static void check_hit(const A64Regime *r, const Truth *t, int level, uint64_t va)
 {
     static const A64WalkAccess accesses[] = { WALK_LOAD, WALK_STORE, WALK_FETCH };
 
@@ -143,10 +156,10 @@ static void check_hit(const A64Regime *r, const Truth *t, unsigned level, uint64
         ok = a64_walk_regime(r, va, accesses[i], true, &m);
         if (!(t->desc >> 10 & 1) && !ha) {
             g_assert_false(ok);
-            g_assert_cmpuint(m.fsc, ==, FSC_ACCESS_FLAG + level);
+            g_assert_cmpuint(m.fsc, ==, FSC_ACCESS_FLAG + (unsigned)level);
         } else if (!permitted(t, r, accesses[i], managed)) {
             g_assert_false(ok);
-            g_assert_cmpuint(m.fsc, ==, FSC_PERMISSION + level);
+            g_assert_cmpuint(m.fsc, ==, FSC_PERMISSION + (unsigned)level);
         } else {
             uint64_t now = memory[t->leaf_at / 8];
 
@@ -154,6 +167,7 @@ static void check_hit(const A64Regime *r, const Truth *t, unsigned level, uint64
             g_assert_cmphex(m.pa, ==, t->pa + (va - t->va) % t->size);
             g_assert_cmphex(m.size, ==, t->size);
             g_assert_cmpint(m.global, ==, !(t->desc >> 11 & 1));
+            g_assert_cmpuint(m.sh, ==, (r->lpa2 && r->tcr >> 59 & 1 ? r->tcr >> (va >> 55 & 1 ? 28 : 12) : t->desc >> 8) & 3);
             g_assert_cmphex(m.attr, ==, r->mair >> (8 * (t->desc >> 2 & 7)) & 255);
             g_assert_cmphex(now & 1 << 10, ==, 1 << 10);
             g_assert_cmphex(now >> 7 & 1, ==, managed && accesses[i] == WALK_STORE ? 0 : t->desc >> 7 & 1);
@@ -168,18 +182,21 @@ static void check_hit(const A64Regime *r, const Truth *t, unsigned level, uint64
 static void one_geometry(void)
 {
     static const uint8_t grans[3] = { 12, 14, 16 };
-    unsigned gran = grans[g_test_rand_int_range(0, 3)], half = (unsigned)g_test_rand_int_range(0, 2), tsz = (unsigned)g_test_rand_int_range(16, gran == 16 ? 48 : 49);
-    Shape s = shape_of(gran, tsz);
-    A64Regime r = { .sctlr = 1 | (rnd() & 1 << 19), .mair = rnd(), .pa_bits = 48, .user = g_test_rand_bit(), .ttst = true, .gran16 = true,
+    unsigned gran = grans[g_test_rand_int_range(0, 3)], half = (unsigned)g_test_rand_int_range(0, 2);
+    bool ds = gran != 16 && g_test_rand_bit();
+    unsigned tsz = (unsigned)g_test_rand_int_range(ds ? 12 : 16, gran == 16 ? 48 : 49);
+    Shape s = shape_of(gran, tsz, ds);
+    A64Regime r = { .sctlr = 1 | (rnd() & 1 << 19), .mair = rnd(), .pa_bits = ds ? 52 : 48, .lpa2 = ds, .user = g_test_rand_bit(), .ttst = true, .gran16 = true,
                     .hafdbs = g_test_rand_bit(), .hpds = false, .read = read_desc, .update = update_desc };
     uint64_t tg = half ? (gran == 12 ? 2ull : gran == 14 ? 1ull : 3ull) << 30 : (gran == 12 ? 0ull : gran == 14 ? 2ull : 1ull) << 14;
     uint64_t high = half ? ~0ull << (64 - tsz) : 0, root;
     Truth truth[64];
-    unsigned level[64], n = 0;
+    int level[64];
+    unsigned n = 0;
 
     r.hafdbs2 = r.hafdbs;
     r.pan = !r.user && g_test_rand_bit();
-    r.tcr = (uint64_t)tsz << (half ? 16 : 0) | tg | 5ull << 32 | (rnd() & 3ull << 39) | (rnd() & 1ull << (37 + half));
+    r.tcr = (uint64_t)tsz << (half ? 16 : 0) | tg | (ds ? 1ull << 59 | 6ull << 32 | (rnd() & (3 << 12 | 3 << 28)) : 5ull << 32) | (rnd() & 3ull << 39) | (rnd() & 1ull << (37 + half));
     if (tsz > 47 && gran == 16) {
         return;
     }
@@ -188,7 +205,7 @@ static void one_geometry(void)
     root = table_new(&s);
     r.ttbr[half] = root;
     for (unsigned i = 0; i < 40; i++) {
-        unsigned l = (unsigned)g_test_rand_int_range((gint32)MAX(s.first, gran == 12 ? 1u : 2u), 4);
+        int l = g_test_rand_int_range(MAX(s.first, (gran == 12 ? 1 : 2) - ds), 4);
         uint64_t va = (rnd() & ~(~0ull << (64 - tsz))) | high;
 
         level[n] = l;
@@ -256,6 +273,24 @@ static void faults(void)
     memory[0x601] = 1ull << 41 | 0x703;
     g_assert_false(a64_walk_regime(&r, 0x1000, WALK_LOAD, true, &m));
     g_assert_cmpuint(m.fsc, ==, FSC_ADDRESS_SIZE + 3);
+    /* LPA2: level -1 */
+    r = (A64Regime){ .sctlr = 1, .pa_bits = 52, .tcr = 12 | 12 << 16 | 2ull << 30 | 6ull << 32 | 1ull << 59, .gran16 = true, .lpa2 = true, .read = read_desc, .update = update_desc };
+    memset(memory, 0, sizeof(memory));
+    g_assert_false(a64_walk_regime(&r, 0x1000, WALK_LOAD, true, &m));
+    g_assert_cmpuint(m.fsc, ==, 0x2b);
+    r.ttbr[0] = 1ull << 36;
+    g_assert_false(a64_walk_regime(&r, 0x1000, WALK_LOAD, true, &m));
+    g_assert_cmpuint(m.fsc, ==, 0x13);
+    r.ttbr[0] = 0;
+    r.tcr &= ~(7ull << 32);
+    r.tcr |= 5ull << 32;
+    memory[0] = 3 | 1ull << 49;
+    g_assert_false(a64_walk_regime(&r, 0x1000, WALK_LOAD, true, &m));
+    g_assert_cmpuint(m.fsc, ==, 0x29);
+    r.tcr &= ~(1ull << 59);                                                     /* without DS 52 bits are too many */
+    g_assert_false(a64_walk_regime(&r, 0x1000, WALK_LOAD, true, &m));
+    g_assert_cmpuint(m.fsc, ==, FSC_TRANSLATION);
+    r = (A64Regime){ .sctlr = 1, .pa_bits = 40, .tcr = 16 | 16 << 16 | 2ull << 30 | 5ull << 32, .gran16 = true, .read = read_desc, .update = update_desc };
     memory[0x400] = 0x4001 | 1ull << 12;
     memory[0] = 1;
     g_assert_false(a64_walk_regime(&r, 0x1000, WALK_LOAD, true, &m));        /* no blocks at level 0 */
