@@ -204,6 +204,24 @@ void inputs_seed(Inputs *in, uint64_t seed)
     pthread_mutex_unlock(&in->lock);
 }
 
+void inputs_get_seed(Inputs *in, uint64_t state[4])
+{
+    pthread_mutex_lock(&in->lock);
+    for (int i = 0; i < 4; i++) {
+        state[i] = in->seeded ? in->rng[i] : 0;
+    }
+    pthread_mutex_unlock(&in->lock);
+}
+
+void inputs_set_seed(Inputs *in, const uint64_t state[4])
+{
+    pthread_mutex_lock(&in->lock);
+    if (in->seeded && (state[0] | state[1] | state[2] | state[3])) {
+        memcpy(in->rng, state, sizeof(in->rng));
+    }
+    pthread_mutex_unlock(&in->lock);
+}
+
 static uint64_t rng_next(uint64_t s[4])
 {
     uint64_t r = rol64(s[1] * 5, 7) * 9, t = s[1] << 17;

@@ -50,6 +50,9 @@ Inputs *inputs_new(Clock *clock);
 void inputs_free(Inputs *in);
 /* -seed N: random bytes come from a generator with this seed from now on. */
 void inputs_seed(Inputs *in, uint64_t seed);
+/* For a save: where that generator is, zeroes without a seed.  Setting it changes nothing in a machine without one, or from zeroes. */
+void inputs_get_seed(Inputs *in, uint64_t state[4]);
+void inputs_set_seed(Inputs *in, const uint64_t state[4]);
 /* Write one line per input to `path`: "ns kind name length digest"; for time and random the value. */
 bool inputs_log_open(Inputs *in, const char *path, Error **errp);
 uint64_t inputs_count(const Inputs *in, InputKind kind);

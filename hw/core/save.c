@@ -20,18 +20,21 @@ typedef struct Head {
     uint8_t power[512], halted[512];
     uint32_t lines[512];        /* levels of each processor's wires: their drivers have them as driven already */
     char model[64];
+    uint64_t random[4];         /* -seed: what comes next; 0 without */
 } Head;
 
 static const StateField head_rows[] = {
     STATE_I64(Head, now), STATE_U64(Head, ram_size), STATE_U32(Head, cpus), STATE_BUF(Head, power), STATE_BUF(Head, halted),
-    STATE_ARRAY(Head, lines, uint32_t), STATE_BUF(Head, model), {}
+    STATE_ARRAY(Head, lines, uint32_t), STATE_BUF(Head, model),
+    STATE_ARRAY(Head, random, uint64_t, .since = 2), {}
 };
-static const StateTable head_table = { .name = "machine", .version = 1, .fields = head_rows };
+static const StateTable head_table = { .name = "machine", .version = 2, .fields = head_rows };
 
 static Head head_of(Machine *m)
 {
     Head h = { .now = clock_now(m->clock), .ram_size = m->ram_size, .cpus = machine_ncpus(m) };
 
+    inputs_get_seed(m->inputs, h.random);
     for (unsigned i = 0; i < MIN(machine_ncpus(m), 512); i++) {
         h.power[i] = machine_cpu(m, i)->power_off;
         h.halted[i] = machine_cpu(m, i)->halted;
@@ -198,6 +201,7 @@ static bool do_head(Pass *p)
     }
     if (p->apply) {
         clock_set(m->clock, h.now);
+        inputs_set_seed(m->inputs, h.random);
         for (unsigned i = 0; i < MIN(h.cpus, 512); i++) {
             machine_cpu(m, i)->power_off = h.power[i] != 0;
             machine_cpu(m, i)->halted = h.halted[i] != 0;

@@ -210,9 +210,12 @@ static void test_save(void)
     Machine *a = open_board(2, CLOCK_FROZEN), *b = open_board(2, CLOCK_FROZEN), *c = open_board(1, CLOCK_FROZEN);
     g_autoptr(Error) err = NULL, err2 = NULL;
     g_autofree char *bytes = NULL;
-    uint64_t before, other;
+    uint64_t before, other, random[2];
     gsize len;
 
+    inputs_seed(a->inputs, 1);
+    inputs_seed(b->inputs, 1);
+    input_random(a->inputs, random, 8);
     clock_step(a->clock, 12345);
     mem_store(a->as, 0x3000, 8, 0x1122334455667788, MEM_ATTRS_NONE);
     ((ToyCpu *)machine_cpu(a, 1))->count = 77;
@@ -224,6 +227,9 @@ static void test_save(void)
     g_assert_true(machine_restore(b, path, NULL));
     g_assert_cmpuint(machine_digest(b, true), ==, before);
     g_assert_true(machine_cpu(b, 0)->halted && clock_now(b->clock) == 12345);
+    input_random(a->inputs, &random[0], 8);
+    input_random(b->inputs, &random[1], 8);
+    g_assert_cmphex(random[0], ==, random[1]);      /* the seeded generator goes on where it was */
     g_assert_cmphex(cpu_pending(machine_cpu(b, 1)) & CPU_LINES, ==, CPU_FIQ);
 
     other = machine_digest(c, true);

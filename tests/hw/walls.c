@@ -1,38 +1,114 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two walls, with a real kernel: KERNEL INITRD [instructions] [saves]
+ * Two walls, with a real kernel: KERNEL INITRD [instructions] [saves] [processors] [first seed] [command]
  *
  * Under instruction-driven time (a) two runs of the same boot have the same
  * digest after so many instructions; (b) a run that is saved on the way,
  * restored in a new machine and continued has the digest of the run that was
- * saved at the same count and went on.
+ * saved at the same count and went on.  With a command (base64, the initrd runs it) there are a disk and a network: each
+ * machine has its own copy of the image, and a save takes the image along.
  */
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/drive.h"
 #include "hw/core/machine.h"
+#include "io/loop.h"
 #include "io/session.h"
+#include "net/net.h"
+#include "util/json.h"
 
-static const char *kernel, *initrd;
+enum { DISK = 16 << 20 };
+
+static const char *kernel, *initrd, *command;
 static unsigned cpus = 1;
+static char *dir;
+static Loop *loop;
 
-static Machine *boot(Session *s)
+static G_GNUC_NORETURN void die(Error *err)
 {
-    static const char *const props[] = { "gic-version", "3", NULL };
-    MachineConfig c = {
-        .accel = "tcg", .cpu = "max", .smp = { .cpus = cpus }, .ram_size = 512 << 20, .kernel = kernel, .initrd = initrd,
-        .append = "console=ttyAMA0 quiet", .props = props, .clock = CLOCK_ICOUNT, .icount_shift = 0, .have_seed = true, .seed = 11,
-    };
-    Error *err = NULL;
-    Machine *m = machine_open(s, machine_type_find("aarch64", "virt", NULL), &c, &err);
+    fprintf(stderr, "%s\n", error_message(err));
+    exit(1);
+}
 
-    if (!m || !machine_ready(m, &err)) {
-        fprintf(stderr, "%s\n", error_message(err));
+static char *disk_of(char which)
+{
+    return g_strdup_printf("%s/disk-%c", dir, which);
+}
+
+static void disk_make(char which)
+{
+    g_autofree char *path = disk_of(which), *data = g_malloc(DISK);
+
+    for (unsigned i = 0; i < DISK; i++) {
+        data[i] = (char)(i * 2654435761u >> 24);
+    }
+    g_file_set_contents(path, data, DISK, NULL);
+}
+
+static void disk_copy(char from, char to)
+{
+    g_autofree char *a = disk_of(from), *b = disk_of(to), *data = NULL;
+    gsize len;
+    FILE *f = fopen(b, "r+");                       /* the other machine has it open */
+
+    if (!f || !g_file_get_contents(a, &data, &len, NULL) || fwrite(data, len, 1, f) != 1 || fclose(f)) {
+        fprintf(stderr, "cannot copy %s\n", a);
         exit(1);
     }
+}
+
+static void add_devices(Machine *m, char which)
+{
+    static const char *const blk[] = { "driver", "virtio-blk-pci", "drive", "d0", NULL }, *const nic[] = { "driver", "virtio-net-pci", "netdev", "n0", NULL };
+    static const char net[] = "{\"type\": \"user\", \"id\": \"n0\"}";
+    static const DriveBoard board = { .kind = DRIVE_VIRTIO };
+    g_autofree char *path = disk_of(which), *text = g_strdup_printf("if=none,id=d0,format=raw,file=%s", path);
+    Error *err = NULL;
+    Json *opts = json_parse(net, strlen(net), &err);
+
+    if (!opts || !drive_add(m->session, text, &board, false, &err) || !netdev_add(m->session, opts, &err) || !machine_add_device(m, blk, &err) || !machine_add_device(m, nic, &err)) {
+        die(err);
+    }
+    json_unref(opts);
+}
+
+/* Machines 'a' and 'b', each with a session of its own. */
+static Machine *boot(char which)
+{
+    static const char *const props[] = { "gic-version", "3", NULL };
+    g_autofree char *append = g_strdup_printf("console=ttyAMA0 quiet%s%s", command ? " guestcmd=" : "", command ? command : "");
+    MachineConfig c = {
+        .accel = "tcg", .cpu = "max", .smp = { .cpus = cpus }, .ram_size = 512 << 20, .kernel = kernel, .initrd = initrd,
+        .append = append, .props = props, .clock = CLOCK_ICOUNT, .icount_shift = 0, .have_seed = true, .seed = 11,
+    };
+    Error *err = NULL;
+    Machine *m;
+
+    if (command) {
+        disk_make(which);
+    }
+    m = machine_open(session_new(), machine_type_find("aarch64", "virt", NULL), &c, &err);
+    if (!m) {
+        die(err);
+    }
+    if (command) {
+        add_devices(m, which);
+    }
+    if (!machine_ready(m, &err)) {
+        die(err);
+    }
     return m;
+}
+
+static void end(Machine *m)
+{
+    Session *s = m->session;
+
+    machine_close(m);
+    session_free(s);
 }
 
 static void run_to(Machine *m, int64_t when)
@@ -40,7 +116,7 @@ static void run_to(Machine *m, int64_t when)
     machine_stop_at(m, when);
     machine_run(m);
     while (machine_is_running(m)) {
-        if (!machine_poll(m)) {
+        if (!machine_poll(m) && !loop_step(loop, false)) {
             g_usleep(500);
         }
     }
@@ -73,58 +149,81 @@ static void name_differences(Machine *a, Machine *b)
     }
 }
 
-int main(int argc, char **argv)
+static bool runs_equal(int64_t insns)
 {
-    int64_t insns = argc > 3 ? atoll(argv[3]) : 300000000;
-    int saves = argc > 4 ? atoi(argv[4]) : 2;
-    g_autofree char *dir = g_dir_make_tmp("rhea-XXXXXX", NULL), *path = g_build_filename(dir, "save", NULL);
-    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
-    Session *s = session_new();
-    Machine *a, *b;
-    bool ok = true;
+    Machine *a = boot('a'), *b = boot('b');
+    bool ok = same("reset", machine_digest(a, true), machine_digest(b, true));
 
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s KERNEL INITRD [instructions] [saves] [processors]\n", argv[0]);
-        return 2;
-    }
-    kernel = argv[1];
-    initrd = argv[2];
-    cpus = argc > 5 ? (unsigned)atoi(argv[5]) : 1;
-    a = boot(s);
-    b = boot(s);
-    ok &= same("reset", machine_digest(a, true), machine_digest(b, true));
     run_to(a, insns);
     run_to(b, insns);
     ok &= same("two runs", machine_digest(a, true), machine_digest(b, true));
     if (!ok) {
         name_differences(a, b);
     }
-    machine_close(a);
-    machine_close(b);
-    for (int i = 0; i < saves && ok; i++) {
-        int64_t at = g_rand_int_range(rand, 1, (gint32)MIN(insns, INT32_MAX));
-        g_autofree char *what = g_strdup_printf("saved at %lld", (long long)at);
-        Error *err = NULL;
+    end(a);
+    end(b);
+    return ok;
+}
 
-        a = boot(s);
-        run_to(a, at);
-        b = boot(s);
-        if (!machine_save(a, path, &err) || !machine_restore(b, path, &err)) {
-            fprintf(stderr, "%s\n", error_message(err));
-            return 1;
-        }
-        ok &= same(what, machine_digest(a, true), machine_digest(b, true));
-        run_to(a, insns);
-        run_to(b, insns);
-        ok &= same("  and run on", machine_digest(a, true), machine_digest(b, true));
-        if (!ok) {
-            name_differences(a, b);
-        }
-        machine_close(a);
-        machine_close(b);
+static bool save_equal(int64_t insns, int64_t at)
+{
+    g_autofree char *what = g_strdup_printf("saved at %lld", (long long)at), *path = g_build_filename(dir, "save", NULL);
+    Machine *a = boot('a'), *b;
+    Error *err = NULL;
+    bool ok;
+
+    run_to(a, at);
+    b = boot('b');
+    if (!machine_save(a, path, &err)) {
+        die(err);
     }
+    if (command) {
+        disk_copy('a', 'b');
+    }
+    if (!machine_restore(b, path, &err)) {
+        die(err);
+    }
+    ok = same(what, machine_digest(a, true), machine_digest(b, true));
+    run_to(a, insns);
+    run_to(b, insns);
+    ok &= same("  and run on", machine_digest(a, true), machine_digest(b, true));
+    if (!ok) {
+        name_differences(a, b);
+    }
+    end(a);
+    end(b);
     g_remove(path);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    int64_t insns = argc > 3 ? atoll(argv[3]) : 300000000;
+    int saves = argc > 4 ? atoi(argv[4]) : 2;
+    g_autoptr(GRand) rand = g_rand_new_with_seed(argc > 6 ? (guint32)atoi(argv[6]) : 1);
+    bool ok;
+
+    if (argc < 3) {
+        fprintf(stderr, "usage: %s KERNEL INITRD [instructions] [saves] [processors] [first seed] [command]\n", argv[0]);
+        return 2;
+    }
+    dir = g_dir_make_tmp("rhea-XXXXXX", NULL);
+    loop = loop_new_glib("main", NULL);
+    kernel = argv[1];
+    initrd = argv[2];
+    cpus = argc > 5 ? (unsigned)atoi(argv[5]) : 1;
+    command = argc > 7 ? argv[7] : NULL;
+    ok = runs_equal(insns);
+    for (int i = 0; i < saves && ok; i++) {
+        ok = save_equal(insns, g_rand_int_range(rand, 1, (gint32)MIN(insns, INT32_MAX)));
+    }
+    for (char which = 'a'; which <= 'b'; which++) {
+        g_autofree char *path = disk_of(which);
+
+        g_remove(path);
+    }
     g_rmdir(dir);
-    session_free(s);
+    g_free(dir);
+    loop_free(loop);
     return ok ? 0 : 1;
 }

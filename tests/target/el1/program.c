@@ -297,6 +297,7 @@ static void add_window(Gen *g)
     }
     desc = random_attrs(g) | target_pa(g, shift, exec) | (level == 3 ? 3 : 1);
     desc |= exec ? (rnd(g) & 3) << 53 : 3ull << 53;     /* data would be a wild program */
+    desc &= exec ? ~(1ull << 51) : ~0ull;               /* writable but clean: is it writable for WXN? */
     if (percent(g, 4)) {
         desc = level == 3 && percent(g, 50) ? desc & ~2ull : desc & ~1ull;
     }
@@ -528,12 +529,12 @@ static bool structure(const char *name)
     return g_str_has_prefix(name, "ldn") || g_str_has_prefix(name, "stn") || strstr(name, "lane");
 }
 
-/* A store of an atomic to a read-only page of no memory, a pair of quadwords that faults half-way: the peer does the first part first. */
+/* A store of an atomic to a read-only page of no memory, a pair of vector registers that faults half-way: the peer does the first part first. */
 static bool two_steps(const Gen *g, uint32_t w)
 {
-    bool atomic = (w & 0x3f200c00) == 0x38200000 || (w & 0x3f000000) == 0x08000000, quads = (w & 0x3e000000) == 0x2c000000 && w >> 30 == 2;
+    bool atomic = (w & 0x3f200c00) == 0x38200000 || (w & 0x3f000000) == 0x08000000, pair = (w & 0x3e000000) == 0x2c000000;
 
-    return quads || (atomic && g->nowhere);
+    return pair || (atomic && g->nowhere);
 }
 
 /* Rows of the files whose name has `where`. */
