@@ -71,7 +71,7 @@ static bool cloop_open(BlkNode *n, Json *o, Error **errp)
 static int cloop_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
     Cloop *s = n->state;
-    uint64_t from, to, at = H_OFFSETS + off / s->block * 8;
+    uint64_t from = 0, to = 0, at = H_OFFSETS + off / s->block * 8;
     int r = meta_get64be(n, n->file->node, at, &from);
 
     r = r ? r : meta_get64be(n, n->file->node, at + 8, &to);
