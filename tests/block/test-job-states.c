@@ -164,7 +164,7 @@ static void test_create(void)
     client_ok(w.c, "{'execute':'blockdev-create','arguments':{'job-id':'c','options':{'driver':'file','filename':'%s','size':0}}}", path);
     client_wait(w.c, "c", "concluded");
     client_ok(w.c, "{'execute':'job-dismiss','arguments':{'id':'c'}}");
-    client_events(w.c);
+    g_free(client_events(w.c));
     client_ok(w.c, "{'execute':'blockdev-add','arguments':{'driver':'file','node-name':'f','filename':'%s'}}", path);
     client_ok(w.c, "{'execute':'blockdev-create','arguments':{'job-id':'c','options':{'driver':'qcow2','file':'f','size':%d,'cluster-size':4096,'version':'v3'}}}", SIZE);
     client_wait(w.c, "c", "concluded");
