@@ -4,7 +4,7 @@
  *
  * The input is a script of answers; arguments count from 'a' as in
  * nbd-server.c.  What stands before '|' is there when the client comes, the
- * next part after the client has said something more, and so on:
+ * next part after the client has said something more (or nothing for a while), and so on:
  *   G                  the greeting
  *   n OPT, a OPT       an option is unknown, is accepted
  *   c ID, e KIB, b MIN MAX     a context, the export's size, its block sizes (powers of two)
@@ -24,12 +24,15 @@
 #include "tests/fuzz/fuzz.h"
 #include "util/bswap.h"
 
+enum { IDLE_MAX = 20 };
+
 typedef struct {
     const uint8_t *p, *end;
     bool extended;
     int fd;
     GByteArray *out;
     size_t at;                          /* sent of out */
+    unsigned idle;                      /* turns in which nothing happened */
     bool over;
 } Server;
 
@@ -170,7 +173,8 @@ static void word(Server *s)
         put(s, 2, 0);
         return;
     case 'w':
-        a = MIN(arg(s), s->end - s->p);
+        a = arg(s);
+        a = MIN(a, s->end - s->p);
         g_byte_array_append(s->out, s->p, a);
         s->p += a;
         return;
@@ -196,9 +200,11 @@ static void serve(Server *s)
     if (s->at < s->out->len || s->over) {
         return;
     }
+    s->idle = heard || n > 0 ? 0 : s->idle + 1;
     if (s->p < s->end) {
-        if (heard) {
+        if (heard || s->idle > IDLE_MAX) {      /* a client that waits for the rest of something says nothing */
             next_part(s);
+            s->idle = 0;
         }
     } else {
         shutdown(s->fd, SHUT_WR);
@@ -250,7 +256,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
     bool extended = size && *data == 'x';
-    Server s = { data + extended, data + size, extended, -1, out, 0, false };
+    Server s = { .p = data + extended, .end = data + size, .extended = extended, .fd = -1, .out = out };
     Loop *loop = loop_new("fuzz");
     Client c = {};
     int fds[2];

@@ -76,15 +76,15 @@ static void step(Script *s)
 {
     static const uint8_t go[6], context[4 + 4 + 4 + 15 + 1] = "\0\0\0\0" "\0\0\0\1" "\0\0\0\17" "base:allocation";
     uint8_t opt;
+    size_t n;
 
     switch (*s->p++) {
     case 'o':
         opt = arg(s);
-        {
-            size_t n = MIN(arg(s), (size_t)(s->end - s->p));
-            option(s, opt, s->p, n);
-            s->p += n;
-        }
+        n = arg(s);
+        n = MIN(n, (size_t)(s->end - s->p));
+        option(s, opt, s->p, n);
+        s->p += n;
         return;
     case 'g':
         option(s, NBD_OPT_GO, go, sizeof(go));
