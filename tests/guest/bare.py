@@ -101,4 +101,19 @@ def mutant_swap_four(tmp):
     must_come(tmp, 'IRIW+dmbs IRIW+acqs WRC+dmbs WRC+rel+acq', 4, BROKEN)
 
 
-main([power_off, litmus, litmus_control, mutant_fence, mutant_swap, mutant_swap_four])
+def pairs(tmp):
+    """What FEAT_LSE2 says is one access is never seen in parts."""
+    elf = build(tmp, 'pairs', 'start.S', 'pairs.c', flags=[f'-DTURNS={ROUNDS * 100000}'])
+    bad = []
+    with Machine('-M', 'virt', '-cpu', 'max', '-smp', 2, '-m', 128, '-display', 'none', '-serial', 'stdio', '-monitor', 'none', '-kernel', elf) as m:
+        m.expect('PAIRS DONE', 3600 if ROUNDS > 1000 else 120)
+        for name, reads, torn in re.findall(r'(\S+) reads=(\d+) torn=(\d+)', m.text):
+            print(f'# {name}: {reads} reads, {torn} torn')
+            if not int(reads) or (int(torn) and not name.startswith('free')):
+                bad.append(name)
+        m.end()
+    if bad:
+        raise Failure('seen in parts: ' + ', '.join(bad))
+
+
+main([power_off, litmus, pairs, litmus_control, mutant_fence, mutant_swap, mutant_swap_four])
