@@ -19,7 +19,11 @@ failed = 0
 
 
 def run(*argv, status=0):
-    p = subprocess.run(argv, capture_output=True, text=True)
+    for _ in range(200):
+        p = subprocess.run(argv, capture_output=True, text=True)
+        # the peer measures how fast this machine derives keys, and gives up where it hardly gets the processor
+        if 'Unable to get accurate CPU usage' not in p.stderr:
+            break
     if status is not None and p.returncode != status:
         fail(f'{" ".join(argv)}: status {p.returncode}, not {status}\n{p.stdout}{p.stderr}')
     return p
