@@ -228,13 +228,17 @@ def case_pidfile_daemon():
     check('parent', (r.returncode, r.stdout, r.stderr), (0, b'', b''))
     with open('p.pid') as f:
         pid = int(f.read())
-    check('mode', os.stat('p.pid').st_mode & 0o777, 0o600)
-    check('folder', os.readlink(f'/proc/{pid}/cwd'), '/')
-    again = run(machine(OFF, *QUIET, '-pidfile', 'p.pid'))
-    check('second', (again.returncode, again.stderr.decode()),
-          (1, 'rhea-system-aarch64: cannot create PID file: Cannot lock pid file: Resource temporarily unavailable\n'))
-    os.kill(pid, signal.SIGTERM)
-    eventually('the pidfile goes', lambda: not os.path.exists('p.pid'))
+    try:
+        check('mode', os.stat('p.pid').st_mode & 0o777, 0o600)
+        check('folder', os.readlink(f'/proc/{pid}/cwd'), '/')
+        again = run(machine(OFF, *QUIET, '-pidfile', 'p.pid'))
+        check('second', (again.returncode, again.stderr.decode()),
+              (1, 'rhea-system-aarch64: cannot create PID file: Cannot lock pid file: Resource temporarily unavailable\n'))
+        os.kill(pid, signal.SIGTERM)
+        eventually('the pidfile goes', lambda: not os.path.exists('p.pid'))
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)                        # nobody else would
+        raise
 
 
 def case_refused():

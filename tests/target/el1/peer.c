@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -165,6 +166,7 @@ static void spawn(Peer *p, const char *program, const char *cpu, const char *pat
 
     p->pid = fork();
     if (!p->pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);           /* a harness that is killed leaves nothing behind */
         execvp(program, (char **)(uintptr_t)argv);
         _exit(127);
     }
