@@ -106,7 +106,7 @@ def pairs(tmp):
     elf = build(tmp, 'pairs', 'start.S', 'pairs.c', flags=[f'-DTURNS={ROUNDS * 100000}'])
     bad = []
     with Machine('-M', 'virt', '-cpu', 'max', '-smp', 2, '-m', 128, '-display', 'none', '-serial', 'stdio', '-monitor', 'none', '-kernel', elf) as m:
-        m.expect('PAIRS DONE', 3600 if ROUNDS > 1000 else 120)
+        m.expect('PAIRS DONE', 3600 if ROUNDS > 1000 else 600)
         for name, reads, torn in re.findall(r'(\S+) reads=(\d+) torn=(\d+)', m.text):
             print(f'# {name}: {reads} reads, {torn} torn')
             if not int(reads) or (int(torn) and not name.startswith('free')):
