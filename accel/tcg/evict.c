@@ -104,16 +104,19 @@ static unsigned evict_oldest(TcgState *st, TcgUnit *u)
     InChunk **head = chunk_head(u, tcg_code_oldest(u->code)), *n, *next;
     unsigned killed = 0;
 
-    for (n = *head; n; n = next) {
+    /* First all die, then the records go: whoever dies looks at the blocks that had links to it, and theirs lie here too. */
+    for (n = *head; n; n = n->next) {
         Block *b = block_of_part(n);
 
-        next = n->next;
         if (!b->tb.dead) {
             block_drop(b->page, b);
             page_emptied(st, b->page);
             killed++;
         }
-        part_gone(b);
+    }
+    for (n = *head; n; n = next) {
+        next = n->next;
+        part_gone(block_of_part(n));
     }
     *head = NULL;
     tcg_code_evict(u->code);
