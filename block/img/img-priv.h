@@ -45,7 +45,6 @@ int img_bench(Img *im, int argc, char **argv);
 int img_dd(Img *im, int argc, char **argv);
 int img_amend(Img *im, int argc, char **argv);
 int img_bitmap(Img *im, int argc, char **argv);
-int img_absent(Img *im, int argc, char **argv);
 
 /* ---- messages: "NAME: text" on stderr; both return 1, the exit status ---- */
 int img_error(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);

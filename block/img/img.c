@@ -29,11 +29,6 @@ static const ImgVerb verbs[] = {
     { "snapshot", "[-q] [-l | -a snapshot | -c snapshot | -d snapshot] [-U] filename", img_snapshot },
 };
 
-int img_absent(Img *im, int argc, char **argv)
-{
-    return img_error(im, "%s is not in this program yet", im->verb);
-}
-
 /* ---- messages ---- */
 
 int img_error(Img *im, const char *fmt, ...)
@@ -366,9 +361,7 @@ static int print_help(const Img *im)
            "    '-V', '--version'    output version information and exit\n\n"
            "Command syntax:\n", im->name);
     for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
-        if (verbs[i].run != img_absent) {
-            printf("  %s %s\n", verbs[i].name, verbs[i].usage);
-        }
+        printf("  %s %s\n", verbs[i].name, verbs[i].usage);
     }
     printf("\nSupported formats:");
     for (unsigned i = 0; list[i]; i++) {
