@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What tests/bench/block cannot do in Python: measure a program without our own
+ * memory in its figures, fill large files quickly, and the bare loop to compare
+ * copies with.
+ *
+ *   time OUT ARGV...        runs ARGV; seconds, CPU seconds and peak KiB go to OUT
+ *   fill FILE MIB PERCENT   a file of which PERCENT is data, in runs of 2 MiB
+ *   text FILE MIB           a file that compresses by about a half
+ *   copy FROM TO            data extents only, 2 MiB at a time, pread and pwrite
+ *   drop FILE...            written back, and out of the page cache
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHUNK = 2 << 20 };
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static int open_or_die(const char *name, int flags)
+{
+    int fd = open(name, flags | O_CLOEXEC, 0644);
+
+    if (fd < 0) {
+        die(name);
+    }
+    return fd;
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static double seconds(struct timeval t)
+{
+    return t.tv_sec + t.tv_usec / 1e6;
+}
+
+static int timed(const char *out, char **argv)
+{
+    double start = now();
+    struct rusage u;
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execvp(argv[0], argv);
+        perror(argv[0]);
+        _exit(127);
+    }
+    if (pid < 0 || wait4(pid, &status, 0, &u) < 0) {
+        die("fork");
+    }
+    start = now() - start;
+    FILE *f = fopen(out, "w");
+    if (!f) {
+        die(out);
+    }
+    fprintf(f, "%.6f %.6f %ld\n", start, seconds(u.ru_utime) + seconds(u.ru_stime), u.ru_maxrss);
+    fclose(f);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static uint64_t state = 88172645463325252ull;
+
+static uint64_t rnd(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static void write_all(int fd, const void *buf, uint64_t len, uint64_t off)
+{
+    while (len) {
+        ssize_t r = pwrite(fd, buf, len, off);
+
+        if (r <= 0) {
+            die("pwrite");
+        }
+        buf = (const char *)buf + r;
+        len -= r;
+        off += r;
+    }
+}
+
+/* Which runs have data is dealt evenly, so that every size has its percentage. */
+static int fill(const char *name, uint64_t mib, unsigned percent)
+{
+    int fd = open_or_die(name, O_RDWR | O_CREAT | O_TRUNC);
+    uint64_t *buf = malloc(CHUNK), size = mib << 20;
+    unsigned have = 0;
+
+    if (ftruncate(fd, size) < 0) {
+        die(name);
+    }
+    for (uint64_t off = 0; off < size; off += CHUNK) {
+        have += percent;
+        if (have < 100) {
+            continue;
+        }
+        have -= 100;
+        for (unsigned i = 0; i < CHUNK / 8; i++) {
+            buf[i] = rnd();
+        }
+        write_all(fd, buf, off + CHUNK > size ? size - off : CHUNK, off);
+    }
+    close(fd);
+    return 0;
+}
+
+/* Words of a vocabulary, as text or tables have them, and some numbers. */
+static int text(const char *name, uint64_t mib)
+{
+    static char words[4096][12];
+    int fd = open_or_die(name, O_RDWR | O_CREAT | O_TRUNC);
+    char *buf = malloc(CHUNK + 32);
+
+    for (unsigned i = 0; i < 4096; i++) {
+        unsigned n = 2 + rnd() % 9;
+
+        for (unsigned j = 0; j < n; j++) {
+            words[i][j] = 'a' + rnd() % 26;
+        }
+        words[i][n] = ' ';
+    }
+    for (uint64_t off = 0; off < mib << 20; off += CHUNK) {
+        for (unsigned at = 0; at < CHUNK;) {
+            uint64_t r = rnd();
+
+            at += r & 7 ? sprintf(buf + at, "%s", words[(r >> 8) & (r >> 24) & 4095]) : sprintf(buf + at, "%u\n", (unsigned)(r >> 40));
+        }
+        write_all(fd, buf, CHUNK, off);
+    }
+    close(fd);
+    return 0;
+}
+
+static int copy(const char *from, const char *to)
+{
+    int in = open_or_die(from, O_RDONLY), out = open_or_die(to, O_RDWR);
+    char *buf = malloc(CHUNK);
+    off_t at = 0, end;
+
+    while ((at = lseek(in, at, SEEK_DATA)) >= 0 && (end = lseek(in, at, SEEK_HOLE)) >= 0) {
+        while (at < end) {
+            ssize_t n = pread(in, buf, end - at < CHUNK ? end - at : CHUNK, at);
+
+            if (n <= 0) {
+                die(from);
+            }
+            write_all(out, buf, n, at);
+            at += n;
+        }
+    }
+    return 0;
+}
+
+static int drop(int n, char **names)
+{
+    for (int i = 0; i < n; i++) {
+        int fd = open_or_die(names[i], O_RDONLY);
+
+        fdatasync(fd);
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(fd);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+
+    if (!strcmp(verb, "time") && argc > 3) {
+        return timed(argv[2], argv + 3);
+    }
+    if (!strcmp(verb, "fill") && argc == 5) {
+        return fill(argv[2], strtoull(argv[3], NULL, 0), atoi(argv[4]));
+    }
+    if (!strcmp(verb, "text") && argc == 4) {
+        return text(argv[2], strtoull(argv[3], NULL, 0));
+    }
+    if (!strcmp(verb, "copy") && argc == 4) {
+        return copy(argv[2], argv[3]);
+    }
+    if (!strcmp(verb, "drop") && argc > 2) {
+        return drop(argc - 2, argv + 2);
+    }
+    fprintf(stderr, "blockhelp: no such work\n");
+    return 2;
+}

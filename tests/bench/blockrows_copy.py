@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Rows about copying: convert on tmpfs and on disk, compressing, and small requests in process."""
+import os
+import subprocess
+
+from blockbench import row
+
+BEST = ['-W', '-m', '16']
+
+
+def source(bench, kind, fmt):
+    """The image to copy, 40 % data: raw, or qcow2 made of it."""
+    def make():
+        name = f'{bench.folders[kind]}/source.{fmt}'
+        if fmt == 'raw':
+            bench.helper_run('fill', name, bench.size >> 20, 40)
+        else:
+            subprocess.run([bench.ours.img, 'convert', '-q', '-O', fmt, source(bench, kind, 'raw'), name], check=True)
+        return name
+    return bench.keep(f'source-{kind}-{fmt}', make)
+
+
+def copy_row(kind, a, b, flags):
+    """Onto an existing target of each side's own: a first run that is not measured, then -n --target-is-zero."""
+    def make(bench):
+        src, d = source(bench, kind, a), bench.folder(kind)
+
+        def work(side):
+            out = f'{d}/{side.name}.{b}'
+            if side.bare:
+                if not os.path.exists(out):
+                    bench.helper_run('fill', out, bench.size >> 20, 0)
+                    bench.helper_run('copy', source(bench, kind, 'raw'), out)
+                argv = [side.img, 'copy', source(bench, kind, 'raw'), out]
+            else:
+                if not os.path.exists(out):
+                    bench.run([side.img, 'convert', *flags, '-f', a, '-O', b, src, out])
+                argv = [side.img, 'convert', *flags, '-n', '--target-is-zero', '-f', a, '-O', b, src, out]
+            if kind == 'disk':
+                bench.helper_run('drop', src, out)
+            return argv
+        return work
+    return make
+
+
+for A, B in (('raw', 'qcow2'), ('qcow2', 'raw'), ('qcow2', 'qcow2')):
+    row(f'copy-tmpfs-{A}-{B}', f'convert {A} to {B}, 40 % data, tmpfs, onto resident pages, -W -m 16', wall=1.0, cpu=1.0, mem=1 / 0.7, bare=1.1)(
+        copy_row('tmpfs', A, B, BEST))
+for A, B in (('raw', 'qcow2'), ('qcow2', 'raw'), ('qcow2', 'qcow2')):
+    row(f'copy-disk-{A}-{B}', f'convert {A} to {B}, disk, cold caches, buffered, -W -m 16', wall=1.0, cpu=1.0, mem=1 / 0.7)(copy_row('disk', A, B, BEST))
+    row(f'copy-direct-{A}-{B}', f'convert {A} to {B}, disk, direct, -W -m 16', wall=1.0, cpu=1.0, mem=1 / 0.7)(
+        copy_row('disk', A, B, BEST + ['-t', 'none', '-T', 'none']))
+
+
+def pack_row(method, flags):
+    """Ours with its own defaults or the same flags; the sizes must agree within 1 %, and the peer reads what we wrote."""
+    def make(bench):
+        mib = 64 if bench.quick else 512
+
+        def text():
+            name = bench.folders['tmpfs'] + '/text'
+            bench.helper_run('text', name, mib)
+            return name
+        src, d, seen = bench.keep('text', text), bench.folder(), set()
+
+        def work(side):
+            out = f'{d}/{side.name}'
+            s = bench.run([side.img, 'convert', '-c', *flags, '-O', 'qcow2', '-o', f'compression_type={method}', src, out])
+            if side.name not in seen:
+                seen.add(side.name)
+                check(bench, src, out, f'{d}/rhea', side)
+            return s
+        return work
+    return make
+
+
+def check(bench, src, out, ours, side):
+    if side is bench.ours:
+        for p in bench.peers:
+            subprocess.run([p.img, 'compare', '-q', '-f', 'raw', '-F', 'qcow2', src, out], check=True)
+    else:
+        a, b = os.stat(ours).st_size, os.stat(out).st_size
+        if a > b * 1.01:
+            raise SystemExit(f'block: {a} bytes, {side.name} has {b}')
+
+
+for METHOD, DEFAULT, PARALLEL in (('zlib', 1.8, 1.0), ('zstd', 1.8, 1.1)):
+    row(f'pack-{METHOD}', f'convert -c, {METHOD}, 512 MiB, no flags', wall=DEFAULT)(pack_row(METHOD, []))
+    row(f'pack-{METHOD}-parallel', f'convert -c, {METHOD}, 512 MiB, -W -m 16', wall=PARALLEL)(pack_row(METHOD, BEST))
+
+
+def small_row(fmt):
+    def make(bench):
+        src, count = source(bench, 'tmpfs', fmt), 30000 if bench.quick else 300000
+        return lambda side: [side.img, 'bench', '-c', count, '-d', 32, '-s', 4096, '-S', 1052672, '-t', 'none', '-i', 'io_uring', '-f', fmt, src]
+    return make
+
+
+for FMT in ('raw', 'qcow2'):
+    row(f'small-{FMT}', f'bench: 4 KiB reads at depth 32, direct, io_uring, {FMT}', wall=1.1)(small_row(FMT))
