@@ -15,6 +15,7 @@ struct GdbServer {
     GString *last;              /* last packet sent, for a NAK */
     bool client;                /* somebody is there */
     bool running;               /* the client waits for a stop */
+    bool parting, parted;       /* the program ends: the client was told; it has heard */
     bool multiprocess;          /* thread ids as pPID.TID */
     bool physical;              /* addresses go past the page tables */
     unsigned step_flags;        /* CPU_STEP...: how single steps are made */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define PARTING_NS 2000000000ll
+
 void gdb_reply_len(GdbServer *g, const char *text, size_t len)
 {
     g_string_truncate(g->last, 0);
@@ -137,13 +139,19 @@ static void one_byte(GdbServer *g, uint8_t b)
 
 static size_t can_read(void *opaque)
 {
-    return ((GdbServer *)opaque)->system->ending ? 0 : 4096;
+    GdbServer *g = opaque;
+
+    return g->system->ending && !g->parting ? 0 : 4096;
 }
 
 static void take_input(void *opaque, const uint8_t *buf, size_t len)
 {
     GdbServer *g = opaque;
 
+    if (g->parting) {
+        g->parted = g->parted || memchr(buf, '+', len);
+        return;
+    }
     for (size_t i = 0; i < len && !g->system->ending; i++) {
         one_byte(g, buf[i]);
     }
@@ -174,7 +182,9 @@ static void event(void *opaque, CharEvent ev)
 {
     GdbServer *g = opaque;
 
-    if (ev == CHAR_OPENED) {
+    if (g->parting) {
+        g->parted = g->parted || ev == CHAR_CLOSED;
+    } else if (ev == CHAR_OPENED) {
         client_comes(g);
     } else if (ev == CHAR_CLOSED && g->client) {
         client_leaves(g);
@@ -247,17 +257,42 @@ bool gdb_open_all(System *s, Error **errp)
     return cmdline_each(s->cl, "gdb", open_one, s, errp);
 }
 
+static void waited_enough(void *opaque)
+{
+    ((GdbServer *)opaque)->parted = true;
+}
+
+/*
+ * The program ends.  A client that waits for a stop acknowledges the word of it; were the connection gone by then,
+ * it would report a broken pipe in place of the exit status.  One that does not answer holds nobody up for long.
+ */
+static void part(GdbServer *g)
+{
+    LoopTimer limit;
+    char text[8];
+
+    g_snprintf(text, sizeof(text), "W%02x", g->system->exit_code & 0xff);
+    g->parting = true;
+    gdb_reply(g, text);
+    if (!g->running) {
+        return;
+    }
+    char_accept(&g->front);
+    loop_timer_init(&limit, g->system->loop, waited_enough, g);
+    loop_timer_at(&limit, loop_now() + PARTING_NS);
+    loop_run_until(g->system->loop, &g->parted);
+    loop_timer_cancel(&limit);
+}
+
 void gdb_close(System *s)
 {
     GdbServer *g = s->gdb;
-    char text[8];
 
     if (!g) {
         return;
     }
     if (g->client && s->ending) {
-        g_snprintf(text, sizeof(text), "W%02x", s->exit_code & 0xff);
-        gdb_reply(g, text);
+        part(g);
     } else if (g->client) {
         client_leaves(g);
     }

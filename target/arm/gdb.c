@@ -3,11 +3,12 @@
 
 #include <string.h>
 
-enum { GDB_SP = 31, GDB_PC = 32, GDB_CPSR = 33, GDB_V0 = 34, GDB_FPSR = 66, GDB_FPCR = 67 };
+enum { GDB_SP = 31, GDB_PC = 32, GDB_CPSR = 33, GDB_V0 = 34, GDB_FPSR = 66, GDB_FPCR = 67, GDB_PAUTH_DMASK = 68, GDB_PAUTH_CMASK = 69 };
 
-static const char target_xml[] =
-    "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target><architecture>aarch64</architecture>"
-    "<xi:include href=\"aarch64-core.xml\"/><xi:include href=\"aarch64-fpu.xml\"/></target>";
+#define TARGET_XML(more) \
+    "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target><architecture>aarch64</architecture>" \
+    "<xi:include href=\"aarch64-core.xml\"/><xi:include href=\"aarch64-fpu.xml\"/>" more "</target>"
+static const char target_xml[] = TARGET_XML(""), target_pauth_xml[] = TARGET_XML("<xi:include href=\"aarch64-pauth.xml\"/>");
 
 #define XR(n) "<reg name=\"x" #n "\" bitsize=\"64\"/>"
 static const char core_xml[] =
@@ -33,10 +34,23 @@ static const char fpu_xml[] =
     VR(16) VR(17) VR(18) VR(19) VR(20) VR(21) VR(22) VR(23) VR(24) VR(25) VR(26) VR(27) VR(28) VR(29) VR(30) VR(31)
     "<reg name=\"fpsr\" bitsize=\"32\"/><reg name=\"fpcr\" bitsize=\"32\"/></feature>";
 
+/* Two registers and no others beside the known features: gdb 9 to 12 end at once when there are more. */
+static const char pauth_xml[] =
+    "<?xml version=\"1.0\"?><!DOCTYPE feature SYSTEM \"gdb-target.dtd\"><feature name=\"org.gnu.gdb.aarch64.pauth\">"
+    "<reg name=\"pauth_dmask\" bitsize=\"64\"/><reg name=\"pauth_cmask\" bitsize=\"64\"/></feature>";
+
 const char *a64_gdb_xml(Cpu *cpu, const char *annex)
 {
-    (void)cpu;
-    return !strcmp(annex, "target.xml") ? target_xml : !strcmp(annex, "aarch64-core.xml") ? core_xml : !strcmp(annex, "aarch64-fpu.xml") ? fpu_xml : NULL;
+    bool pauth = a64_has(a64_cpu(cpu), A64_FEAT_pauth);
+
+    return !strcmp(annex, "target.xml") ? (pauth ? target_pauth_xml : target_xml) : !strcmp(annex, "aarch64-core.xml") ? core_xml :
+        !strcmp(annex, "aarch64-fpu.xml") ? fpu_xml : pauth && !strcmp(annex, "aarch64-pauth.xml") ? pauth_xml : NULL;
+}
+
+/* Bits of a signed pointer that are its code, in the half of the address space where the program is: return addresses on its stack are there too. */
+static uint64_t pauth_mask(const A64Cpu *c, bool data)
+{
+    return c->pac[data][c->env.pc >> 55 & 1].mask;
 }
 
 static unsigned put(uint8_t *buf, uint64_t v, unsigned size)
@@ -67,6 +81,9 @@ unsigned a64_gdb_read(Cpu *cpu, unsigned reg, uint8_t *buf)
         return put(buf, a64_fpsr_get(c), 4);
     case GDB_FPCR:
         return put(buf, c->fpcr, 4);
+    case GDB_PAUTH_DMASK:
+    case GDB_PAUTH_CMASK:
+        return a64_has(c, A64_FEAT_pauth) ? put(buf, pauth_mask(c, reg == GDB_PAUTH_DMASK), 8) : 0;
     default:
         return 0;
     }
@@ -98,6 +115,9 @@ unsigned a64_gdb_write(Cpu *cpu, unsigned reg, const uint8_t *buf)
     case GDB_FPCR:
         a64_fpcr_set(c, w);
         return 4;
+    case GDB_PAUTH_DMASK:           /* follow from TCR_EL1: a write is let fall, so that a client that writes all registers goes on */
+    case GDB_PAUTH_CMASK:
+        return a64_has(c, A64_FEAT_pauth) ? 8 : 0;
     default:
         return 0;
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Registers as gdb numbers them: 0-30 x, 31 sp, 32 pc, 33 cpsr, 34-65 v, 66 fpsr, 67 fpcr. */
+/*
+ * Registers as gdb numbers them: 0-30 x, 31 sp, 32 pc, 33 cpsr, 34-65 v, 66 fpsr, 67 fpcr; with pointer authentication
+ * 68 pauth_dmask, 69 pauth_cmask: the bits that the debugger removes from signed pointers to data and to code.
+ */
 #ifndef TARGET_ARM_GDB_H
 #define TARGET_ARM_GDB_H
 
