@@ -94,7 +94,7 @@ static bool accel_usable(const char *text, Error **errp)
     const AccelType *t = accel_type_find(name);
 
     if (!t) {
-        return error_set(errp, "invalid accelerator %s", name);
+        return accel_type_unknown(name, errp);
     }
     return !t->available || t->available(errp);
 }

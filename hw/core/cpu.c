@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "hw/core/known.h"
 #include "hw/core/machine-priv.h"
 #include "util/suggest.h"
 
@@ -37,14 +38,18 @@ const CpuType *cpu_type_find(const char *arch, const char *name)
 
 bool cpu_type_unknown(const char *arch, const char *name, Error **errp)
 {
-    Suggest *s = suggest_new(name);
+    Suggest *s;
 
+    error_set(errp, "unable to find CPU model '%s'", name);
+    if (known_hint(KNOWN_CPU, name, errp)) {
+        return error_hint(errp, "the list: -cpu help");
+    }
+    s = suggest_new(name);
     ROWS_FOREACH(rhea_cpu_types, CpuType, t) {
         if (!arch || !strcmp(t->arch, arch)) {
             suggest_add(s, t->name);
         }
     }
-    error_set(errp, "unable to find CPU model '%s'", name);
     return suggest_hint(s, "-cpu help", errp);
 }
 
@@ -64,6 +69,13 @@ void cpu_types_foreach(void (*fn)(const CpuType *t, void *data), void *data)
     for (guint i = 0; i < all->len; i++) {
         fn(g_ptr_array_index(all, i), data);
     }
+}
+
+bool accel_type_unknown(const char *name, Error **errp)
+{
+    error_set(errp, "invalid accelerator %s", name);
+    known_hint(KNOWN_ACCEL, name, errp);
+    return false;
 }
 
 const AccelType *accel_type_find(const char *name)
@@ -95,13 +107,9 @@ bool cpu_set(Cpu *cpu, const char *prop, const char *text, Error **errp)
     const Prop *p = prop_find(cpu->type->props, prop);
 
     if (!p) {
-        Suggest *s = suggest_new(prop);
+        g_autofree char *help = g_strdup_printf("-cpu %s,help", cpu->type->name);
 
-        for (p = cpu->type->props; p && p->name; p++) {
-            suggest_add(s, p->name);
-        }
-        error_set(errp, "Property '%s.%s' not found", cpu->type->name, prop);
-        return suggest_hint(s, NULL, errp);
+        return prop_unknown(cpu->type->props, cpu->type->name, prop, help, errp);
     }
     return prop_set(cpu, p, text, errp);
 }

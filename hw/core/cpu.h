@@ -208,6 +208,8 @@ struct AccelType {
 };
 #define ACCEL_TYPE(row) ROW_IN_SECTION(rhea_accel_types, AccelType, row)
 const AccelType *accel_type_find(const char *name);
+/* Says so, with what to use instead; false. */
+bool accel_type_unknown(const char *name, Error **errp);
 void accel_types_foreach(void (*fn)(const AccelType *t, void *data), void *data);
 
 /* ---- run control ---- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hw/core/device-priv.h"
+#include "hw/core/known.h"
 #include "hw/core/machine.h"
 #include "util/suggest.h"
 
@@ -207,14 +208,18 @@ Device *device_new_type(Machine *m, const DeviceType *t, const char *id, Error *
 
 static bool no_type(const char *name, Error **errp)
 {
-    Suggest *s = suggest_new(name);
+    Suggest *s;
 
+    error_set_class(errp, ERROR_DEVICE_NOT_FOUND, "'%s' is not a valid device model name", name);
+    if (known_hint(KNOWN_DEVICE, name, errp)) {
+        return error_hint(errp, "the list: -device help");
+    }
+    s = suggest_new(name);
     ROWS_FOREACH(rhea_device_types, DeviceType, t) {
         if (t->user_creatable) {
             suggest_add(s, t->name);
         }
     }
-    error_set_class(errp, ERROR_DEVICE_NOT_FOUND, "'%s' is not a valid device model name", name);
     return suggest_hint(s, "-device help", errp);
 }
 

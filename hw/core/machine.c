@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hw/core/device-priv.h"
+#include "hw/core/known.h"
 #include "hw/core/machine-priv.h"
 #include "util/suggest.h"
 
@@ -44,13 +45,20 @@ const MachineType *machine_type_find(const char *arch, const char *name, Error *
             return t;
         }
     }
+    error_set(errp, "unsupported machine type: \"%s\"", name);
+    if (known_hint(KNOWN_MACHINE, name, errp)) {
+        error_hint(errp, "the list: -machine help");
+        return NULL;
+    }
     s = suggest_new(name);
     ROWS_FOREACH(rhea_machine_types, MachineType, t) {
         if (!arch || !strcmp(t->arch, arch)) {
             suggest_add(s, t->name);
+            for (const char *const *a = t->aliases; a && *a; a++) {
+                suggest_add(s, *a);
+            }
         }
     }
-    error_set(errp, "unsupported machine type: \"%s\"", name);
     suggest_hint(s, "-machine help", errp);
     return NULL;
 }
@@ -83,14 +91,10 @@ static bool set_props(Machine *m, const char *const *props, Error **errp)
         const Prop *p = prop_find(m->type->props, props[0]);
 
         if (!p) {
-            Suggest *s = suggest_new(props[0]);
+            g_autofree char *owner = g_strdup_printf("%s-machine", m->type->name);
             g_autofree char *help = g_strdup_printf("-machine %s,help", m->type->name);
 
-            for (p = m->type->props; p && p->name; p++) {
-                suggest_add(s, p->name);
-            }
-            error_set(errp, "Property '%s-machine.%s' not found", m->type->name, props[0]);
-            return suggest_hint(s, help, errp);
+            return prop_unknown(m->type->props, owner, props[0], help, errp);
         }
         if (!prop_set(m, p, props[1], errp)) {
             return false;
@@ -149,7 +153,7 @@ static bool pick_accel(Machine *m, const char *text, Error **errp)
     const AccelType *t = accel_type_find(words[0]);
 
     if (!t) {
-        return error_set(errp, "invalid accelerator %s", words[0]);
+        return accel_type_unknown(words[0], errp);
     }
     if (t->available && !t->available(errp)) {
         return false;
@@ -162,7 +166,10 @@ static bool pick_accel(Machine *m, const char *text, Error **errp)
         const Prop *p = prop_find(t->props, name);
 
         if (!p) {
-            return error_set(errp, "Property '%s-accel.%s' not found", t->name, name);
+            g_autofree char *owner = g_strdup_printf("%s-accel", t->name);
+            g_autofree char *help = g_strdup_printf("-accel %s,help", t->name);
+
+            return prop_unknown(t->props, owner, name, help, errp);
         }
         if (!prop_set(m->accel_state, p, eq ? eq + 1 : "on", errp)) {
             return false;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/size.h"
+#include "util/suggest.h"
 
 /* ---- numbers ---- */
 
@@ -241,6 +242,17 @@ const Prop *prop_find(const Prop *table, const char *name)
         }
     }
     return NULL;
+}
+
+bool prop_unknown(const Prop *table, const char *owner, const char *name, const char *help, Error **errp)
+{
+    Suggest *s = suggest_new(name);
+
+    for (const Prop *p = table; p && p->name; p++) {
+        suggest_add(s, p->name);
+    }
+    error_set(errp, "Property '%s.%s' not found", owner, name);
+    return suggest_hint(s, help, errp);
 }
 
 void props_set_defaults(const Prop *table, void *obj)

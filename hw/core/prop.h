@@ -63,6 +63,8 @@ typedef enum { PROP_AUTO, PROP_ON, PROP_OFF } OnOffAuto;
 #define PROP_BIT64(n, S, f, b, d, ...) PROP_FIELD(n, S, f, prop_bit64, uint64_t, .bit = b, .def = d, __VA_ARGS__)
 
 const Prop *prop_find(const Prop *table, const char *name);     /* '_' and '-' are the same; NULL table is empty */
+/* "Property 'OWNER.NAME' not found" with the nearest of the table and the way to the list (`help`); false. */
+bool prop_unknown(const Prop *table, const char *owner, const char *name, const char *help, Error **errp);
 void props_set_defaults(const Prop *table, void *obj);
 bool prop_set(void *obj, const Prop *p, const char *text, Error **errp);
 char *prop_get(void *obj, const Prop *p);

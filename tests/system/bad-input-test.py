@@ -27,7 +27,7 @@ IMG = os.path.join(BIN, 'rhea-img')
 PATIENCE = 240
 LOAD = 0x40080000
 QUIET = ['-display', 'none', '-serial', 'none', '-monitor', 'none']
-HINT = re.compile(r"Path must be less than 108 bytes|Is another process using the image \[.*\]\?|did you mean .*\?|the list: .*|-cpu help lists them|Use -\w+ help to list .*")
+HINT = re.compile(r"Path must be less than 108 bytes|Is another process using the image \[.*\]\?|did you mean .*\?|the list: .*|-cpu help lists them|(this build|-cpu host needs) .*|Use -\w+ help to list .*")
 # of a build with a sanitizer, whose shadow needs more address space than a limit leaves
 SHADOW = b'__asan_init' in open(RHEA, 'rb').read() or b'__tsan_init' in open(RHEA, 'rb').read()
 
@@ -115,6 +115,10 @@ ROWS = [
     ('property of the wrong kind', ['-device', 'virtio-net-pci,mac=zz'], re.compile(r"Property 'virtio-net-device.mac' doesn't take value 'zz'")),
     ('machine unknown', ['-M', 'vrit'], 'unsupported machine type: "vrit"'),
     ('property of the machine unknown', ['-M', 'virt,gic-vresion=3'], "Property 'virt-8.2-machine.gic-vresion' not found"),
+    ('device that is not here', ['-device', 'nvme,drive=d'], "-device nvme,drive=d: 'nvme' is not a valid device model name"),
+    ('processor that is not here', ['-cpu', 'cortex-a9'], "unable to find CPU model 'cortex-a9'"),
+    ('board that is not here', ['-M', 'raspi3b'], 'unsupported machine type: "raspi3b"'),
+    ('accelerator that is not here', ['-accel', 'kvm'], 'invalid accelerator kvm'),
     ('processor unknown', ['-cpu', 'cortex-a5'], "unable to find CPU model 'cortex-a5'"),
     ('property of the processor unknown', ['-cpu', 'max,pauht=on'], "Property 'max.pauht' not found"),
     ('accelerator unknown', ['-accel', 'nosuch'], 'invalid accelerator nosuch'),
