@@ -288,6 +288,13 @@ static int choose_places(BlkNode *n, Making *m, uint64_t *reached)
     return r;
 }
 
+static void give_back(BlkNode *n, const Making *m, unsigned linked)
+{
+    for (unsigned i = m->count; grains(n)->ops->unplace && i > linked; i--) {
+        grains(n)->ops->unplace(n, &m->to[i - 1]);
+    }
+}
+
 /* The request's bytes, in one piece where the places follow each other. */
 static int fill_places(BlkNode *n, const Making *m, BlkVec v)
 {
@@ -313,19 +320,27 @@ static int make_grains(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, uint64_
     Making m = { .off = off, .end = off + len };
     const GrainPlace *last;
     uint64_t reached;
+    unsigned linked = 0;
     int r = choose_places(n, &m, &reached);
 
     if (r < 0 || !m.count) {
+        give_back(n, &m, 0);
         return r ? r : -EIO;
     }
     last = &m.to[m.count - 1];
     r = carry(n, m.old, m.to, m.to->start, off, m.fresh[0]);
     r = r ? r : fill_places(n, &m, v);
     r = r ? r : carry(n, &m.old[m.count - 1], last, reached, last->start + last->size, m.fresh[m.count - 1]);
-    for (unsigned i = 0; i < m.count && r == 0; i++) {
-        r = file_reaches(m.to[i].file, m.to[i].offset + m.to[i].size);
-        r = r ? r : grains(n)->ops->link(n, &m.to[i]);
+    while (r == 0 && linked < m.count) {
+        const GrainPlace *to = &m.to[linked];
+
+        r = file_reaches(to->file, to->offset + to->size);
+        if (r == 0) {
+            r = grains(n)->ops->link(n, to);
+            linked++;                       /* or tried: the entry may be there */
+        }
     }
+    give_back(n, &m, linked);
     forget_unpacked(grains(n));
     *done = reached - off;
     return r;

@@ -43,6 +43,8 @@ typedef struct GrainOps {
     int (*find)(BlkNode *n, uint64_t off, GrainPlace *out);
     /* A place for the grain at p->start, at the end of what is used: p->file and p->offset, of the grain's first byte. */
     int (*place)(BlkNode *n, GrainPlace *p);
+    /* It was placed and will not be linked: what was to be there could not be written.  NULL: the place is lost. */
+    void (*unplace)(BlkNode *n, const GrainPlace *p);
     /* The entry says so from now on (meta_write). */
     int (*link)(BlkNode *n, const GrainPlace *p);
     /* The entry says that the grain is zeroes; NULL: the format has no such entry. */

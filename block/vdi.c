@@ -37,6 +37,8 @@ typedef struct {
     Grains g;
     uint32_t blocks, allocated;
     uint64_t table, data;
+    uint8_t *taken;                 /* a bit a block, once all places have been handed out: those that failed or were cut are used then */
+    uint32_t hand;                  /* no free one before */
 } Vdi;
 
 static int vdi_probe(const uint8_t *buf, size_t len, const char *filename)
@@ -147,21 +149,86 @@ static int vdi_find(BlkNode *n, uint64_t off, GrainPlace *p)
     return e < s->blocks ? 0 : -EIO;
 }
 
-/* Behind all that was counted and all that the file holds: what a failed or cut write left there is not used again. */
+/* Which places the table names. */
+static int look_for_holes(BlkNode *n)
+{
+    Vdi *s = n->state;
+
+    s->taken = g_try_malloc0(s->blocks / 8 + 1);
+    if (!s->taken) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < s->blocks; i++) {
+        uint32_t e;
+        int r = meta_get32le(n, n->file->node, entry_at(s, i * BLOCK_SIZE), &e);
+
+        if (r < 0) {
+            g_clear_pointer(&s->taken, g_free);
+            return r;
+        }
+        if (e < s->blocks) {
+            s->taken[e / 8] |= 1 << e % 8;
+        }
+    }
+    s->hand = 0;
+    return 0;
+}
+
+static int place_in_hole(BlkNode *n, uint32_t *place)
+{
+    Vdi *s = n->state;
+    int r = s->taken ? 0 : look_for_holes(n);
+
+    if (r < 0) {
+        return r;
+    }
+    while (s->hand < s->blocks && (s->taken[s->hand / 8] & 1 << s->hand % 8)) {
+        s->hand++;
+    }
+    if (s->hand == s->blocks) {
+        return -ENOSPC;
+    }
+    s->taken[s->hand / 8] |= 1 << s->hand % 8;
+    *place = s->hand++;
+    return 0;
+}
+
+/* The last one placed comes first. */
+static void vdi_unplace(BlkNode *n, const GrainPlace *p)
+{
+    Vdi *s = n->state;
+    uint32_t place = (uint32_t)((p->offset - s->data) / BLOCK_SIZE);
+
+    if (s->taken) {
+        s->taken[place / 8] &= (uint8_t)~(1 << place % 8);
+        s->hand = MIN(s->hand, place);
+    } else if (place + 1 == s->allocated && meta_set32le(n, n->file->node, H_ALLOCATED, place, 0) == 0) {
+        s->allocated = place;
+    }
+}
+
+/* Behind all that was counted and all that the file holds while there is room: what a failed or cut write left there comes last. */
 static int vdi_place(BlkNode *n, GrainPlace *p)
 {
     Vdi *s = n->state;
     uint64_t end = node_size(n->file->node), used = end > s->data ? format_round(end - s->data, BLOCK_SIZE) / BLOCK_SIZE : 0, next = MAX(used, s->allocated);
-    int r;
+    uint32_t place;
+    int r = 0;
 
     next = next < s->blocks ? next : s->allocated;      /* a file on a device is as long as that is */
-    if (next >= s->blocks) {
-        return -ENOSPC;
+    place = (uint32_t)next;
+    if (s->taken || next >= s->blocks) {
+        r = place_in_hole(n, &place);
     }
-    s->allocated = next + 1;
-    r = meta_set32le(n, n->file->node, H_ALLOCATED, s->allocated, 0);
     p->file = n->file->node;
-    p->offset = s->data + next * BLOCK_SIZE;
+    p->offset = s->data + place * BLOCK_SIZE;
+    if (r == 0 && place >= s->allocated) {
+        r = meta_set32le(n, n->file->node, H_ALLOCATED, place + 1, 0);
+        s->allocated = r ? s->allocated : place + 1;
+    }
+    if (r < 0 && s->taken && r != -ENOSPC) {
+        vdi_unplace(n, p);
+    }
     return r;
 }
 
@@ -172,7 +239,13 @@ static int vdi_link(BlkNode *n, const GrainPlace *p)
     return meta_set32le(n, n->file->node, entry_at(s, p->start), (p->offset - s->data) / BLOCK_SIZE, 1);
 }
 
-static const GrainOps vdi_ops = { .find = vdi_find, .place = vdi_place, .link = vdi_link };
+static void vdi_close(BlkNode *n)
+{
+    grains_close(n);
+    g_free(((Vdi *)n->state)->taken);
+}
+
+static const GrainOps vdi_ops = { .find = vdi_find, .place = vdi_place, .unplace = vdi_unplace, .link = vdi_link };
 
 /* ---- check ---- */
 
@@ -291,7 +364,7 @@ static const OptKey vdi_keys[] = { { "file", OPT_ANY, "what holds the image" }, 
 static const BlkImageOps vdi_image = { .check = vdi_check };
 static const BlkDriver vdi = {
     .name = "vdi", .help = "VirtualBox disk images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vdi), .options = vdi_keys, .probe = vdi_probe, .open = vdi_open,
-    .close = grains_close, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .close = vdi_close, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
     .create_options = vdi_create_keys, .create = vdi_create, .image = &vdi_image, .zero_init = true,
 };
 BLK_DRIVER(vdi);

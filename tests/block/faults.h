@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A protocol driver over files in memory, "faulty", whose requests fail by order.
+ *
+ * Requests are counted over all files, in the order in which they come; a fault
+ * says which fail.  {"driver": "faulty", "filename": NAME}, or faulty:NAME.
+ */
+#ifndef TESTS_BLOCK_FAULTS_H
+#define TESTS_BLOCK_FAULTS_H
+
+#include "block/driver.h"
+
+enum { FAULT_READ = 1, FAULT_WRITE = 2, FAULT_ZEROES = 4, FAULT_FLUSH = 8, FAULT_DISCARD = 16, FAULT_RESIZE = 32, FAULT_STATUS = 64, FAULT_ALL = 127 };
+
+typedef struct Fault {
+    unsigned kinds;             /* which are counted, and fail */
+    int at;                     /* the first that fails; < 0: none */
+    unsigned count;             /* how many, from then on; 0: all */
+    int error;
+    bool full;                  /* only those that need room: that write where the file is a hole or ends */
+    const char *file;           /* only of files whose name begins so; NULL: all */
+} Fault;
+
+/* From now on; NULL: none.  Returns how many requests were counted since the last call. */
+unsigned faults_set(const Fault *f);
+/* Did a request fail since the last faults_set()? */
+bool faults_struck(void);
+/* The files of a folder of the host are the files in memory; those that were there go. */
+void faults_load(const char *dir);
+/* All files as they are now become the state that faults_reset() goes back to. */
+void faults_save(void);
+void faults_reset(void);
+void faults_clear(void);
+/* Requests wait now and then, so that several are under way. */
+void faults_wait(GRand *rnd);
+/* A file as it is now; NULL: there is none. */
+const GByteArray *faults_file(const char *name);
+
+#endif
