@@ -338,11 +338,29 @@ static bool open_flags(const Json *o, const Drive *d, bool snapshot, unsigned *f
     return !cache || blk_cache_flags(cache, flags, errp);
 }
 
+/* "children.0.file=x": an option of the driver itself, whole or the beginning of a dotted one. */
+static bool says_something(const Json *o, const BlkDriver *drv)
+{
+    for (unsigned i = 0; i < json_size(o); i++) {
+        const char *key = json_key_at(o, i);
+
+        for (const OptKey *k = drv->options; k && k->name; k++) {
+            size_t len = strlen(k->name);
+
+            if (strcmp(k->name, "file") && !strncmp(key, k->name, len) && (!key[len] || key[len] == '.')) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool has_image(const Json *o, const Json *file_options)
 {
     const char *file = json_get_string(o, "file"), *format = json_get_string(o, "format");
+    const BlkDriver *drv = format ? blk_driver_find(format) : NULL;
 
-    return (file && *file) || json_size(file_options) || (format && g_str_has_prefix(format, "null-"));
+    return (file && *file) || json_size(file_options) || (format && g_str_has_prefix(format, "null-")) || (drv && says_something(o, drv));
 }
 
 static Drive *drive_make(Session *s, Json *o, Json *file_options, const DriveBoard *board, bool snapshot, Error **errp)

@@ -22,7 +22,7 @@
 enum { CHILDREN_MAX = 64 };
 
 typedef struct {
-    BlkNode *child[CHILDREN_MAX];
+    BlkChild *child[CHILDREN_MAX];       /* their nodes change while jobs run below */
     unsigned n, threshold;
     bool fifo, rewrite, verify;
 } Quorum;
@@ -61,7 +61,7 @@ static void run_one(void *opaque)
     One *o = opaque;
     All *a = o->all;
 
-    a->result[o->i] = a->fn(a->s->child[o->i], a, o->i);
+    a->result[o->i] = a->fn(a->s->child[o->i]->node, a, o->i);
     if (__atomic_sub_fetch(&a->running, 1, __ATOMIC_ACQ_REL) == 0) {
         fiber_event_set(&a->done);
     }
@@ -83,7 +83,7 @@ static void on_all(All *a)
 
 static void complain(const Quorum *s, const char *what, uint64_t off, uint64_t len, unsigned i, int result)
 {
-    log_print("quorum: %s of %" PRIu64 " bytes at %" PRIu64 " by '%s': %s", what, len, off, s->child[i]->name, result ? strerror(-result) : "differs from the others");
+    log_print("quorum: %s of %" PRIu64 " bytes at %" PRIu64 " by '%s': %s", what, len, off, s->child[i]->node->name, result ? strerror(-result) : "differs from the others");
 }
 
 /* 0 when enough have succeeded, else the error most of them had. */
@@ -172,7 +172,7 @@ static int read_fifo(Quorum *s, uint64_t off, uint64_t len, BlkVec v)
     int r = -EIO;
 
     for (unsigned i = 0; i < s->n; i++) {
-        r = node_read_below(s->child[i], off, len, v, 0);
+        r = node_read_below(s->child[i]->node, off, len, v, 0);
         if (r == 0) {
             return 0;
         }
@@ -220,7 +220,7 @@ static void rewrite(BlkNode *n, const All *a, unsigned winner)
         if (a->result[i] || memcmp(a->bufs[i], a->bufs[winner], a->len)) {
             complain(a->s, "read", a->off, a->len, i, a->result[i]);
             if (a->s->rewrite && !n->read_only) {
-                node_write(a->s->child[i], a->off, a->len, BLK_VEC1(a->bufs[winner], a->len), 0);
+                node_write(a->s->child[i]->node, a->off, a->len, BLK_VEC1(a->bufs[winner], a->len), 0);
             }
         }
     }
@@ -266,7 +266,7 @@ static int quorum_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
 
     for (unsigned i = 0; i < s->n; i++) {
         BlkExtent e;
-        int r = node_status_chain(s->child[i], NULL, off, len, &e);
+        int r = node_status_chain(s->child[i]->node, NULL, off, len, &e);
 
         if (r == 0 && e.len) {
             len = MIN(len, e.len);
@@ -282,7 +282,7 @@ static bool quorum_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error
     Quorum *s = n->state;
 
     for (unsigned i = 0; i < s->n; i++) {
-        if (!node_resize(s->child[i], size, prealloc, errp)) {
+        if (!node_resize(s->child[i]->node, size, prealloc, errp)) {
             return false;
         }
     }
@@ -304,7 +304,7 @@ static bool add_child(BlkNode *n, Json *spec, Error **errp)
     if (!c) {
         return false;
     }
-    s->child[s->n++] = c->node;
+    s->child[s->n++] = c;
     if (s->n > 1 && node_size(c->node) != n->size) {
         return error_set(errp, "Children of a quorum have to be equally large: %" PRIu64 " and %" PRIu64 " bytes", n->size, node_size(c->node));
     }

@@ -37,7 +37,7 @@ static Drive *add(const char *fmt, Error **errp)
 
 static void test_places(void)
 {
-    Drive *a, *b, *c, *d;
+    Drive *a, *b, *c, *d, *e, *f;
 
     setup();
     a = add("file=@,format=raw,if=none,id=x,readonly=on", NULL);
@@ -52,6 +52,10 @@ static void test_places(void)
     g_assert_true(c->bus == 1 && c->unit == 1 && c->cdrom);
     g_assert_cmpstr(blk_name(c->blk), ==, "ide1-cd1");
     g_assert_nonnull(d);
+    e = add("driver=quorum,if=none,vote-threshold=2,children.0.driver=null-co,children.1.driver=null-co,children.1.size=1G,id=q", NULL);
+    g_assert_true(e && blk_present(e->blk));
+    f = add("driver=raw,if=none,id=empty", NULL);
+    g_assert_true(f && !blk_present(f->blk));
     g_assert_true(drive_get_index(session, DRIVE_VIRTIO, 5) == d);
     g_assert_true(drive_of(session, d->blk) == d);
     g_assert_cmpuint(blk_size(a->blk), ==, 1 << 20);

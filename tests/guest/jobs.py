@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Jobs over the disk of a Debian guest that is busy: mirror, stream, commit, backup and snapshot in random order.
 
-The guest writes, syncs, reads back and removes files all the time.  At the end its file system is clean, each file has the
+The guest writes, syncs, reads back and removes files all the time.  Its disk is a quorum of the chain that the jobs work on and of a shadow
+copy that they leave alone: all that the guest reads is compared, and at the end every block.  Then its file system is clean, each file has the
 sum that it was written with, and every backup is a file system that a journal makes whole.
-RHEA_JOB_MINUTES says how long (30), RHEA_JOB_SEED in which order.
+RHEA_JOB_MINUTES says how long (30), RHEA_JOB_SEED in which order; each kind occurs.
 """
 import json
 import os
@@ -64,19 +65,19 @@ class Qmp:
 
 
 class Jobs:
-    def __init__(self, qmp, folder, rnd):
-        self.q, self.folder, self.rnd, self.files, self.backups = qmp, folder, rnd, 0, []
+    """Jobs over a chain of layers (node, file), the active one first; the last is the image of the cache, which stays as it is."""
+
+    def __init__(self, qmp, folder, rnd, chain):
+        self.q, self.folder, self.rnd, self.files, self.backups, self.chain = qmp, folder, rnd, 0, [], chain
 
     def file(self):
+        """A new layer: (node, file)."""
         self.files += 1
-        return os.path.join(self.folder, f'{self.files}.qcow2')
+        return f'n{self.files}', os.path.join(self.folder, f'{self.files}.qcow2')
 
-    def chain(self):
-        node, names = self.q.ask('query-block')[0]['inserted']['image'], []
-        while node:
-            names.append(node['filename'])
-            node = node.get('backing-image')
-        return [n for n in names if n.endswith('.qcow2')]          # above the image of the cache
+    def drop(self, *layers):
+        for _, path in layers:
+            os.unlink(path)
 
     def end(self):
         self.q.wait('concluded')
@@ -87,43 +88,67 @@ class Jobs:
         self.q.events = []
 
     def snapshot(self):
-        self.q.ask('blockdev-snapshot-sync', device='d0', snapshot_file=self.file())
+        node, path = self.file()
+        self.q.ask('blockdev-snapshot-sync', node_name=self.chain[0][0], snapshot_file=path, snapshot_node_name=node)
+        self.chain.insert(0, (node, path))
+        return True
 
     def stream(self):
-        chain = self.chain()
-        if len(chain) > 2:
-            self.q.ask('block-stream', job_id='j', device='d0', base=chain[-1], auto_dismiss=False)
-            self.end()
+        if len(self.chain) < 3:
+            return False
+        self.q.ask('block-stream', job_id='j', device=self.chain[0][0], base_node=self.chain[-1][0], auto_dismiss=False)
+        self.end()
+        self.drop(*self.chain[1:-1])
+        del self.chain[1:-1]
+        return True
 
     def commit(self):
-        chain = self.chain()
-        if len(chain) > 2:
-            self.q.ask('block-commit', job_id='j', device='d0', top=chain[1], base=chain[2], auto_dismiss=False)
-            self.end()
+        if len(self.chain) < 4:
+            return False
+        top = self.rnd.randrange(1, len(self.chain) - 2)
+        self.q.ask('block-commit', job_id='j', device=self.chain[0][0], top_node=self.chain[top][0], base_node=self.chain[top + 1][0], auto_dismiss=False)
+        self.end()
+        self.drop(self.chain.pop(top))
+        return True
 
     def active_commit(self):
-        chain = self.chain()
-        if len(chain) > 1:
-            self.q.ask('block-commit', job_id='j', device='d0', base=chain[1], auto_dismiss=False)
-            self.q.wait('ready')
-            self.q.ask('job-complete', id='j')
-            self.end()
+        if len(self.chain) < 3:
+            return False
+        self.q.ask('block-commit', job_id='j', device=self.chain[0][0], base_node=self.chain[1][0], auto_dismiss=False)
+        self.q.wait('ready')
+        self.q.ask('job-complete', id='j')
+        self.end()
+        self.drop(self.chain.pop(0))
+        return True
 
-    def mirror(self):
-        mode, pivot = self.rnd.choice(['background', 'write-blocking']), self.rnd.random() < 0.7
-        self.q.ask('drive-mirror', job_id='j', device='d0', target=self.file(), format='qcow2', sync='top', copy_mode=mode, auto_dismiss=False)
+    def mirror(self, mode):
+        node, path = self.file()
+        pivot = self.rnd.random() < 0.7
+        self.q.ask('drive-mirror', job_id='j', device=self.chain[0][0], target=path, format='qcow2', node_name=node, sync='top', copy_mode=mode, auto_dismiss=False)
         self.q.wait('ready')
         if pivot:
             self.q.ask('job-complete', id='j')
         else:
             self.q.ask('block-job-cancel', device='j')
         self.end()
+        old = self.chain[0] if pivot else (node, path)
+        if pivot:
+            self.chain[0] = (node, path)
+        self.drop(old)
+        return True
+
+    def mirror_background(self):
+        return self.mirror('background')
+
+    def mirror_write_blocking(self):
+        return self.mirror('write-blocking')
 
     def backup(self):
-        name = self.file()
-        self.q.ask('drive-backup', job_id='j', device='d0', target=name, format='qcow2', sync='full', auto_dismiss=False)
+        _, path = self.file()
+        self.q.ask('drive-backup', job_id='j', device=self.chain[0][0], target=path, format='qcow2', sync='full', auto_dismiss=False)
         self.end()
-        self.backups.append(name)
+        self.backups.append(path)
+        return True
 
 
 def clean(folder, path, what, repair=False):
@@ -138,32 +163,53 @@ def clean(folder, path, what, repair=False):
     same(f'{what}: e2fsck', (run.returncode, run.stdout if run.returncode else ''), (0, ''))
 
 
+def sparse_copy(path, to):
+    subprocess.run(['cp', '--sparse=always', '--reflink=auto', path, to], check=True)
+
+
+def next_job(rnd, kinds, done):
+    """By chance; what has not occurred for a while goes first."""
+    late = [k for k in kinds if done.get(k.__name__, 0) * 4 < max(done.values(), default=0)]
+    return rnd.choice(late or kinds)
+
+
 def busy(tmp):
     folder = str(tmp)
-    disk, sock = os.path.join(folder, '0.qcow2'), os.path.join(folder, 'q')
+    disk, shadow, sock = os.path.join(folder, '0.qcow2'), os.path.join(folder, 'shadow'), os.path.join(folder, 'q')
     subprocess.run([IMG, 'create', '-q', '-f', 'qcow2', '-b', image(), '-F', 'raw', disk], check=True)
+    sparse_copy(image(), shadow)
     rnd = random.Random(SEED)
-    with System(drive=f'if=none,id=d0,format=qcow2,file={disk}', more=['-qmp', f'unix:{sock},server=on,wait=off']) as s:
-        j = Jobs(Qmp(sock), folder, rnd)
+    drive = (f'if=none,id=d0,driver=quorum,vote-threshold=2,blkverify=on,children.0.driver=qcow2,children.0.node-name=n0,children.0.file.driver=file,'
+             f'children.0.file.filename={disk},children.0.backing.driver=raw,children.0.backing.node-name=bottom,children.0.backing.file.driver=file,'
+             f'children.0.backing.file.filename={image()},children.1.driver=raw,children.1.file.driver=file,children.1.file.filename={shadow}')
+    with System(smp=1, drive=drive, more=['-qmp', f'unix:{sock},server=on,wait=off']) as s:
         s.login()
+        j = Jobs(Qmp(sock), folder, rnd, [('n0', disk), ('bottom', image())])
         s.must('mkdir /load; cat > load.sh <<"EOF"\n' + LOAD + '\nEOF\ntest -s load.sh')
         for i in range(2):
             s.must(f'(bash load.sh {i} > /dev/null 2>&1 &)')
-        end, done = time.monotonic() + MINUTES * 60, {}
-        while time.monotonic() < end:
-            what = rnd.choice([j.snapshot, j.snapshot, j.stream, j.commit, j.active_commit, j.mirror, j.backup])
-            what()
-            done[what.__name__] = done.get(what.__name__, 0) + 1
+        kinds = [j.snapshot, j.stream, j.commit, j.active_commit, j.mirror_background, j.mirror_write_blocking, j.backup]
+        end, done, begun = time.monotonic() + MINUTES * 60, {k.__name__: 0 for k in kinds}, time.monotonic()
+        while time.monotonic() < end or not all(done.values()):
+            what = next_job(rnd, kinds, done)
+            if not what():
+                j.snapshot()
+                done['snapshot'] += 1
+                continue
+            done[what.__name__] += 1
+            print(f'# {time.monotonic() - begun:.0f} s: {what.__name__}, {len(j.chain)} layers', flush=True)
             if len(j.backups) > 1:
                 clean(folder, j.backups[-1], 'a backup', repair=True)
                 os.unlink(j.backups.pop(0))
-        print(f'# {done}', flush=True)
+        print(f'# {sum(done.values())} jobs in {time.monotonic() - begun:.0f} s: {done}', flush=True)
         s.must('touch /stop; while pgrep -f load.sh > /dev/null; do sleep 1; done; sync')
         s.must('test ! -e /load/bad && for f in /load/*.sum; do md5sum --status -c $f || exit 1; done')
         s.must('dmesg -l err,crit,alert,emerg | grep -i -E "ext4|i/o error" && false || true')
-        last = j.chain()[0]
         s.m.send('poweroff\n')
         same('poweroff', s.m.end(), 0)
+    last = j.chain[0][1]
+    run = subprocess.run([IMG, 'compare', '-f', 'qcow2', '-F', 'raw', last, shadow], capture_output=True, text=True)
+    same('the disk and its shadow', (run.returncode, run.stdout), (0, 'Images are identical.\n'))
     clean(folder, last, 'the disk')
 
 
