@@ -29,11 +29,27 @@ static MemResult ecam_write(void *opaque, uint64_t offset, unsigned size, uint64
 
 const MemOps pci_ecam_ops = { ecam_read, ecam_write, 1, 4, MEM_LITTLE, false };
 
+/* Where nobody answers the host ends the transaction: reads give ones, writes are gone (PCI Local Bus 3.0, 3.2.2.3.4 and 6.1). */
+static MemResult nobody_read(void *opaque, uint64_t offset, unsigned size, uint64_t *val, MemAttrs attrs)
+{
+    (void)opaque, (void)offset, (void)attrs;
+    *val = mask64(0, 8 * size);
+    return MEM_OK;
+}
+
+static MemResult nobody_write(void *opaque, uint64_t offset, unsigned size, uint64_t val, MemAttrs attrs)
+{
+    (void)opaque, (void)offset, (void)size, (void)val, (void)attrs;
+    return MEM_OK;
+}
+
+static const MemOps nobody_ops = { nobody_read, nobody_write, 1, 8, MEM_LITTLE, true };
+
 void pci_host_init(PciHost *h, const char *bus_name, bool express)
 {
     pthread_mutex_init(&h->intx_lock, NULL);
-    mem_region_init(&h->mem, h->dev.machine->mem, "pci-mem", UINT64_MAX);
-    mem_region_init(&h->io, h->dev.machine->mem, "pci-io", 0x10000);
+    mem_region_init_io(&h->mem, h->dev.machine->mem, "pci-mem", UINT64_MAX, &nobody_ops, h, NULL);
+    mem_region_init_io(&h->io, h->dev.machine->mem, "pci-io", 0x10000, &nobody_ops, h, NULL);
     pci_bus_init(&h->root, h, NULL, &h->dev, bus_name, express, &h->mem, &h->io);
 }
 
