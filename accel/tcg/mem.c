@@ -281,12 +281,21 @@ static unsigned first_part(vaddr va, unsigned len)
     return len < room ? len : room;
 }
 
+/* The page behind the end of the one that a spans.  An alignment that the first byte's memory asks for comes before all that is wrong there. */
+static bool span_rest(TcgVcpu *v, const Span *a, vaddr va, unsigned n, unsigned len, AccType acc, unsigned idx, Span *b)
+{
+    if (a->flags & TLB_SLOW && odd(va, len)) {
+        return mem_align_fault(v, va, acc, idx);
+    }
+    return span_for(v, va + n, acc, idx, b, va, len);
+}
+
 bool mem_read(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, void *buf)
 {
     unsigned n = first_part(va, len);
     Span a, b = {};
 
-    if (!span(v, va, ACC_LOAD, idx, &a, len) || (n < len && !span_for(v, va + n, ACC_LOAD, idx, &b, va, len))) {
+    if (!span(v, va, ACC_LOAD, idx, &a, len) || (n < len && !span_rest(v, &a, va, n, len, ACC_LOAD, idx, &b))) {
         return false;
     }
     if ((a.flags & (TLB_SLOW | TLB_WATCH) && !before(v, &a, va, len, ACC_LOAD, idx)) || (n < len && b.flags & TLB_WATCH && debug_watch(v, va + n, len - n, ACC_LOAD, idx))) {
@@ -300,10 +309,10 @@ bool mem_write(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, const void *buf
     unsigned n = first_part(va, len);
     Span a, b = {};
 
-    if (!span(v, va, ACC_STORE, idx, &a, len) || (n < len && !span_for(v, va + n, ACC_STORE, idx, &b, va, len))) {
+    if (!span(v, va, ACC_STORE, idx, &a, len) || (n < len && !span_rest(v, &a, va, n, len, ACC_STORE, idx, &b))) {
         return false;
     }
-    if ((a.flags && !before(v, &a, va, n == len ? len : n, ACC_STORE, idx)) || (n < len && b.flags && !before(v, &b, va + n, len - n, ACC_STORE, idx))) {
+    if ((a.flags && !before(v, &a, va, n, ACC_STORE, idx)) || (n < len && b.flags && !before(v, &b, va + n, len - n, ACC_STORE, idx))) {
         return false;
     }
     return put(v, &a, va, n, buf) && (n == len || put(v, &b, va + n, len - n, (const uint8_t *)buf + n));

@@ -374,6 +374,14 @@ static bool one(Lock *k, uint64_t seed)
     return false;
 }
 
+/* Each board leaves its own device tree at the start of memory. */
+static void clear(Lock *k, uint64_t from, uint64_t to)
+{
+    g_autofree uint8_t *zero = g_malloc0(to - from);
+
+    both_write(k, from, zero, to - from);
+}
+
 static void open_all(Lock *k, char **argv)
 {
     static const uint32_t filler = 0xd61f0380;      /* BR X28 */
@@ -387,6 +395,8 @@ static void open_all(Lock *k, char **argv)
     k->p.pauth = a64_has(k->c, A64_FEAT_pauth);
     k->nsys = 0;
     find_sysregs(k);
+    clear(k, RAM_BASE, CODE_BASE);
+    clear(k, CODE_BASE + CODE_SIZE, EXEC_BASE);
     for (unsigned i = 0; i < EXEC_SIZE / 4; i++) {
         exec[i] = filler;
     }
