@@ -28,12 +28,21 @@ static uint64_t key_at(TcgVcpu *v, const PageCode *p, vaddr pc, unsigned landing
     return G_UNLIKELY(landing | guarded) ? v->ops->landing_key(v->key, landing, p->host + off, off, guarded) : v->key;
 }
 
+/* Does a jump with IR_LANDING get another block here, though nothing is guarded?  No cache knows then how it was come here. */
+static bool landing_matters(TcgVcpu *v, const PageCode *p, vaddr pc)
+{
+    return v->ops->landing_key && v->ops->landing_key(v->key, 1, p->host + (pc & 0xfff), pc & 0xfff, false) != v->key;
+}
+
 /* Jumps with IR_LANDING share a cache with others until a page is guarded; from then on one holds what all of its kinds may reach. */
 static void remember(TcgVcpu *v, const PageCode *p, vaddr pc, Block *b, unsigned landing, bool guarded)
 {
     JumpTable *j = v->jump;
 
     if (landing && (b->variant != VAR_NORMAL || b->key != key_at(v, p, pc, 0, guarded))) {
+        return;
+    }
+    if (!j->landing[0] && landing_matters(v, p, pc)) {
         return;
     }
     if (!landing || !j->landing[0]) {

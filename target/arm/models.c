@@ -64,7 +64,7 @@ static const A64Model model_max = {
         /* DPB2, PAuth (QARMA5), JSCVT, FCMA, LRCPC2, generic codes, FRINTTS, SB, SPECRES, BF16, DGH, I8MM */
     .mmfr0 = MMFR0_V82(6),                                                                  /* 52-bit addresses with 64 KiB pages */
     .mmfr1 = MMFR1_V82,
-    .mmfr2 = MMFR2_V82 | 1ull << 16 | 1ull << 28 | 1ull << 32 | 1ull << 48 | 2ull << 52 | 1ull << 60,    /* LVA, TTST, LSE2, TTL, BBM, E0PD */
+    .mmfr2 = MMFR2_V82 | 1ull << 16 | 1ull << 28 | 1ull << 32 | 1ull << 36 | 1ull << 48 | 2ull << 52 | 1ull << 60,     /* LVA, TTST, LSE2, IDST, TTL, BBM, E0PD */
 };
 
 enum { IMPDEF_FIELDS = 8 };

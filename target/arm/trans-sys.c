@@ -392,6 +392,16 @@ static bool sys_op(A64Dis *d, const arg_sys *a, const A64SysReg *r, unsigned id)
     return true;
 }
 
+/* Identification registers, there or not: with FEAT_IDST a read at EL0 is a trap that says which (D19.1). */
+static bool id_trap(A64Dis *d, const arg_sys *a)
+{
+    if (el1(d) || !a->read || a->op0 != 3 || a->op1 == 2 || a->op1 > 3 || a->crn || a->crm > 7 || !a64_feature(d, A64_FEAT_ids)) {
+        return false;
+    }
+    raise_esr(d, EC_SYSREG, sys_iss(a));
+    return true;
+}
+
 static bool sys_access(A64Dis *d, const arg_sys *a)
 {
     const A64SysReg *r;
@@ -401,12 +411,9 @@ static bool sys_access(A64Dis *d, const arg_sys *a)
         return gic_access(d, a);
     }
     id = a64_sysreg_find(a->op0, a->op1, a->crn, a->crm, a->op2);
-    if (id < 0) {
-        return false;
-    }
-    r = &a64_sysregs[id];
-    if (!a64_feature(d, r->feature) || !access_ok(d, r, a->read)) {
-        return false;
+    r = id < 0 ? NULL : &a64_sysregs[id];
+    if (!r || !a64_feature(d, r->feature) || !access_ok(d, r, a->read)) {
+        return id_trap(d, a);
     }
     if (r->access & SR_FP && !fp_enabled(d)) {
         return true;

@@ -326,6 +326,11 @@ static void misaligned(A64Dis *d)
     d->ir->code_bytes = 4 - (d->off & 3);
 }
 
+static bool is_brk(uint32_t insn)
+{
+    return (insn & 0xffe0001f) == 0xd4200000;
+}
+
 /* May the first instruction on a guarded page be reached with this BTYPE?  BTI with its targets, PACIASP and PACIBSP, BRK and HLT: D1.3.6. */
 static bool landing_allowed(uint64_t key, uint32_t insn, unsigned btype)
 {
@@ -337,19 +342,19 @@ static bool landing_allowed(uint64_t key, uint32_t insn, unsigned btype)
     if ((insn & 0xffffffbf) == 0xd503233f) {
         return btype != 3 || !(key & KEY_BTI);
     }
-    return (insn & 0xffe0001f) == 0xd4200000 || (insn & 0xffe0001f) == 0xd4400000;
+    return is_brk(insn) || (insn & 0xffe0001f) == 0xd4400000;
 }
 
-/* What raises an exception right here keeps BTYPE; the others clear it, so they are the blocks that everybody runs. */
+/* What raises an exception right here, and BRK, keep BTYPE; the others clear it (AArch64.TakeException), so they are the blocks that everybody runs. */
 uint64_t a64_landing_key(uint64_t key, unsigned btype, const uint8_t *code, uint32_t off, bool guarded)
 {
     uint32_t insn;
     bool raises = key & (KEY_IL | KEY_SS_DUE) || off & 3;
 
     key |= guarded ? KEY_GUARDED : 0;
-    if (btype && guarded && !raises) {
+    if (btype && !raises) {
         memcpy(&insn, code, 4);
-        raises = !landing_allowed(key, insn, btype) || (insn & 0xffe0001f) == 0xd4200000;
+        raises = is_brk(insn) || (guarded && !landing_allowed(key, insn, btype));
     }
     return raises ? key | (uint64_t)btype << KEY_BTYPE_SHIFT : key;
 }
@@ -370,7 +375,7 @@ static bool raise_before(A64Dis *d)
         d->done = true;
     } else if (d->key & KEY_IL) {
         raise_esr(d, EC_ILLEGAL, 0);
-    } else if (btype && !landing_allowed(d->key, d->insn, btype)) {
+    } else if (btype && d->key & KEY_GUARDED && !landing_allowed(d->key, d->insn, btype)) {
         raise_esr(d, EC_BTI, btype);
     }
     return d->done;

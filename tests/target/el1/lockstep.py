@@ -8,7 +8,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 # what ours has not: vectors beyond 128 bits, 52-bit addresses with small pages
-PEER_CPU = {'max': 'max,sve=off,sme=off,lpa2=off,pauth-impdef=off'}
+PEER_CPU = {'max,pauth=off': 'max,sve=off,sme=off,lpa2=off,pauth=off'}
 
 tool, cpu, host, steps = sys.argv[1:5]
 peer = subprocess.run([sys.executable, os.path.join(ROOT, 'scripts', 'peer'), 'path', 'qemu-system-aarch64'], capture_output=True, text=True)

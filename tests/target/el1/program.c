@@ -116,10 +116,16 @@ static void handler(Gen *g)
     }
     g->at = 512 + 32;
     mrs(g, H1, SR_ESR_EL1);
+    if (has(g, A64_FEAT_lse2)) {
+        g->p->raw_esr = here(g);
+        word(g, 0x9279f800 | H1 << 5 | H1);                                /* AND H1, H1, all but WnR: the peer is wrong about it in atomics across 16 bytes */
+    }
     word(g, 0xca000000 | SUM << 16 | H1 << 5 | SUM);                       /* EOR SUM, H1, SUM */
     mrs(g, H2, SR_FAR_EL1);
     word(g, 0xcac00000 | SUM << 16 | 13 << 10 | H2 << 5 | SUM);            /* EOR SUM, H2, SUM, ROR 13 */
     mrs(g, H2, SR_SPSR_EL1);
+    g->p->raw_spsr = here(g);
+    word(g, 0x9274f400 | H2 << 5 | H2);                                    /* AND H2, H2, all but BTYPE: not all exceptions keep it */
     word(g, 0xcac00000 | SUM << 16 | 17 << 10 | H2 << 5 | SUM);
     word(g, 0x926bf800 | H2 << 5 | H2);                                    /* AND H2, H2, all but IL */
     msr(g, SR_SPSR_EL1, H2);
@@ -221,6 +227,11 @@ static void map_pages(Gen *g, uint64_t at, uint64_t size, uint64_t attrs)
     }
 }
 
+static uint64_t guarded(Gen *g)
+{
+    return has(g, A64_FEAT_bti) && percent(g, 40) ? 1ull << 50 : 0;
+}
+
 static uint64_t random_attrs(Gen *g)
 {
     uint64_t d = (rnd(g) & 7) << 2 | (rnd(g) & 3) << 6 | (rnd(g) & 3) << 8 | (percent(g, 85) ? 1 << 10 : 0) | (rnd(g) & 1) << 11;
@@ -297,6 +308,7 @@ static void add_window(Gen *g)
     }
     desc = random_attrs(g) | target_pa(g, shift, exec) | (level == 3 ? 3 : 1);
     desc |= exec ? (rnd(g) & 3) << 53 : 3ull << 53;     /* data would be a wild program */
+    desc |= exec ? guarded(g) : 0;
     desc &= exec ? ~(1ull << 51) : ~0ull;               /* writable but clean: is it writable for WXN? */
     if (percent(g, 4)) {
         desc = level == 3 && percent(g, 50) ? desc & ~2ull : desc & ~1ull;
@@ -322,7 +334,7 @@ static void make_tables(Gen *g)
     g->p->tables_used = 0;
     g->geo[0].root = table_new(g, g->geo[0].gran);
     g->geo[1].root = table_new(g, g->geo[1].gran);
-    map_pages(g, CODE_BASE, CODE_SIZE, 3 << 6 | 3 << 8);                    /* read-only everywhere, executable */
+    map_pages(g, CODE_BASE, CODE_SIZE, 3 << 6 | 3 << 8 | guarded(g));       /* read-only everywhere, executable */
     map_pages(g, TABLES_BASE, TABLES_SIZE, 0 << 6 | 3 << 8 | 3ull << 53);
     for (unsigned i = 0; i < 3 * WINDOWS && g->nwin < WINDOWS; i++) {
         add_window(g);
@@ -414,6 +426,7 @@ static uint64_t random_spsr(Gen *g, unsigned mode)
     s |= has(g, A64_FEAT_pan) ? (uint64_t)percent(g, 40) << 22 : 0;
     s |= has(g, A64_FEAT_uao) ? (uint64_t)percent(g, 40) << 23 : 0;
     s |= has(g, A64_FEAT_dit) ? (rnd(g) & 1) << 24 : 0;
+    s |= has(g, A64_FEAT_bti) && percent(g, 30) ? (rnd(g) & 3) << 10 : 0;
     return s | (has(g, A64_FEAT_ssbs) ? (rnd(g) & 1) << 12 : 0);
 }
 
@@ -603,7 +616,7 @@ static void item_sysreg(Gen *g)
 
     do {
         i = below(g, SR_COUNT);
-    } while (read ? !readable(&a64_sysregs[i]) : !writable(&a64_sysregs[i]));
+    } while ((read ? !readable(&a64_sysregs[i]) : !writable(&a64_sysregs[i])) || (i == SR_ESR_EL1 && read && has(g, A64_FEAT_lse2)));
     if (!g->p->pauth && strstr(a64_sysregs[i].name, "KEY")) {
         return;
     }
@@ -701,6 +714,14 @@ static uint64_t branch_target(Gen *g, uint64_t on)
     return rnd(g) | 1ull << 52;
 }
 
+/* On a guarded page what stands at the end of a jump may be skipped. */
+static void land(Gen *g)
+{
+    static const uint32_t kinds[] = { 0xd503201f, 0xd503241f, 0xd503245f, 0xd503249f, 0xd50324df, 0xd503233f, 0xd4200000, 0xd4400000 };
+
+    word(g, kinds[has(g, A64_FEAT_bti) ? below(g, G_N_ELEMENTS(kinds)) : 0]);
+}
+
 /* No accidental way into data that may be executed: all data windows are XN. */
 static void item_branch(Gen *g)
 {
@@ -723,6 +744,7 @@ static void item_branch(Gen *g)
         g->p->code[from] = 0x10000000 | (g->at + 1 - from) << 5 | CONT;
     }
     word(g, (const uint32_t[]){ 0xd61f0000, 0xd63f0000, 0xd65f0000 }[below(g, 3)] | TMP << 5);
+    land(g);
 }
 
 static void item_eret(Gen *g)
@@ -740,7 +762,7 @@ static void item_eret(Gen *g)
     msr(g, SR_ELR_EL1, TMP);
     word(g, ERET);
     g->p->code[from] = 0x10000000 | (g->at - from) << 5 | CONT;
-    word(g, 0xd503201f);
+    land(g);
 }
 
 static void flush_all(Gen *g)

@@ -41,6 +41,7 @@ typedef struct Program {
     Start start[64];
     unsigned nstart;
     PeerCore core;              /* before the ERET at `eret` */
+    uint64_t raw_esr, raw_spsr; /* here the handler's x17 has ESR, its x18 SPSR as it was */
     uint64_t eret, end;         /* the body is over at `end`; behind it stands an SVC */
 } Program;
 
