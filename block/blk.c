@@ -9,6 +9,7 @@ static void destroy_blk(void *object)
     Blk *b = object;
 
     blk_eject(b);
+    throttle_leave(b->throttle);
     fiber_queue_destroy(&b->wait);
     io_lock_destroy(&b->lock);
     g_free(b->device);

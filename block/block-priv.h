@@ -4,6 +4,7 @@
 #define BLOCK_BLOCK_PRIV_H
 
 #include "block/driver.h"
+#include "block/throttle.h"
 
 struct Blk {
     Session *session;
@@ -17,6 +18,8 @@ struct Blk {
     BlkStats stats;                 /* atomic each */
     const BlkEvents *events;
     void *opaque;
+    ThrottleMember *throttle;       /* limits; changed while drained; NULL: none */
+    GPtrArray *drained;             /* nodes that were told of the drain, held */
     unsigned in_flight;             /* atomic */
     unsigned quiesced;              /* atomic; changed on the main loop */
     IoLock lock;                    /* of the three below */

@@ -24,6 +24,38 @@ BlkNode *cmd_node(Session *s, const char *device, const char *name, Error **errp
     return n;
 }
 
+typedef struct { const char *id; Blk *found; } OfDevice;
+
+/* A device's id is the end of its path. */
+static void of_device(Blk *b, void *data)
+{
+    OfDevice *q = data;
+    const char *path = blk_device(b), *end = path ? strrchr(path, '/') : NULL;
+
+    if (path && (!strcmp(path, q->id) || (end && !strcmp(end + 1, q->id)))) {
+        q->found = q->found ? q->found : b;
+    }
+}
+
+Blk *cmd_blk(Session *s, const char *device, const char *id, Error **errp)
+{
+    OfDevice q = { id, NULL };
+
+    if (!device == !id) {
+        error_set(errp, "Need exactly one of 'device' and 'id'");
+        return NULL;
+    }
+    if (device) {
+        q.found = blk_find(s, device);
+    } else {
+        blks_foreach(s, of_device, &q);
+    }
+    if (!q.found) {
+        error_set_class(errp, ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", device ? device : id);
+    }
+    return q.found;
+}
+
 /* ---- blockdev-add, -del ---- */
 
 static bool add_run(MonCall *call, Error **errp)

@@ -13,6 +13,9 @@
 /* The node of a handle's id or of a node's name; borrowed. */
 BlkNode *cmd_node(Session *s, const char *device, const char *name, Error **errp);
 
+/* The handle that a program means: a drive's id, or a device's id or path; exactly one is given. */
+Blk *cmd_blk(Session *s, const char *device, const char *id, Error **errp);
+
 /*
  * Actions: what may stand in a transaction.  prepare() does what can fail, on
  * a drained session; then all of the transaction's are committed, or aborted

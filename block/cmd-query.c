@@ -6,6 +6,7 @@
 #include "block/cmd-priv.h"
 #include "block/graph.h"
 #include "block/image.h"
+#include "block/throttle.h"
 
 /* ---- nodes ---- */
 
@@ -37,17 +38,15 @@ static void add_backing_file(Json *j, const BlkNode *n)
     }
 }
 
-static Json *node_record(BlkNode *n, bool flat, bool writethrough)
+/* b: the handle that it is seen through; NULL: none. */
+static Json *node_record(BlkNode *n, bool flat, const Blk *b)
 {
-    static const char *const limits[] = { "iops_wr", "bps_wr", "write_threshold", "iops", "bps", "bps_rd" };
     Json *j = json_object(), *cache = json_object(), *bitmaps;
 
-    json_set_int(j, "iops_rd", 0);
+    blk_throttle_describe(b, j);
     json_set_string(j, "detect_zeroes", n->detect_zeroes ? n->flags & BLK_O_UNMAP ? "unmap" : "on" : "off");
     json_set(j, "image", image_record(n, !flat));
-    for (unsigned i = 0; i < G_N_ELEMENTS(limits); i++) {
-        json_set_int(j, limits[i], 0);
-    }
+    json_set_int(j, "write_threshold", 0);
     bitmaps = blk_bitmaps_info(n);
     if (bitmaps) {
         json_set(j, "dirty-bitmaps", bitmaps);
@@ -60,7 +59,7 @@ static Json *node_record(BlkNode *n, bool flat, bool writethrough)
     add_backing_file(j, n);
     json_set_bool(cache, "no-flush", n->flags & BLK_O_NO_FLUSH);
     json_set_bool(cache, "direct", n->flags & BLK_O_DIRECT);
-    json_set_bool(cache, "writeback", !writethrough);
+    json_set_bool(cache, "writeback", !b || !blk_writethrough(b));
     json_set(j, "cache", cache);
     json_set_string(j, "file", n->filename);
     return j;
@@ -72,7 +71,7 @@ static void each_node(BlkNode *n, void *opaque)
 {
     NodeList *l = opaque;
 
-    json_append(l->list, node_record(n, l->flat, false));
+    json_append(l->list, node_record(n, l->flat, NULL));
 }
 
 static bool nodes_run(MonCall *call, Error **errp)
@@ -101,7 +100,7 @@ static void each_disk(Blk *b, void *opaque)
     json_set_bool(j, "locked", false);
     json_set_bool(j, "removable", false);
     if (blk_node(b)) {
-        json_set(j, "inserted", node_record(blk_node(b), false, blk_writethrough(b)));
+        json_set(j, "inserted", node_record(blk_node(b), false, b));
     }
     if (blk_device(b)) {
         json_set_string(j, "qdev", blk_device(b));

@@ -8,12 +8,14 @@
 
 #include "block/driver.h"
 #include "block/image.h"
+#include "block/throttle-keys.h"
+#include "block/throttle.h"
 #include "util/options.h"
 
 static const char *const if_names[] = { "none", "ide", "scsi", "floppy", "pflash", "mtd", "sd", "virtio", "xen" };
 
-#define NOT_HERE(name_, type_) { name_, type_, "", .absent = "throttling is not in this program yet" }
-
+static const OptKey throttling_keys[] = { THROTTLE_KEYS(""), { "group", OPT_STRING, "disks of one group share the limits" }, {} };
+static const OptGroup throttling_group = { .name = "throttling", .keys = throttling_keys };
 static const OptKey drive_keys[] = {
     { "file", OPT_STRING, "image file" },
     { "id", OPT_ID, "name for -device drive=" },
@@ -30,8 +32,9 @@ static const OptKey drive_keys[] = {
     { "rerror", OPT_STRING, "what a failed read does: ignore, stop, report" },
     { "read-only", OPT_BOOL, "refuse writes", .alias = "readonly" },
     { "copy-on-read", OPT_BOOL, "keep what is read from below" },
-    NOT_HERE("throttling", OPT_ANY), NOT_HERE("bps", OPT_ANY), NOT_HERE("bps_rd", OPT_ANY), NOT_HERE("bps_wr", OPT_ANY),
-    NOT_HERE("iops", OPT_ANY), NOT_HERE("iops_rd", OPT_ANY), NOT_HERE("iops_wr", OPT_ANY),
+    { "throttling", OPT_TREE, "limits", .sub = &throttling_group },
+    { "group", OPT_STRING, "of limits" },
+    THROTTLE_OLD_KEYS(false),
     {}
 };
 static const OptGroup drive_group = { .name = "drive", .help = "a disk with its place", .implied = "file", .keys = drive_keys, .open = true };
@@ -268,11 +271,14 @@ static void warn_probed(const BlkNode *n, const char *file)
 /* What is left of the drive's options are the node's. */
 static Json *node_options(Json *o, Json *file_options)
 {
-    static const char *const ours[] = { "file", "id", "if", "index", "bus", "unit", "media", "format", "snapshot", "cache", "aio", "werror", "rerror", "read-only", "copy-on-read" };
+    static const char *const ours[] = { "file", "id", "if", "index", "bus", "unit", "media", "format", "snapshot", "cache", "aio", "werror", "rerror", "read-only", "copy-on-read", "throttling", "group" };
     Json *rest = json_copy(o);
 
     for (unsigned i = 0; i < G_N_ELEMENTS(ours); i++) {
         json_remove(rest, ours[i]);
+    }
+    for (const ThrottleName *n = throttle_names; n->name; n++) {
+        json_remove(rest, n->old);
     }
     if (json_get_string(o, "format")) {
         json_set_string(rest, "driver", json_get_string(o, "format"));
@@ -363,19 +369,37 @@ static bool has_image(const Json *o, const Json *file_options)
     return (file && *file) || json_size(file_options) || (format && g_str_has_prefix(format, "null-")) || (drv && says_something(o, drv));
 }
 
+/* throttling.X, and the old name of the same. */
+static bool limits_of(const Json *o, ThrottleConfig *c, const char **group, Error **errp)
+{
+    const Json *t = json_get(o, "throttling");
+
+    for (const ThrottleName *n = throttle_names; n->name; n++) {
+        if (json_get(t, n->name) && json_get(o, n->old)) {
+            return error_set(errp, "'throttling.%s' and its alias '%s' can't be used at the same time", n->name, n->old);
+        }
+    }
+    *group = json_get_string(t, "group") ? json_get_string(t, "group") : json_get_string(o, "group");
+    throttle_config_init(c);
+    return throttle_config_read(c, o, "", true, errp) && throttle_config_read(c, t, "", false, errp) && throttle_config_check(c, errp);
+}
+
 static Drive *drive_make(Session *s, Json *o, Json *file_options, const DriveBoard *board, bool snapshot, Error **errp)
 {
     g_autofree char *auto_id = NULL;
     const char *id = json_get_string(o, "id");
     Drive *d = g_new0(Drive, 1);
     unsigned flags = 0, perm = BLK_PERM_READ;
+    const char *group = NULL;
+    ThrottleConfig limits;
     BlkNode *n = NULL;
 
     snapshot = json_get_bool(o, "snapshot", snapshot);
     d->kind = board->kind;
     if ((json_get_string(o, "if") && !parse_if(json_get_string(o, "if"), &d->kind, errp)) || !parse_media(d, o, errp) ||
         !parse_action(json_get_string(o, "werror"), true, &d->werror, errp) || !parse_action(json_get_string(o, "rerror"), false, &d->rerror, errp) ||
-        (d->kind != DRIVE_NONE && !parse_place(s, d, o, board, errp)) || !open_flags(o, d, snapshot, &flags, errp)) {
+        (d->kind != DRIVE_NONE && !parse_place(s, d, o, board, errp)) || !open_flags(o, d, snapshot, &flags, errp) ||
+        !limits_of(o, &limits, &group, errp)) {
         goto fail;
     }
     if (d->kind == DRIVE_NONE) {
@@ -401,6 +425,9 @@ static Drive *drive_make(Session *s, Json *o, Json *file_options, const DriveBoa
     }
     blk_set_writethrough(d->blk, flags & BLK_O_WRITETHROUGH);
     blk_node_unref(n);
+    if (throttle_config_on(&limits)) {
+        blk_throttle(d->blk, group ? group : id ? id : "", &limits);
+    }
     auto_id = (g_free(auto_id), session_make_id(s, "drive"));
     session_add(s, &drive_kind, auto_id, d, NULL);
     return d;

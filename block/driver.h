@@ -122,6 +122,9 @@ struct BlkDriver {
     void (*perm_commit)(BlkNode *n, unsigned perm, unsigned shared);
     void (*perm_abort)(BlkNode *n);
 
+    /* A user is drained, from `on` until off: nothing that it has asked for may wait for time to pass.  Main loop, not in a fiber. */
+    void (*drain)(BlkNode *n, bool on);
+
     int (*read)(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
     int (*write)(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
     int (*write_compressed)(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);

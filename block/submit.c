@@ -115,6 +115,12 @@ int blk_run_req(BlkReq *req)
     if (r < 0 || __atomic_load_n(&req->cancelled, __ATOMIC_RELAXED)) {
         return r < 0 ? r : -ECANCELED;
     }
+    if (G_UNLIKELY(req->blk->throttle) && req->op != BLK_FLUSH) {
+        r = throttle_io(req->blk->throttle, req->op != BLK_READ, req->op == BLK_DISCARD ? 0 : req->len, &req->cancelled);
+        if (r < 0) {
+            return r;
+        }
+    }
     r = pass_on(req);
     count(req->blk, req, r);
     return r;
@@ -181,7 +187,12 @@ void blk_submit(BlkReq *req)
 
 void blk_cancel(BlkReq *req)
 {
-    __atomic_store_n(&req->cancelled, 1, __ATOMIC_RELAXED);
+    Blk *b = req->blk;
+
+    __atomic_store_n(&req->cancelled, 1, __ATOMIC_SEQ_CST);
+    if (b->throttle) {
+        throttle_check_cancelled(b->throttle);
+    }
 }
 
 /* ---- drain ---- */
@@ -227,11 +238,62 @@ static void wait_idle(Blk *b)
     io_unlock(&b->lock);
 }
 
+/* ---- nothing that is drained waits for its limits ---- */
+
+static void tell_nodes(BlkNode *n, GHashTable *seen, GPtrArray *told)
+{
+    if (!g_hash_table_add(seen, n)) {
+        return;
+    }
+    if (n->drv->drain) {
+        n->drv->drain(n, true);
+        g_ptr_array_add(told, blk_node_ref(n));
+    }
+    for (BlkChild *c = n->children; c; c = c->next) {
+        tell_nodes(c->node, seen, told);
+    }
+}
+
+static void unlimit(Blk *b)
+{
+    if (b->throttle) {
+        throttle_drain(b->throttle, true);
+    }
+    if (b->root && throttle_nodes_exist(b->session)) {
+        g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+
+        b->drained = g_ptr_array_new();
+        tell_nodes(b->root->node, seen, b->drained);
+    }
+}
+
+static void limit_again(Blk *b)
+{
+    GPtrArray *told = g_steal_pointer(&b->drained);
+
+    if (b->throttle) {
+        throttle_drain(b->throttle, false);
+    }
+    for (unsigned i = 0; told && i < told->len; i++) {
+        BlkNode *n = told->pdata[i];
+
+        n->drv->drain(n, false);
+        blk_node_unref(n);
+    }
+    if (told) {
+        g_ptr_array_unref(told);
+    }
+}
+
 void blk_quiesce(Blk *b)
 {
-    if (__atomic_fetch_add(&b->quiesced, 1, __ATOMIC_SEQ_CST) == 0 && b->events && b->events->drain_begin) {
+    if (__atomic_fetch_add(&b->quiesced, 1, __ATOMIC_SEQ_CST)) {
+        return;
+    }
+    if (b->events && b->events->drain_begin) {
         b->events->drain_begin(b->opaque);
     }
+    unlimit(b);
 }
 
 void blk_wait_idle(Blk *b)
@@ -249,6 +311,9 @@ void blk_drain_begin(Blk *b)
 
 void blk_drain_end(Blk *b)
 {
+    if (__atomic_load_n(&b->quiesced, __ATOMIC_SEQ_CST) == 1) {
+        limit_again(b);
+    }
     if (__atomic_sub_fetch(&b->quiesced, 1, __ATOMIC_SEQ_CST)) {
         return;
     }

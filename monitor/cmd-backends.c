@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/throttle.h"
 #include "net/net.h"
 
 #define COMMAND(row, ...) static const MonCommand row = { __VA_ARGS__ }; MON_COMMAND(row)
@@ -43,6 +44,7 @@ static void print_blk(Blk *b, void *data)
     if (backing) {
         g_string_append_printf(out, "    Backing file:     %s (chain depth: %u)\n", blk_node_filename(backing), chain_depth(n));
     }
+    blk_throttle_print(b, out);
 }
 
 static bool block_run(MonCall *call, Error **errp)

@@ -157,4 +157,3 @@ OBJECT_TYPE(file_type);
     static const OptVariant row = { .group = "object", .name = word, .absent = why, .open = true }; \
     OPT_VARIANT(row)
 ABSENT(absent_dump, "filter-dump", "there are no network filters");
-ABSENT(absent_throttle, "throttle-group", "there is no throttling");

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* A node with limits: requests wait for the turn of their throttle group. */
+#include "block/filter/filter.h"
+
+#include "block/throttle.h"
+
+typedef struct {
+    ThrottleMember *member;
+} Throttle;
+
+/* There are such nodes in the session: drains look for them. */
+static const SessionKind mark_kind = { .name = "mark", .space = "throttle-nodes" };
+static const char mark_id[] = "#any";
+
+bool throttle_nodes_exist(Session *s)
+{
+    return session_get(s, &mark_kind, mark_id);
+}
+
+static const OptKey throttle_keys[] = {
+    { "throttle-group", OPT_STRING, "id of the group with the limits" },
+    { "file", OPT_ANY, "what is limited" },
+    {}
+};
+
+static bool throttle_open(BlkNode *n, Json *o, Error **errp)
+{
+    Throttle *s = n->state;
+    const char *name = json_get_string(o, "throttle-group");
+    ThrottleGroup *g = name ? throttle_group_find(n->session, name) : NULL;
+
+    if (!name) {
+        return error_set(errp, "Please specify a throttle group");
+    }
+    if (!g) {
+        return error_set(errp, "Throttle group '%s' does not exist", name);
+    }
+    if (!filter_open(n, o, "file", errp)) {
+        return false;
+    }
+    s->member = throttle_join(g);
+    if (!throttle_nodes_exist(n->session)) {
+        session_add(n->session, &mark_kind, mark_id, (void *)mark_id, NULL);
+    }
+    return true;
+}
+
+static void throttle_close(BlkNode *n)
+{
+    throttle_leave(((Throttle *)n->state)->member);
+}
+
+static void throttle_drained(BlkNode *n, bool on)
+{
+    throttle_drain(((Throttle *)n->state)->member, on);
+}
+
+static int turn(BlkNode *n, bool write, uint64_t bytes)
+{
+    return throttle_io(((Throttle *)n->state)->member, write, bytes, NULL);
+}
+
+static int throttle_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    int r = turn(n, false, len);
+
+    return r ? r : filter_read(n, off, len, v, flags);
+}
+
+static int throttle_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
+{
+    int r = turn(n, true, len);
+
+    return r ? r : filter_write(n, off, len, v, flags);
+}
+
+static int throttle_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
+{
+    int r = turn(n, true, len);
+
+    return r ? r : filter_write_compressed(n, off, len, v);
+}
+
+static int throttle_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
+{
+    int r = turn(n, true, len);
+
+    return r ? r : filter_wrote(n, off + len, node_zeroes(n->file->node, off, len, flags));     /* written out below, if so: counted once */
+}
+
+static int throttle_discard(BlkNode *n, uint64_t off, uint64_t len)
+{
+    int r = turn(n, true, 0);
+
+    return r ? r : filter_discard(n, off, len);
+}
+
+static const BlkDriver throttle = {
+    .name = "throttle", .help = "limits of a group", .kind = BLK_DRV_FILTER, .state_size = sizeof(Throttle), .options = throttle_keys, .open = throttle_open,
+    .close = throttle_close, .drain = throttle_drained, .read = throttle_read, .write = throttle_write, .write_compressed = throttle_write_compressed,
+    .discard = throttle_discard, .zeroes = throttle_zeroes, .status = filter_status, .resize = filter_resize, .fua = true,
+};
+BLK_DRIVER(throttle);

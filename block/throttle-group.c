@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/* Groups: who waits, whose turn it is, and when. */
+#include "block/throttle.h"
+
+#include <assert.h>
+#include <errno.h>
+
+typedef struct Waiter Waiter;
+struct Waiter {
+    Waiter *next;
+    Fiber *fiber;
+    uint64_t bytes;
+    const int *cancelled;
+    int result;
+};
+
+struct ThrottleMember {
+    ThrottleGroup *group;
+    unsigned drained;                       /* this and the rest: under the group's lock */
+    struct {
+        Waiter *first, **last;
+        ThrottleMember *next;               /* in the group's circle of those that wait */
+    } side[2];
+};
+
+struct ThrottleGroup {
+    Session *session;
+    char *name;
+    unsigned refs, members;
+    Loop *loop;                             /* has the timer */
+    int64_t (*now)(void *opaque);
+    void *opaque;
+    LoopTimer timer;
+    LoopPost post;
+    IoLock lock;
+    bool posted;
+    int64_t deadline;                       /* INT64_MAX: nobody waits */
+    ThrottleState state;
+    struct { ThrottleMember *first, **last; } side[2];      /* 0: reads, 1: writes */
+    unsigned turn;                          /* which side goes first */
+};
+
+/* ---- whose turn ---- */
+
+static void queue_member(ThrottleGroup *g, ThrottleMember *m, unsigned side)
+{
+    m->side[side].next = NULL;
+    *g->side[side].last = m;
+    g->side[side].last = &m->side[side].next;
+}
+
+static ThrottleMember *unqueue_first(ThrottleGroup *g, unsigned side)
+{
+    ThrottleMember *m = g->side[side].first;
+
+    g->side[side].first = m->side[side].next;
+    if (!g->side[side].first) {
+        g->side[side].last = &g->side[side].first;
+    }
+    return m;
+}
+
+static void unqueue(ThrottleGroup *g, ThrottleMember *m, unsigned side)
+{
+    ThrottleMember **at = &g->side[side].first;
+
+    while (*at && *at != m) {
+        at = &(*at)->side[side].next;
+    }
+    if (*at) {
+        *at = m->side[side].next;
+        if (!*at) {
+            g->side[side].last = at;
+        }
+    }
+}
+
+static Waiter *take_waiter(ThrottleMember *m, unsigned side)
+{
+    Waiter *w = m->side[side].first;
+
+    m->side[side].first = w->next;
+    if (!m->side[side].first) {
+        m->side[side].last = &m->side[side].first;
+    }
+    return w;
+}
+
+/* The waiter is on its fiber's stack: gone when that runs. */
+static void let_go(ThrottleGroup *g, Waiter *w, unsigned side, int result)
+{
+    if (result == 0) {
+        throttle_account(&g->state, side, w->bytes);
+    }
+    w->result = result;
+    fiber_wake(w->fiber);
+}
+
+static void release_one(ThrottleGroup *g, unsigned side)
+{
+    ThrottleMember *m = unqueue_first(g, side);
+    Waiter *w = take_waiter(m, side);
+
+    if (m->side[side].first) {
+        queue_member(g, m, side);
+    }
+    let_go(g, w, side, w->cancelled && __atomic_load_n(w->cancelled, __ATOMIC_RELAXED) ? -ECANCELED : 0);
+}
+
+/* ---- time ---- */
+
+static int64_t now_of(const ThrottleGroup *g)
+{
+    return g->now ? g->now(g->opaque) : loop_now();
+}
+
+static void arm(ThrottleGroup *g)
+{
+    if (g->deadline == INT64_MAX) {
+        loop_timer_cancel(&g->timer);
+    } else {
+        loop_timer_at(&g->timer, g->deadline);
+    }
+}
+
+static void arm_posted(void *opaque)
+{
+    ThrottleGroup *g = opaque;
+
+    io_lock(&g->lock);
+    g->posted = false;
+    arm(g);
+    io_unlock(&g->lock);
+}
+
+/* The timer belongs to one loop, waiters to any. */
+static void set_deadline(ThrottleGroup *g, int64_t deadline)
+{
+    if (g->deadline == deadline) {
+        return;
+    }
+    g->deadline = deadline;
+    if (g->now) {
+        return;
+    }
+    if (loop_current() == g->loop) {
+        arm(g);
+    } else if (!g->posted) {
+        g->posted = true;
+        g->post = (LoopPost){ NULL, arm_posted, g };
+        loop_post_node(g->loop, &g->post);
+    }
+}
+
+/* Let go whoever may; the rest is looked at again when the next one may. */
+static void dispatch(ThrottleGroup *g)
+{
+    int64_t now = now_of(g), wait[2];
+
+    throttle_leak(&g->state, now);
+    for (;;) {
+        unsigned side = g->turn;
+
+        for (unsigned i = 0; i < 2; i++) {
+            wait[i] = g->side[i].first ? throttle_wait(&g->state, i) : INT64_MAX;
+        }
+        side = wait[side] ? !side : side;
+        if (wait[side]) {
+            break;
+        }
+        release_one(g, side);
+        g->turn = !side;
+    }
+    wait[0] = MIN(wait[0], wait[1]);
+    set_deadline(g, wait[0] == INT64_MAX ? INT64_MAX : now + wait[0]);
+}
+
+static void timer_fired(void *opaque)
+{
+    throttle_group_run(opaque);
+}
+
+void throttle_group_run(ThrottleGroup *g)
+{
+    io_lock(&g->lock);
+    g->deadline = INT64_MAX;
+    dispatch(g);
+    io_unlock(&g->lock);
+}
+
+int64_t throttle_group_next(ThrottleGroup *g)
+{
+    int64_t at;
+
+    io_lock(&g->lock);
+    at = g->deadline;
+    io_unlock(&g->lock);
+    return at;
+}
+
+void throttle_group_clock(ThrottleGroup *g, int64_t (*now)(void *opaque), void *opaque)
+{
+    loop_timer_cancel(&g->timer);
+    g->now = now;
+    g->opaque = opaque;
+    g->state.last = now_of(g);
+}
+
+/* ---- members ---- */
+
+ThrottleMember *throttle_join(ThrottleGroup *g)
+{
+    ThrottleMember *m = g_new0(ThrottleMember, 1);
+
+    m->group = throttle_group_ref(g);
+    g->members++;
+    m->side[0].last = &m->side[0].first;
+    m->side[1].last = &m->side[1].first;
+    return m;
+}
+
+void throttle_leave(ThrottleMember *m)
+{
+    if (m) {
+        assert(!m->side[0].first && !m->side[1].first);
+        m->group->members--;
+        throttle_group_unref(m->group);
+        g_free(m);
+    }
+}
+
+ThrottleGroup *throttle_group_of(const ThrottleMember *m)
+{
+    return m->group;
+}
+
+unsigned throttle_group_members(const ThrottleGroup *g)
+{
+    return g->members;
+}
+
+/* Nobody is overtaken by a newcomer. */
+static bool may_pass(ThrottleGroup *g, const ThrottleMember *m, bool write)
+{
+    if (m->drained) {
+        return true;
+    }
+    if (g->side[0].first || g->side[1].first) {
+        return false;
+    }
+    throttle_leak(&g->state, now_of(g));
+    return throttle_wait(&g->state, write) == 0;
+}
+
+int throttle_io(ThrottleMember *m, bool write, uint64_t bytes, const int *cancelled)
+{
+    ThrottleGroup *g = m->group;
+    Waiter w = { NULL, fiber_self(), bytes, cancelled, 0 };
+
+    io_lock(&g->lock);
+    if (may_pass(g, m, write)) {
+        throttle_account(&g->state, write, bytes);
+        io_unlock(&g->lock);
+        return 0;
+    }
+    if (!m->side[write].first) {
+        queue_member(g, m, write);
+    }
+    *m->side[write].last = &w;
+    m->side[write].last = &w.next;
+    dispatch(g);
+    io_unlock(&g->lock);
+    fiber_yield();
+    return w.result;
+}
+
+void throttle_drain(ThrottleMember *m, bool on)
+{
+    ThrottleGroup *g = m->group;
+
+    io_lock(&g->lock);
+    m->drained += on ? 1 : -1u;
+    for (unsigned side = 0; on && side < 2; side++) {
+        if (m->side[side].first) {
+            unqueue(g, m, side);
+        }
+        while (m->side[side].first) {
+            let_go(g, take_waiter(m, side), side, 0);
+        }
+    }
+    dispatch(g);
+    io_unlock(&g->lock);
+}
+
+void throttle_check_cancelled(ThrottleMember *m)
+{
+    ThrottleGroup *g = m->group;
+
+    io_lock(&g->lock);
+    for (unsigned side = 0; side < 2; side++) {
+        Waiter **at = &m->side[side].first;
+        bool had = *at;
+
+        while (*at) {
+            Waiter *w = *at;
+
+            if (w->cancelled && __atomic_load_n(w->cancelled, __ATOMIC_RELAXED)) {
+                *at = w->next;
+                let_go(g, w, side, -ECANCELED);
+            } else {
+                at = &w->next;
+            }
+        }
+        m->side[side].last = at;
+        if (had && !m->side[side].first) {
+            unqueue(g, m, side);
+        }
+    }
+    dispatch(g);
+    io_unlock(&g->lock);
+}
+
+/* ---- life ---- */
+
+static const SessionKind group_kind = { .name = "throttle group", .space = "throttle-group" };
+
+ThrottleGroup *throttle_group_find(Session *s, const char *name)
+{
+    return session_get(s, &group_kind, name);
+}
+
+ThrottleGroup *throttle_group_get(Session *s, const char *name)
+{
+    ThrottleGroup *g = throttle_group_find(s, name);
+
+    if (g) {
+        return throttle_group_ref(g);
+    }
+    g = g_new0(ThrottleGroup, 1);
+    g->session = s;
+    g->name = g_strdup(name);
+    g->refs = 1;
+    g->loop = loop_current();
+    g->deadline = INT64_MAX;
+    g->side[0].last = &g->side[0].first;
+    g->side[1].last = &g->side[1].first;
+    io_lock_init(&g->lock);
+    loop_timer_init(&g->timer, g->loop, timer_fired, g);
+    throttle_config_init(&g->state.config);
+    g->state.last = loop_now();
+    session_add(s, &group_kind, name, g, NULL);
+    return g;
+}
+
+ThrottleGroup *throttle_group_ref(ThrottleGroup *g)
+{
+    g->refs++;
+    return g;
+}
+
+static void group_free(void *opaque)
+{
+    ThrottleGroup *g = opaque;
+
+    loop_timer_cancel(&g->timer);
+    io_lock_destroy(&g->lock);
+    g_free(g->name);
+    g_free(g);
+}
+
+void throttle_group_unref(ThrottleGroup *g)
+{
+    bool posted;
+
+    if (--g->refs) {
+        return;
+    }
+    session_remove(g->session, &group_kind, g->name);
+    io_lock(&g->lock);
+    posted = g->posted;
+    io_unlock(&g->lock);
+    if (posted) {
+        loop_post(g->loop, group_free, g);  /* behind the one that is under way */
+    } else {
+        group_free(g);
+    }
+}
+
+const char *throttle_group_name(const ThrottleGroup *g)
+{
+    return g->name;
+}
+
+void throttle_group_config(ThrottleGroup *g, ThrottleConfig *out)
+{
+    io_lock(&g->lock);
+    *out = g->state.config;
+    io_unlock(&g->lock);
+}
+
+void throttle_group_set(ThrottleGroup *g, const ThrottleConfig *c)
+{
+    io_lock(&g->lock);
+    g->state = (ThrottleState){ .config = *c, .last = now_of(g) };
+    dispatch(g);
+    io_unlock(&g->lock);
+}
