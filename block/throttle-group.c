@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 typedef struct Waiter Waiter;
 struct Waiter {
@@ -401,7 +402,9 @@ void throttle_group_config(ThrottleGroup *g, ThrottleConfig *out)
 void throttle_group_set(ThrottleGroup *g, const ThrottleConfig *c)
 {
     io_lock(&g->lock);
-    g->state = (ThrottleState){ .config = *c, .last = now_of(g) };
-    dispatch(g);
+    if (memcmp(&g->state.config, c, sizeof(*c))) {
+        g->state = (ThrottleState){ .config = *c, .last = now_of(g) };
+        dispatch(g);
+    }
     io_unlock(&g->lock);
 }

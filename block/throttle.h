@@ -74,7 +74,7 @@ ThrottleGroup *throttle_group_ref(ThrottleGroup *g);
 void throttle_group_unref(ThrottleGroup *g);
 const char *throttle_group_name(const ThrottleGroup *g);
 void throttle_group_config(ThrottleGroup *g, ThrottleConfig *out);
-/* Checked limits; empties the buckets, and whoever may go now goes. */
+/* Checked limits; others than before empty the buckets, and whoever may go now goes. */
 void throttle_group_set(ThrottleGroup *g, const ThrottleConfig *c);
 
 /* Another time than the loop's, for tests: now() is asked, and nobody is woken but by throttle_group_run(), at throttle_group_next() (INT64_MAX: nobody waits). */
