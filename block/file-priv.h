@@ -10,7 +10,7 @@ typedef struct BlkFile {
     int lock_fd;                    /* the same file, open once more: locks outlive a reopen of fd; -1: no locks */
     unsigned locked_perm, locked_unshared;  /* bits of our locks as they are */
     bool device;
-    bool threads;                   /* aio=threads */
+    bool threads, uring;            /* aio=threads; aio=io_uring or native; neither: as the request is */
     bool temporary;
     bool no_zero_range, no_punch, no_copy;  /* the file system said so */
     IoLock lock;

