@@ -6,13 +6,21 @@
 #include <signal.h>
 #include <time.h>
 
+/* A place for a thread.  Places are never freed, so that one may be woken after the lock was let go. */
+typedef struct Worker {
+    pthread_cond_t wake;
+    bool used, called;
+    struct Worker *below;
+} Worker;
+
 /* One per process, as the CPUs are; it holds nothing but tasks on their way. */
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t work;
     bool ready;
     PoolTask *first, *last;
-    unsigned threads, idle, waiting;
+    Worker *idle;               /* who fell asleep last is woken first: its caches are warm, and the others can end */
+    unsigned threads;
+    Worker workers[POOL_THREADS];
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void pool_prepare(void)
@@ -21,7 +29,9 @@ static void pool_prepare(void)
 
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool.work, &attr);
+    for (unsigned i = 0; i < POOL_THREADS; i++) {
+        pthread_cond_init(&pool.workers[i].wake, &attr);
+    }
     pthread_condattr_destroy(&attr);
     pool.ready = true;
 }
@@ -33,48 +43,83 @@ static void post_done(void *opaque)
     task->done(task);
 }
 
-/* Called with the lock; NULL after ten idle seconds. */
-static PoolTask *next_task(void)
+static void leave_idle(Worker *w)
+{
+    Worker **at = &pool.idle;
+
+    while (*at != w) {
+        at = &(*at)->below;
+    }
+    *at = w->below;
+}
+
+/* Ten seconds of sleep at most; false when nobody called. */
+static bool rest(Worker *w)
 {
     struct timespec until;
     int r = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += 10;
-    pool.idle++;
-    while (!pool.first && r != ETIMEDOUT) {
-        r = pthread_cond_timedwait(&pool.work, &pool.lock, &until);
+    w->called = false;
+    w->below = pool.idle;
+    pool.idle = w;
+    while (!w->called && r != ETIMEDOUT) {
+        r = pthread_cond_timedwait(&w->wake, &pool.lock, &until);
     }
-    pool.idle--;
-    if (!pool.first) {
-        return NULL;
+    if (!w->called) {
+        leave_idle(w);
     }
-    PoolTask *task = pool.first;
+    return w->called;
+}
 
+/* Called with the lock; NULL after ten idle seconds. */
+static PoolTask *next_task(Worker *w)
+{
+    PoolTask *task;
+
+    while (!pool.first) {           /* another may have been quicker than who was called */
+        if (!rest(w) && !pool.first) {
+            return NULL;
+        }
+    }
+    task = pool.first;
     pool.first = task->next;
-    pool.waiting--;
     return task;
 }
 
 static void *worker(void *opaque)
 {
+    Worker *w = opaque;
     PoolTask *task;
 
     pthread_setname_np(pthread_self(), "pool");
     pthread_mutex_lock(&pool.lock);
-    while ((task = next_task())) {
+    while ((task = next_task(w))) {
         pthread_mutex_unlock(&pool.lock);
         task->run(task);
         loop_post_node(task->loop, &task->post);
         pthread_mutex_lock(&pool.lock);
     }
     pool.threads--;
+    w->used = false;
     pthread_mutex_unlock(&pool.lock);
     return NULL;
 }
 
+static Worker *free_place(void)
+{
+    Worker *w = pool.workers;
+
+    while (w->used) {
+        w++;
+    }
+    return w;
+}
+
 static void spawn(void)
 {
+    Worker *w = free_place();
     pthread_attr_t attr;
     pthread_t thread;
     sigset_t all, before;
@@ -83,7 +128,8 @@ static void spawn(void)
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&thread, &attr, worker, NULL) == 0) {
+    if (pthread_create(&thread, &attr, worker, w) == 0) {
+        w->used = true;
         pool.threads++;
     } else if (pool.threads == 0) {
         g_error("no thread for blocking calls: %s", g_strerror(errno));
@@ -92,8 +138,24 @@ static void spawn(void)
     pthread_attr_destroy(&attr);
 }
 
+/* Somebody for the task that was just queued: called from sleep (whom to wake is returned), or new. */
+static Worker *call_worker(void)
+{
+    Worker *w = pool.idle;
+
+    if (w) {
+        pool.idle = w->below;
+        w->called = true;
+    } else if (pool.threads < POOL_THREADS) {
+        spawn();
+    }
+    return w;
+}
+
 void pool_submit(Loop *loop, PoolTask *task)
 {
+    Worker *w;
+
     task->loop = loop;
     task->next = NULL;
     task->post = (LoopPost){ NULL, post_done, task };
@@ -107,12 +169,11 @@ void pool_submit(Loop *loop, PoolTask *task)
         pool.first = task;
     }
     pool.last = task;
-    pool.waiting++;
-    if (pool.waiting > pool.idle && pool.threads < POOL_THREADS) {
-        spawn();
-    }
-    pthread_cond_signal(&pool.work);
+    w = call_worker();
     pthread_mutex_unlock(&pool.lock);
+    if (w) {
+        pthread_cond_signal(&w->wake);
+    }
 }
 
 bool pool_cancel(PoolTask *task)
@@ -127,7 +188,6 @@ bool pool_cancel(PoolTask *task)
             if (pool.last == task) {
                 pool.last = before;
             }
-            pool.waiting--;
             found = true;
             break;
         }
