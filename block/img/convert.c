@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "block/bitmap.h"
 #include "block/img/img-priv.h"
 #include "util/size.h"
 
-enum { BUFFER = 1 << 20, MAX_FIBERS = 16 };
+enum { BUFFER = 1 << 20, MAX_FIBERS = 16, CACHED_FIBERS = 3 };
 
 typedef struct {
     Img *im;
@@ -28,6 +29,13 @@ typedef struct {
     bool compressed, target_zero, offload, unordered, salvage, has_backing;
     unsigned fibers, running;
     uint64_t buffer;
+    /* how many pieces are worked on at once */
+    unsigned limit, active;
+    bool cached;                    /* both sides are files behind the page cache */
+    long disk_reads;
+    FiberQueue limit_wait;
+    uint8_t *spare[MAX_FIBERS];     /* buffers; the one used last is warm */
+    unsigned spares;
     /* the cursor, under `lock` */
     FiberMutex lock;
     uint64_t at, ticket;
@@ -283,29 +291,88 @@ static void work(Convert *k, const Piece *p, uint8_t *buf)
     img_progress(k->im, 100.0 * k->done / MAX(1, k->start[k->sources]));
 }
 
+/* ---- how many at once ---- */
+
+static bool behind_cache(const BlkNode *n)
+{
+    if (!n->children) {
+        return !strcmp(n->drv->name, "file") && !(n->flags & BLK_O_DIRECT);
+    }
+    for (const BlkChild *c = n->children; c; c = c->next) {
+        if (!behind_cache(c->node)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * Between files that lie in memory, copying is the processors' work, and the
+ * kernel lets one write per file in: a few pieces keep both busy, and many
+ * only fall out of the caches and wait for each other (2 against 16: 0.36 and
+ * 0.48 s for 1.6 GB).  As soon as the disk is read, all are wanted.
+ */
+static void set_limit(Convert *k)
+{
+    struct rusage u;
+    bool disk = true;
+
+    if (k->cached && getrusage(RUSAGE_SELF, &u) == 0) {
+        disk = u.ru_inblock != k->disk_reads;
+        k->disk_reads = u.ru_inblock;
+    }
+    k->limit = disk ? MAX_FIBERS : CLAMP(g_get_num_processors(), 2, CACHED_FIBERS);
+}
+
+static void enter(Convert *k)
+{
+    while (k->active >= k->limit) {
+        fiber_queue_wait(&k->limit_wait, NULL);
+    }
+    k->active++;
+}
+
+static void leave(Convert *k)
+{
+    k->active--;
+    set_limit(k);
+    for (unsigned i = k->active; i < k->limit; i++) {
+        fiber_queue_wake(&k->limit_wait);
+    }
+}
+
+static void work_with_buffer(Convert *k, const Piece *p)
+{
+    uint8_t *buf = NULL;
+
+    if (p->kind == P_DATA) {
+        buf = k->spares ? k->spare[--k->spares] : blk_buffer(MAX(k->buffer, k->cluster));
+    }
+    work(k, p, buf);
+    if (buf) {
+        k->spare[k->spares++] = buf;
+    }
+}
+
 static void worker(void *opaque)
 {
     Convert *k = opaque;
-    uint8_t *buf = NULL;
     Piece p;
     int r;
 
-    for (;;) {
+    do {
+        enter(k);
         fiber_mutex_lock(&k->lock);
         r = take(k, &p);
         fiber_mutex_unlock(&k->lock);
-        if (r <= 0) {
-            break;
+        if (r > 0) {
+            work_with_buffer(k, &p);
         }
-        if (p.kind == P_DATA && !buf) {
-            buf = blk_buffer(MAX(k->buffer, k->cluster));
-        }
-        work(k, &p, buf);
-    }
+        leave(k);
+    } while (r > 0);
     if (r < 0) {
         fail(k, r, false);
     }
-    free(buf);
     k->running--;
 }
 
@@ -313,6 +380,8 @@ static int run_all(Convert *k)
 {
     fiber_mutex_init(&k->lock);
     fiber_queue_init(&k->turn_wait);
+    fiber_queue_init(&k->limit_wait);
+    set_limit(k);
     k->running = k->fibers;
     img_progress(k->im, 0);
     for (unsigned i = 0; i < k->fibers; i++) {
@@ -321,8 +390,12 @@ static int run_all(Convert *k)
     while (k->running) {
         loop_step(k->im->loop, true);
     }
+    while (k->spares) {
+        free(k->spare[--k->spares]);
+    }
     fiber_mutex_destroy(&k->lock);
     fiber_queue_destroy(&k->turn_wait);
+    fiber_queue_destroy(&k->limit_wait);
     return k->error;
 }
 
@@ -550,6 +623,10 @@ static bool prepare(Img *im, Convert *k, const Args *a, const char *name)
     }
     k->cluster = k->compressed ? blk_node(k->dst)->cluster : 0;
     k->buffer = k->compressed ? k->cluster : BUFFER;
+    k->cached = !k->compressed && behind_cache(blk_node(k->dst));
+    for (unsigned i = 0; i < k->sources; i++) {
+        k->cached = k->cached && behind_cache(blk_node(k->src[i]));
+    }
     return true;
 }
 
