@@ -82,7 +82,7 @@ typedef struct Group {
     uint16_t members;
 } Group;
 
-enum { OPF_DEAD = 1, OPF_LAZY = 2 };    /* of an operation */
+enum { OPF_DEAD = 1, OPF_LAZY = 2, OPF_BACK = 4 /* a side exit backward */ };    /* of an operation */
 
 typedef struct Emit {
     Asm a;                          /* current cursor */
@@ -113,6 +113,9 @@ typedef struct Emit {
     int8_t hint[IR_MAX_VALUES];
     uint16_t root[IR_MAX_VALUES];
     bool zext[IR_MAX_VALUES];           /* upper half of the register is known to be zero */
+    bool shared[IR_MAX_VALUES];         /* named as an input more than once */
+    bool used[IR_MAX_VALUES];           /* named at all; both of the forward look */
+    bool waits[IR_MAX_VALUES];          /* a flag that only its dirty slot needs: computed from the operands by whoever leaves */
     uint8_t opf[IR_MAX_OPS];
     uint8_t in_type[IR_MAX_OPS];        /* type of input 0 before copies were removed; of calls: mask of I32 arguments */
     int32_t disp[IR_MAX_OPS];           /* of memory operations: added to the address */
@@ -186,6 +189,10 @@ unsigned emit_compare(Emit *e, IrCond c, uint16_t x, uint16_t y);
 
 /* int.c: where a flag is set right behind its computation, the slot that setcc may store to at once; or -1. */
 int x86_flag_slot(const Emit *e, uint16_t v);
+/* int.c: compare the operands of a flags operation once more, without taking registers; and the condition of its output v. */
+void x86_flags_again(Emit *e, const IrOp *op);
+unsigned x86_flag_cc(const IrOp *op, uint16_t v);
+static inline const IrOp *x86_def(const Emit *e, uint16_t v) { return &e->b->ops[e->b->values[v].def]; }
 
 /* thunk.c */
 void x86_make_thunks(TcgCode *c, X86Code *xc);

@@ -101,6 +101,11 @@ void store_val(Emit *e, Mem m, uint16_t v, unsigned type)
     Mem from;
     int r;
 
+    if (e->waits[v]) {
+        x86_flags_again(e, x86_def(e, v));
+        setcc_m(&e->a, x86_flag_cc(x86_def(e, v), v), m);
+        return;
+    }
     if (ra_const(e, v, &c)) {
         if (byte) {
             mov_mi8(&e->a, m, (unsigned)c & 1);
@@ -227,9 +232,44 @@ static uint64_t side_get(const uint8_t **p)
 /*
  * A record: (offset of the return address << 1 | cold) + 1, offset of the instruction, its word, instructions
  * begun before it, (slots << 1 | in memory), then per slot its number, and place: register, 32 + spill word, PLACE_SLOT + another
- * slot whose memory has the value (PLACE_SLOT32: zero-extended), or 31 and the constant.
+ * slot whose memory has the value (PLACE_SLOT32: zero-extended), or 31 and the constant; or PLACE_FLAG + a flag of an operation on two more places.
  */
-enum { PLACE_CONST = 31, PLACE_SPILL = 32, PLACE_SLOT = PLACE_SPILL + ENV_SPILLS, PLACE_SLOT32 = PLACE_SLOT + IR_MAX_SLOTS };
+enum { PLACE_CONST = 31, PLACE_SPILL = 32, PLACE_SLOT = PLACE_SPILL + ENV_SPILLS, PLACE_SLOT32 = PLACE_SLOT + IR_MAX_SLOTS,
+       PLACE_FLAG = PLACE_SLOT32 + IR_MAX_SLOTS };
+
+/* Which flag: output, width, operation. */
+static const uint8_t flag_opc[] = { OP_flags_sub, OP_flags_add, OP_flags_and };
+
+static unsigned flag_place(const IrOp *op, uint16_t v)
+{
+    unsigned kind = 0, out = 0;
+
+    while (flag_opc[kind] != op->opc) {
+        kind++;
+    }
+    while (op->out[out] != v) {
+        out++;
+    }
+    return PLACE_FLAG + (kind << 3 | (op->type == IR_I64) << 2 | out);
+}
+
+static void side_value(Emit *e, uint16_t v)
+{
+    const VLoc *l = &e->loc[v];
+    int64_t c;
+
+    if (ra_const(e, v, &c)) {
+        side_put(e, PLACE_CONST);
+        side_put(e, (uint64_t)c);
+    } else if (l->reg != NOREG) {
+        side_put(e, (unsigned)l->reg);
+    } else if (l->spill >= 0) {
+        side_put(e, PLACE_SPILL + (unsigned)l->spill);
+    } else {
+        assert(l->slot >= 0);
+        side_put(e, (e->b->values[v].type == IR_I32 ? PLACE_SLOT32 : PLACE_SLOT) + (unsigned)l->slot);
+    }
+}
 
 void side_record(Emit *e, bool in_memory)
 {
@@ -241,21 +281,15 @@ void side_record(Emit *e, bool in_memory)
     side_put(e, e->insns_begun - 1);
     side_put(e, n << 1 | in_memory);
     for (unsigned k = 0; k < n; k++) {
-        unsigned s = e->dirty_list[k];
-        const VLoc *l = &e->loc[e->dirty[s]];
-        int64_t c;
+        uint16_t v = e->dirty[e->dirty_list[k]];
 
-        side_put(e, s);
-        if (ra_const(e, e->dirty[s], &c)) {
-            side_put(e, PLACE_CONST);
-            side_put(e, (uint64_t)c);
-        } else if (l->reg != NOREG) {
-            side_put(e, (unsigned)l->reg);
-        } else if (l->spill >= 0) {
-            side_put(e, PLACE_SPILL + (unsigned)l->spill);
+        side_put(e, e->dirty_list[k]);
+        if (e->waits[v]) {
+            side_put(e, flag_place(x86_def(e, v), v));
+            side_value(e, x86_def(e, v)->in[0]);
+            side_value(e, x86_def(e, v)->in[1]);
         } else {
-            assert(l->slot >= 0);
-            side_put(e, (e->b->values[e->dirty[s]].type == IR_I32 ? PLACE_SLOT32 : PLACE_SLOT) + (unsigned)l->slot);
+            side_value(e, v);
         }
     }
 }
@@ -267,6 +301,38 @@ static void restore_slot(TcgEnv *env, const TcgTarget *t, unsigned s, const void
     memcpy((char *)env + t->slots[s].offset, from, bytes[t->slots[s].type]);
 }
 
+/* Where the value of a place lies; `word` is room for what lies nowhere. */
+static const void *restored(TcgEnv *env, const TcgCode *c, unsigned place, const uint8_t **p, uint64_t *word)
+{
+    if (place == PLACE_CONST) {
+        *word = side_get(p);
+        return word;
+    }
+    if (place >= PLACE_SLOT32) {
+        *word = *(uint32_t *)((char *)env + c->target->slots[place - PLACE_SLOT32].offset);
+        return word;
+    }
+    if (place >= PLACE_SLOT) {
+        return (char *)env + c->target->slots[place - PLACE_SLOT].offset;
+    }
+    return place >= PLACE_SPILL ? (const void *)&env->spill[place - PLACE_SPILL] : place < 16 ? (const void *)&env->save_gpr[place] : env->save_vec[place - 16];
+}
+
+static const void *restored_flag(TcgEnv *env, const TcgCode *c, unsigned flag, const uint8_t **p, uint64_t *word)
+{
+    TcgEvalOp op = { .opc = flag_opc[flag >> 3], .type = flag & 4 ? IR_I64 : IR_I32, .in_type = flag & 4 ? IR_I64 : IR_I32 };
+    TcgVal x = {}, y = {}, bit = {}, *out[4] = {};
+    const TcgVal *const in[2] = { &x, &y };
+    uint64_t k;
+
+    memcpy(&x, restored(env, c, (unsigned)side_get(p), p, &k), op.type == IR_I64 ? 8 : 4);
+    memcpy(&y, restored(env, c, (unsigned)side_get(p), p, &k), op.type == IR_I64 ? 8 : 4);
+    out[flag & 3] = &bit;
+    tcg_eval_int(&op, in, out);
+    *word = bit.q[0];
+    return word;
+}
+
 static void restore_slots(TcgEnv *env, const TcgCode *c, const uint8_t *p, unsigned n)
 {
     const X86Code *xc = c->priv;
@@ -276,22 +342,9 @@ static void restore_slots(TcgEnv *env, const TcgCode *c, const uint8_t *p, unsig
     }
     for (; n > 0; n--) {
         unsigned s = (unsigned)side_get(&p), place = (unsigned)side_get(&p);
+        uint64_t word;
 
-        if (place == PLACE_CONST) {
-            uint64_t k = side_get(&p);
-
-            restore_slot(env, c->target, s, &k);
-        } else if (place >= PLACE_SLOT32) {
-            uint64_t k = *(uint32_t *)((char *)env + c->target->slots[place - PLACE_SLOT32].offset);
-
-            restore_slot(env, c->target, s, &k);
-        } else if (place >= PLACE_SLOT) {
-            restore_slot(env, c->target, s, (char *)env + c->target->slots[place - PLACE_SLOT].offset);
-        } else if (place >= PLACE_SPILL) {
-            restore_slot(env, c->target, s, &env->spill[place - PLACE_SPILL]);
-        } else {
-            restore_slot(env, c->target, s, place < 16 ? (const void *)&env->save_gpr[place] : env->save_vec[place - 16]);
-        }
+        restore_slot(env, c->target, s, place >= PLACE_FLAG ? restored_flag(env, c, place - PLACE_FLAG, &p, &word) : restored(env, c, place, &p, &word));
     }
 }
 
@@ -299,8 +352,13 @@ static void side_skip(const uint8_t **p, unsigned n)
 {
     for (; n > 0; n--) {
         side_get(p);
-        if (side_get(p) == PLACE_CONST) {
-            side_get(p);
+        for (unsigned places = 1; places; places--) {
+            uint64_t place = side_get(p);
+
+            places += place >= PLACE_FLAG ? 2 : 0;
+            if (place == PLACE_CONST) {
+                side_get(p);
+            }
         }
     }
 }

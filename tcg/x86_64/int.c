@@ -611,7 +611,7 @@ static void put_flag(Emit *e, uint16_t v, unsigned cc)
 {
     int s, d;
 
-    if (!v || !e->last_use[v]) {
+    if (!v || !e->last_use[v] || e->waits[v]) {
         return;
     }
     s = x86_flag_slot(e, v);
@@ -628,11 +628,63 @@ static void put_flag(Emit *e, uint16_t v, unsigned cc)
     ra_unlock(e, d);
 }
 
+/* Does any output have to be computed here? */
+static bool flags_wanted(const Emit *e, const IrOp *op)
+{
+    for (unsigned k = 0; k < ir_op_info[op->opc].nout; k++) {
+        if (op->out[k] && e->last_use[op->out[k]] && !e->waits[op->out[k]]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned x86_flag_cc(const IrOp *op, uint16_t v)
+{
+    return v == op->out[0] ? CC_S : v == op->out[1] ? CC_E : v == op->out[3] ? CC_O : op->opc == OP_flags_sub ? CC_AE : CC_B;
+}
+
+static void flag_operand(Emit *e, unsigned k, bool w, int r, uint16_t v)
+{
+    int32_t imm;
+    Mem m;
+
+    if (ra_imm32(e, v, w, &imm)) {
+        alu_ri(&e->a, k, w, r, imm);
+    } else if (ra_in_memory(e, v, &m)) {
+        alu_rm(&e->a, k, w, r, m);
+    } else {
+        alu_rr(&e->a, k, w, r, e->loc[v].reg);
+    }
+}
+
+void x86_flags_again(Emit *e, const IrOp *op)
+{
+    bool w = is_w(op);
+    int a = e->loc[op->in[0]].reg, b = e->loc[op->in[1]].reg, t = b == RAX ? RCX : RAX;
+
+    if (op->opc == OP_flags_sub && a != NOREG) {
+        flag_operand(e, ALU_CMP, w, a, op->in[1]);
+        return;
+    }
+    if (op->opc == OP_flags_and && a != NOREG && b != NOREG) {
+        test_rr(&e->a, w, a, b);
+        return;
+    }
+    mov_mr(&e->a, true, ENV(arg[6]), t);
+    ra_load_to(e, t, op->in[0], w);
+    flag_operand(e, op->opc == OP_flags_sub ? ALU_CMP : op->opc == OP_flags_and ? ALU_AND : ALU_ADD, w, t, op->in[1]);
+    mov_rm(&e->a, true, t, ENV(arg[6]));
+}
+
 static void emit_flags(Emit *e, const IrOp *op)
 {
     bool w = is_w(op);
     int b, t;
 
+    if (!flags_wanted(e, op)) {
+        return;
+    }
     switch (op->opc) {
     case OP_flags_sub:
         ra_use(e, op->in[0]);

@@ -102,9 +102,11 @@ static void fold_scale(Emit *e, IrOp *op)
 static void names(Emit *e)
 {
     IrBlock *b = e->b;
+    int64_t insn_off = b->page_off;
 
     for (unsigned v = 0; v < b->nvalues; v++) {
         e->root[v] = v;
+        e->waits[v] = e->used[v] = e->shared[v] = false;
         e->zext[v] = false;
         e->last_use[v] = 0;
         e->hint[v] = NOREG;
@@ -127,6 +129,8 @@ static void names(Emit *e)
         for (unsigned k = 0; k < info->nin; k++) {
             if (!(op->in[k] & IR_IN_SLOT)) {
                 op->in[k] = e->root[op->in[k]];
+                e->shared[op->in[k]] |= e->used[op->in[k]];
+                e->used[op->in[k]] = true;
             }
         }
         if ((same = renamed(e, op))) {
@@ -144,6 +148,10 @@ static void names(Emit *e)
             fold_scale(e, op);
         } else if (op->opc == OP_set) {
             e->hint[op->in[0]] = RAX;       /* for fold_address only */
+        } else if (op->opc == OP_insn) {
+            insn_off = op->imm;
+        } else if (op->opc == OP_exit_if && op->imm <= insn_off) {
+            e->opf[i] |= OPF_BACK;
         }
     }
     memset(e->hint, NOREG, b->nvalues);
@@ -156,6 +164,7 @@ typedef struct Back {
     unsigned next_set[IR_MAX_SLOTS];    /* the closest set behind, 0: none */
     unsigned next_get[IR_MAX_SLOTS];
     unsigned precise;                   /* the closest precise point behind */
+    unsigned back_exit;                 /* the closest side exit backward behind: most likely taken, by a loop */
     unsigned hint_set[IR_MAX_VALUES];
 } Back;
 
@@ -164,6 +173,38 @@ static void used(Back *k, uint16_t v, unsigned i)
     if (k->e->last_use[v] < i) {
         k->e->last_use[v] = i;
     }
+}
+
+/* A flag that nobody reads before it is set again: if its operands are at hand until then, who leaves in between can compute it. */
+static bool flag_waits(Back *k, uint16_t v, unsigned next)
+{
+    Emit *e = k->e;
+    const IrOp *d = x86_def(e, v);
+    int32_t imm;
+
+    if (e->b->values[v].is_const) {
+        return true;
+    }
+    if (e->shared[v] || (d->opc != OP_flags_sub && d->opc != OP_flags_add && d->opc != OP_flags_and)) {
+        return false;
+    }
+    for (unsigned n = 0; n < 2; n++) {
+        const IrValue *x = &e->b->values[d->in[n]];
+
+        if (x->is_const ? !n || !ra_imm32(e, d->in[n], d->type == IR_I64, &imm) : d->type == IR_I64 && x->type != IR_I64) {
+            return false;
+        }
+    }
+    used(k, d->in[0], next);
+    used(k, d->in[1], next);
+    e->waits[v] = true;
+    return true;
+}
+
+/* May the store of a slot be left to those who leave before it is set again? */
+static bool may_wait(Back *k, uint16_t v, unsigned s, unsigned next)
+{
+    return next && !(k->back_exit && k->back_exit < next) && (!k->e->b->target->slots[s].is_bool || flag_waits(k, v, next));
 }
 
 static void back_set(Back *k, IrOp *op, unsigned i)
@@ -180,9 +221,11 @@ static void back_set(Back *k, IrOp *op, unsigned i)
     if (pinned) {
         e->hint[v] = e->xc->slot_pin[s];
         k->hint_set[v] = i;
-    } else if (next && !e->b->target->slots[s].is_bool) {
+    } else if (may_wait(k, v, s, next)) {
         e->opf[i] |= OPF_LAZY;
-        used(k, v, next);
+        if (!e->waits[v]) {
+            used(k, v, next);
+        }
     }
     k->next_set[s] = i;
     used(k, v, i);
@@ -233,6 +276,7 @@ void x86_liveness(Emit *e)
     memset(k->hint_set, 0, b->nvalues * sizeof(k->hint_set[0]));
     k->e = e;
     k->precise = b->nops;
+    k->back_exit = 0;
     for (unsigned i = b->nops; i-- > 0;) {
         IrOp *op = &b->ops[i];
         const IrOpInfo *info = &ir_op_info[op->opc];
@@ -268,6 +312,9 @@ void x86_liveness(Emit *e)
         }
         if (info->flags & (IR_FAULT | IR_EXIT)) {
             k->precise = i;
+        }
+        if (e->opf[i] & OPF_BACK) {
+            k->back_exit = i;
         }
     }
 }

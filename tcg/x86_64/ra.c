@@ -462,10 +462,24 @@ void ra_set(Emit *e, unsigned slot, uint16_t v, bool lazy)
 
 void ra_store_dirty(Emit *e, bool keep)
 {
+    const IrOp *flags = NULL;
+
     for (unsigned k = 0; k < e->ndirty; k++) {
         unsigned s = e->dirty_list[k];
 
-        store_val(e, slot_mem(e, s), e->dirty[s], e->b->target->slots[s].type);
+        if (!e->waits[e->dirty[s]]) {
+            store_val(e, slot_mem(e, s), e->dirty[s], e->b->target->slots[s].type);
+        }
+    }
+    for (unsigned k = 0; k < e->ndirty; k++) {
+        uint16_t v = e->dirty[e->dirty_list[k]];
+
+        if (e->waits[v]) {
+            if (flags != x86_def(e, v)) {
+                x86_flags_again(e, flags = x86_def(e, v));
+            }
+            setcc_m(&e->a, x86_flag_cc(flags, v), slot_mem(e, e->dirty_list[k]));
+        }
     }
     while (!keep && e->ndirty) {
         unsigned s = e->dirty_list[0];

@@ -75,6 +75,34 @@ static IrVal pick(Gen *g, IrType t)
 static IrType int_type(Gen *g) { return below(g, 2) ? IR_I64 : IR_I32; }
 static IrType fp_type(Gen *g) { return below(g, 2) ? IR_F64 : IR_F32; }
 
+static IrFlags gen_flags(Gen *g, IrType t)
+{
+    IrBlock *b = g->b;
+
+    switch (below(g, 4)) {
+    case 0: return ir_flags_add(b, pick(g, t), pick(g, t));
+    case 1: return ir_flags_adc(b, pick(g, t), pick(g, t), ir_get(b, FAKE_C));
+    case 2: return ir_flags_and(b, pick(g, t), pick(g, t));
+    default: return ir_flags_sub(b, pick(g, t), pick(g, t));
+    }
+}
+
+/* As a front end has them: all four, or all but some, at the end of an instruction. */
+static void gen_flag_sets(Gen *g)
+{
+    IrFlags f = gen_flags(g, int_type(g));
+    const IrVal v[4] = { f.n, f.z, f.c, f.v };
+
+    for (unsigned k = 0; k < 4; k++) {
+        if (below(g, 8)) {
+            ir_set(g->b, FAKE_N + k, v[k]);
+        }
+        if (!below(g, 16)) {
+            keep(g, v[k]);
+        }
+    }
+}
+
 static void gen_int(Gen *g)
 {
     static const uint8_t two[] = { OP_add, OP_sub, OP_mul, OP_mulhu, OP_mulhs, OP_divu, OP_divs, OP_remu, OP_rems, OP_and, OP_or, OP_xor,
@@ -105,14 +133,8 @@ static void gen_int(Gen *g)
         break;
     }
     case 12: case 13: {
-        IrFlags f;
+        IrFlags f = gen_flags(g, t);
 
-        switch (below(g, 4)) {
-        case 0: f = ir_flags_add(b, pick(g, t), pick(g, t)); break;
-        case 1: f = ir_flags_adc(b, pick(g, t), pick(g, t), ir_get(b, FAKE_C)); break;
-        case 2: f = ir_flags_and(b, pick(g, t), pick(g, t)); break;
-        default: f = ir_flags_sub(b, pick(g, t), pick(g, t)); break;
-        }
         keep(g, f.n);
         keep(g, f.z);
         keep(g, f.c);
@@ -354,6 +376,9 @@ void gen_block(Rng *r, IrBlock *b, unsigned groups)
         }
         if (i + 1 < ninsns) {
             gen_sets(&g);
+            if ((groups & GEN_INT) && below(&g, 2)) {
+                gen_flag_sets(&g);
+            }
             if ((groups & GEN_EXIT) && !below(&g, 3)) {
                 IrType t = int_type(&g);
 
