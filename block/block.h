@@ -68,6 +68,7 @@ enum {
     BLK_O_NO_IO = 1 << 9,               /* only headers will be read */
     BLK_O_TEMPORARY = 1 << 10,          /* the file is removed once it is open */
     BLK_O_PROTOCOL_NODE = 1 << 11,      /* the name is the file itself: no format above it */
+    BLK_O_ONCE = 1 << 12,               /* will be read once, from begin to end: tables need not be kept */
 };
 /* cache=none|writeback|writethrough|directsync|unsafe as flags (the three bits above). */
 bool blk_cache_flags(const char *mode, unsigned *flags, Error **errp);

@@ -14,9 +14,21 @@ typedef struct BlkFile {
     bool temporary;
     bool no_zero_range, no_punch, no_copy;  /* the file system said so */
     IoLock lock;
-    uint64_t data_start, data_end;  /* last stretch of data seen by status; under `lock` */
-    unsigned data_gen;              /* counts what could change it */
+    uint64_t seen_start, seen_end;  /* last stretch that status found alike; under `lock` */
+    bool seen_hole;
+    unsigned seen_gen;              /* counts what could change it */
+    bool in_memory;                 /* a file system that never waits for a disk */
+    bool no_now;                    /* reads cannot be asked not to wait */
+    unsigned now_count;             /* atomic */
 } BlkFile;
+
+/* file-status.c: what is data and what a hole. */
+int blk_file_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);
+void blk_file_forget_status(BlkFile *f);
+
+/* file-now.c: short reads of what the host has in memory, without a turn of the loop; false: read it the long way. */
+void blk_file_now_init(BlkNode *n);
+bool blk_file_read_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
 
 /* file-lock.c: byte 100+n says permission n is held, 200+n that it is not shared. */
 bool blk_file_lock(BlkFile *f, const char *filename, unsigned perm, unsigned unshared, Error **errp);

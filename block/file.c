@@ -165,6 +165,7 @@ static bool file_open(BlkNode *n, Json *o, Error **errp)
     }
     f->device = !S_ISREG(st.st_mode);
     f->temporary = n->flags & BLK_O_TEMPORARY;
+    blk_file_now_init(n);
     n->size = f->device ? device_size(f->fd) : (uint64_t)st.st_size;
     if (n->flags & BLK_O_DIRECT) {
         n->align = n->mem_align = direct_align(f->fd, f->device);
@@ -357,7 +358,7 @@ static int64_t transfer_vec(BlkNode *n, AioOp op, uint64_t off, uint64_t len, Bl
 
 static int file_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
 {
-    return pad(transfer_vec(n, AIO_READ, off, len, v, flags), len, v);
+    return blk_file_read_now(n, off, len, v) ? 0 : pad(transfer_vec(n, AIO_READ, off, len, v, flags), len, v);
 }
 
 static void grown(BlkNode *n, uint64_t end)
@@ -366,14 +367,6 @@ static void grown(BlkNode *n, uint64_t end)
 
     while (end > size && !__atomic_compare_exchange_n(&n->size, &size, end, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
-}
-
-static void forget_status(BlkFile *f)
-{
-    io_lock(&f->lock);
-    f->data_end = f->data_start;
-    f->data_gen++;
-    io_unlock(&f->lock);
 }
 
 static int file_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
@@ -407,7 +400,7 @@ static int file_fallocate(BlkNode *n, int mode, uint64_t off, uint64_t len)
     w.req.mode = mode;
     w.req.off = off;
     w.req.len = len;
-    forget_status(n->state);
+    blk_file_forget_status(n->state);
     return wait_for(n, &w);
 }
 
@@ -492,62 +485,6 @@ static int file_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
     return r == 0 && (flags & BLK_FUA) ? file_flush(n) : r;
 }
 
-/* ---- what is where ---- */
-
-static bool cached_data(BlkFile *f, uint64_t off, uint64_t *end, unsigned *gen)
-{
-    bool hit;
-
-    io_lock(&f->lock);
-    hit = off >= f->data_start && off < f->data_end;
-    *end = f->data_end;
-    *gen = f->data_gen;
-    io_unlock(&f->lock);
-    return hit;
-}
-
-static void remember_data(BlkFile *f, uint64_t start, uint64_t end, unsigned gen)
-{
-    io_lock(&f->lock);
-    if (f->data_gen == gen) {
-        f->data_start = start;
-        f->data_end = end;
-    }
-    io_unlock(&f->lock);
-}
-
-static int file_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
-{
-    BlkFile *f = n->state;
-    uint64_t end;
-    unsigned gen;
-    off_t data, hole;
-
-    *out = (BlkExtent){ .len = len, .flags = BLK_EXT_DATA | BLK_EXT_OFFSET, .offset = off, .node = n };
-    if (f->device) {
-        return 0;
-    }
-    if (cached_data(f, off, &end, &gen)) {
-        out->len = MIN(len, end - off);
-        return 0;
-    }
-    data = lseek(f->fd, off, SEEK_DATA);
-    if (data < 0 && errno != ENXIO) {
-        return 0;                                       /* a file system that cannot say: all data */
-    }
-    if (data < 0 || (uint64_t)data > off) {
-        out->len = data < 0 ? len : MIN(len, (uint64_t)data - off);
-        out->flags = BLK_EXT_ZERO | BLK_EXT_OFFSET;
-        return 0;
-    }
-    hole = lseek(f->fd, off, SEEK_HOLE);
-    if (hole > data) {
-        remember_data(f, off, hole, gen);
-        out->len = MIN(len, (uint64_t)hole - off);
-    }
-    return 0;
-}
-
 static int64_t file_allocated(BlkNode *n)
 {
     BlkFile *f = n->state;
@@ -592,7 +529,7 @@ static int file_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_
         return -ENOTSUP;
     }
     c.from = ((BlkFile *)from->state)->fd;
-    forget_status(f);
+    blk_file_forget_status(f);
     fiber_blocking(run_copy, &c);
     if (c.result < 0) {
         if (unsupported(c.result) || c.result == -EXDEV || c.result == -ENOTSUP) {
@@ -631,7 +568,7 @@ static bool file_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error *
     if (f->device) {
         return size <= old || error_set(errp, "Cannot grow device files");
     }
-    forget_status(f);
+    blk_file_forget_status(f);
     if (prealloc == BLK_PREALLOC_FALLOC && size > old) {
         r = file_fallocate(n, 0, old, size - old);
         if (r < 0) {
@@ -689,7 +626,7 @@ static bool file_parse_filename(const char *name, Json *options, Error **errp)
 #define FILE_OPS \
     .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(BlkFile), .options = file_keys, .needs_filename = true, .parse_filename = file_parse_filename, \
     .open = file_open, .reopen_rw = file_reopen_rw, .close = file_close, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, \
-    .read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard, .zeroes = file_zeroes, .status = file_status, \
+    .read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard, .zeroes = file_zeroes, .status = blk_file_status, \
     .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .fua = true
 
 static const BlkDriver file = { .name = "file", .help = "a file of the host", .prefix = "file:", FILE_OPS };

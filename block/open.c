@@ -313,7 +313,7 @@ static BlkNode *open_protocol(Session *s, const char *filename, Json *o, unsigne
 
 static unsigned child_flags(const BlkNode *n, BlkRole role, unsigned more)
 {
-    unsigned flags = n->flags & (BLK_O_DIRECT | BLK_O_NO_FLUSH | BLK_O_FORCE_SHARE | BLK_O_UNMAP | BLK_O_NO_IO | BLK_O_AUTO_RDONLY);
+    unsigned flags = n->flags & (BLK_O_DIRECT | BLK_O_NO_FLUSH | BLK_O_FORCE_SHARE | BLK_O_UNMAP | BLK_O_NO_IO | BLK_O_AUTO_RDONLY | BLK_O_ONCE);
 
     if (role != BLK_CHILD_BACKING) {
         flags |= n->flags & BLK_O_RDWR;

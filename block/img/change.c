@@ -279,7 +279,7 @@ int img_measure(Img *im, int argc, char **argv)
     }
     m.o = o;
     if (argc - optind == 1) {
-        m.source = img_open(im, argv[optind], format, 0);
+        m.source = img_open(im, argv[optind], format, BLK_O_ONCE);
         if (!m.source || (snapshot && !img_load_snapshot(im, m.source, snapshot))) {
             blk_free(m.source);
             return 1;

@@ -140,7 +140,7 @@ int img_compare(Img *im, int argc, char **argv)
 {
     const char *format[2] = {};
     Compare k = { .im = im };
-    unsigned flags = 0;
+    unsigned flags = BLK_O_ONCE;
     int c;
 
     while ((c = img_getopt(im, argc, argv, "f:F:T:pqs", (struct option[]){ {} })) != -1) {

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SLAB = 32 };                     /* slices that are allocated together: each alone would be aligned at the cost of its size again */
+
 void qcache_init(QCache *c, unsigned slice, unsigned max)
 {
     unsigned buckets = 64;
@@ -22,7 +24,7 @@ void qcache_init(QCache *c, unsigned slice, unsigned max)
 
 void qcache_free(QCache *c)
 {
-    for (unsigned i = 0; i < c->count; i++) {
+    for (unsigned i = 0; i < c->count; i += SLAB) {
         free(c->entries[i].data);
     }
     g_free(c->entries);
@@ -62,9 +64,12 @@ static QEntry *grow(QCache *c)
         return NULL;
     }
     if ((c->count & (c->count + 1)) == 0 || !c->entries) {
-        c->entries = g_renew(QEntry, c->entries, MIN(c->max, 2 * (c->count + 1)));
+        unsigned room = MIN(c->max, 2 * (c->count + 1));
+
+        c->entries = g_renew(QEntry, c->entries, room);
+        memset(c->entries + c->count, 0, (room - c->count) * sizeof(QEntry));
     }
-    c->entries[c->count] = (QEntry){ .data = blk_buffer(c->slice) };
+    c->entries[c->count].data = c->count % SLAB ? c->entries[c->count - 1].data + c->slice : blk_buffer(MIN(SLAB, c->max - c->count) * (size_t)c->slice);
     return &c->entries[c->count++];
 }
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Consistency: count every reference there is, and compare with what the
- * image says.  Nothing is trusted; memory is four bytes a cluster of the file.
+ * image says.  Nothing is trusted; memory is two bytes a cluster of the file
+ * (four where the image counts beyond 65535) and two bits.  Tables are read
+ * once: which clusters were seen with and without the flag "copied" is kept
+ * beside the counts, and only when a flag is wrong a second pass names it.
  */
 #include "block/qcow2/qcow2-priv.h"
 
@@ -16,7 +19,10 @@
 typedef struct {
     BlkNode *n;
     BlkCheck *c;
-    uint32_t *refs;
+    void *refs;                 /* of 16 or 32 bits, which stay at their maximum */
+    bool wide;
+    uint8_t *seen;              /* two bits a cluster: some entry has it without, with E_COPIED */
+    bool flags_wrong;
     uint64_t clusters;
     uint8_t *table;             /* one L2 table */
     uint64_t next;              /* where the following data cluster would lie if nothing is fragmented */
@@ -38,6 +44,20 @@ static void report(BlkCheck *c, const char *fmt, ...)
     }
 }
 
+static uint64_t refs_of(const Check *k, uint64_t i)
+{
+    return k->wide ? ((const uint32_t *)k->refs)[i] : ((const uint16_t *)k->refs)[i];
+}
+
+static void set_refs(Check *k, uint64_t i, uint64_t v)
+{
+    if (k->wide) {
+        ((uint32_t *)k->refs)[i] = MIN(v, UINT32_MAX);
+    } else {
+        ((uint16_t *)k->refs)[i] = MIN(v, UINT16_MAX);
+    }
+}
+
 static void count(Check *k, uint64_t offset, uint64_t bytes)
 {
     Qcow2 *s = q2(k->n);
@@ -53,7 +73,7 @@ static void count(Check *k, uint64_t offset, uint64_t bytes)
             k->c->corruptions++;
             return;
         }
-        k->refs[i] += k->refs[i] != UINT32_MAX;
+        set_refs(k, i, refs_of(k, i) + 1);
     }
 }
 
@@ -79,6 +99,15 @@ static void count_compressed(Check *k, uint64_t e, bool active)
         k->c->allocated_clusters++;
         k->c->compressed_clusters++;
         k->c->fragmented_clusters++;            /* by its nature */
+    }
+}
+
+static void note_flag(Check *k, uint64_t cluster, uint64_t e, bool active)
+{
+    if (cluster >= k->clusters) {
+        k->flags_wrong = true;          /* nothing counts it */
+    } else if (active) {
+        k->seen[cluster / 4] |= (e & E_COPIED ? 2 : 1) << cluster % 4 * 2;
     }
 }
 
@@ -108,6 +137,7 @@ static void count_entry(Check *k, uint64_t e, bool active)
     }
     if (!s->external) {
         count(k, offset, s->cluster_size);
+        note_flag(k, offset >> s->cluster_bits, e, active);
     }
 }
 
@@ -116,18 +146,17 @@ static bool copied_right(uint64_t e, uint64_t refcount)
     return (refcount == 1) == !!(e & E_COPIED);
 }
 
-static int check_entry_flag(Check *k, uint8_t *p, bool *changed)
+static void check_entry_flag(Check *k, uint8_t *p, bool *changed)
 {
     Qcow2 *s = q2(k->n);
-    uint64_t e = ldq_be_p(p), refcount;
-    int r;
+    uint64_t e = ldq_be_p(p), cluster = (e & E_OFFSET) >> s->cluster_bits, refcount;
 
     if ((e & E_COMPRESSED) || !(e & E_OFFSET) || s->external || !aligned(k, e & E_OFFSET)) {
-        return 0;
+        return;
     }
-    r = qcow2_refcount_get(k->n, (e & E_OFFSET) >> s->cluster_bits, &refcount);
-    if (r < 0 || copied_right(e, refcount)) {
-        return r;
+    refcount = cluster < k->clusters ? refs_of(k, cluster) : 0;
+    if (copied_right(e, refcount)) {
+        return;
     }
     report(k->c, "%s OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64, k->c->repair_all ? "Repairing" : "ERROR", e, refcount);
     k->c->corruptions++;
@@ -136,7 +165,6 @@ static int check_entry_flag(Check *k, uint8_t *p, bool *changed)
         k->c->corruptions_fixed++;
         *changed = true;
     }
-    return 0;
 }
 
 static int check_table(Check *k, uint64_t table, bool active)
@@ -150,7 +178,7 @@ static int check_table(Check *k, uint64_t table, bool active)
 
     for (uint64_t i = 0; i < s->cluster_size && r == 0; i += s->l2_entry_size) {
         if (k->flags_pass) {
-            r = check_entry_flag(k, k->table + i, &changed);
+            check_entry_flag(k, k->table + i, &changed);
         } else {
             count_entry(k, ldq_be_p(k->table + i), active);
         }
@@ -254,8 +282,8 @@ static void check_reftable(Check *k)
             continue;
         }
         count(k, block, s->cluster_size);
-        if (k->refs[block >> s->cluster_bits] != 1) {
-            report(k->c, "ERROR refcount block %u refcount=%u", i, k->refs[block >> s->cluster_bits]);
+        if (refs_of(k, block >> s->cluster_bits) != 1) {
+            report(k->c, "ERROR refcount block %u refcount=%u", i, (unsigned)refs_of(k, block >> s->cluster_bits));
             k->c->corruptions++;
         }
     }
@@ -263,39 +291,59 @@ static void check_reftable(Check *k)
 
 /* ---- compare ---- */
 
-static int compare(Check *k)
+/* Says, and mends, that a cluster is counted otherwise than referred to; what it counts in the end. */
+static uint64_t compare_one(Check *k, uint64_t i, uint64_t have, uint64_t want)
+{
+    Qcow2 *s = q2(k->n);
+    bool leak = have > want, fix = leak ? k->c->repair_leaks : k->c->repair_all;
+    uint64_t block = i >> s->refblock_bits;
+
+    report(k->c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, fix ? "Repairing" : leak ? "Leaked" : "ERROR", i, have, want);
+    *(leak ? &k->c->leaks : &k->c->corruptions) += 1;
+    if (!fix || block >= s->reftable_size || !s->reftable[block] || qcow2_refcount_add(k->n, i << s->cluster_bits, 1, (int)(want - have)) < 0) {
+        return have;
+    }
+    *(leak ? &k->c->leaks_fixed : &k->c->corruptions_fixed) += 1;
+    return want;
+}
+
+static void compare_run(Check *k, uint64_t first, const uint64_t *counts, unsigned number)
 {
     Qcow2 *s = q2(k->n);
 
-    for (uint64_t i = 0; i < k->clusters; i++) {
-        uint64_t have, want = k->refs[i];
-        bool leak, fix;
-        int r = qcow2_refcount_get(k->n, i, &have);
+    for (unsigned n = 0; n < number; n++) {
+        uint64_t i = first + n, have = counts[n], want = refs_of(k, i);
+        unsigned seen = k->seen[i / 4] >> i % 4 * 2 & 3;
 
-        if (r < 0) {
-            report(k->c, "Can't get refcount for cluster %" PRIu64 ": %s", i, g_strerror(-r));
-            k->c->check_errors++;
-            continue;
-        }
-        if (have || want) {
+        if (have | want) {
             k->c->image_end = (i + 1) << s->cluster_bits;
         }
-        if (have == want) {
-            continue;
+        if (G_UNLIKELY(have != want)) {
+            have = compare_one(k, i, have, want);
+            set_refs(k, i, have);
         }
-        leak = have > want;
-        fix = leak ? k->c->repair_leaks : k->c->repair_all;
-        report(k->c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, fix ? "Repairing" : leak ? "Leaked" : "ERROR", i, have, want);
-        *(leak ? &k->c->leaks : &k->c->corruptions) += 1;
-        if (fix) {
-            uint64_t block = i >> s->refblock_bits;
-            r = block < s->reftable_size && s->reftable[block] ? qcow2_refcount_add(k->n, i << s->cluster_bits, 1, (int)(want - have)) : -ENOTSUP;
-            if (r == 0) {
-                *(leak ? &k->c->leaks_fixed : &k->c->corruptions_fixed) += 1;
-            }
-        }
+        k->flags_wrong |= seen & (have == 1 ? 1 : 2);
     }
-    return 0;
+}
+
+static void compare(Check *k)
+{
+    uint64_t counts[512];
+
+    for (uint64_t i = 0; i < k->clusters;) {
+        unsigned number = MIN(G_N_ELEMENTS(counts), k->clusters - i);
+        int r = qcow2_refcount_get_run(k->n, i, counts, &number);
+
+        if (r == 0) {
+            compare_run(k, i, counts, number);
+        }
+        for (unsigned n = 0; r < 0 && n < number; n++) {        /* flags are then judged by the references */
+            report(k->c, "Can't get refcount for cluster %" PRIu64 ": %s", i + n, g_strerror(-r));
+            k->c->check_errors++;
+            k->flags_wrong = true;
+        }
+        i += number;
+    }
 }
 
 static int check_flags(Check *k)
@@ -318,7 +366,9 @@ static int check_flags(Check *k)
                 k->c->corruptions_fixed++;
             }
         }
-        check_table(k, table, true);
+        if (k->flags_wrong) {
+            check_table(k, table, true);
+        }
     }
     return 0;
 }
@@ -331,8 +381,12 @@ int qcow2_check(BlkNode *n, BlkCheck *c)
     int r;
 
     k.clusters = q_clusters(s, node_size(n->file->node));
-    k.refs = g_try_new0(uint32_t, k.clusters + 1);
-    if (!k.refs) {
+    k.wide = s->refcount_max > UINT16_MAX;
+    k.refs = g_try_malloc0_n(k.clusters + 1, k.wide ? 4 : 2);
+    k.seen = g_try_malloc0(k.clusters / 4 + 1);
+    if (!k.refs || !k.seen) {
+        g_free(k.refs);
+        g_free(k.seen);
         return -ENOMEM;
     }
     k.table = blk_buffer(s->cluster_size);
@@ -343,8 +397,9 @@ int qcow2_check(BlkNode *n, BlkCheck *c)
     check_snapshots(&k);
     check_bitmaps(&k);
     check_reftable(&k);
-    r = compare(&k);
-    if (r == 0 && (c->repair_leaks || c->repair_all)) {
+    compare(&k);
+    r = 0;
+    if (c->repair_leaks || c->repair_all) {
         r = qcow2_meta_flush(n, true);
     }
     r = r ? r : check_flags(&k);
@@ -356,6 +411,7 @@ int qcow2_check(BlkNode *n, BlkCheck *c)
     }
     qcow2_exclusive_end(n, &op);
     g_free(k.refs);
+    g_free(k.seen);
     free(k.table);
     return r;
 }

@@ -641,31 +641,61 @@ int qcow2_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
 
 /* ---- status ---- */
 
+/* One more piece of a run; false: it is of another kind, and the run ends before it. */
+static inline bool run_add(Map *run, QType type, uint64_t host, uint64_t len)
+{
+    if (!run->len) {
+        *run = (Map){ .type = type, .host = host };
+    } else if (type != run->type || type == Q_COMPRESSED || (has_host(type) && host != run->host + run->len)) {
+        return false;
+    }
+    run->len += len;
+    return true;
+}
+
+/* What of `off` to `end` one slice of a table knows; false: the run ends here. */
+static bool run_slice(const Qcow2 *s, const QL2 *at, uint64_t off, uint64_t end, Map *run)
+{
+    uint64_t in = off & (s->cluster_size - 1);
+
+    if (!at->slice) {
+        return run_add(run, Q_UNALLOCATED, 0, MIN(end - off, ((uint64_t)at->left << s->cluster_bits) - in));
+    }
+    for (unsigned i = 0; i < at->left && off < end; i++) {
+        uint64_t e = qcow2_l2_entry(s, at, i), b = qcow2_l2_bitmap(s, at, i);
+
+        for (; in < s->cluster_size && off < end; in = (in & ~(s->sc_size - 1)) + s->sc_size) {
+            uint64_t len = MIN(end - off, s->sc_size - (in & (s->sc_size - 1)));
+
+            if (!run_add(run, qcow2_type(s, e, b, in >> s->sc_bits), host_of(s, e) + in, len)) {
+                return false;
+            }
+            off += len;
+        }
+        in = 0;
+    }
+    return true;
+}
+
 int qcow2_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
 {
     Qcow2 *s = q2(n);
-    uint64_t total = 0;
-    Map first = {}, m;
+    Map first = {};
+    QL2 at;
     int r = 0;
 
     fiber_mutex_lock(&s->lock);
-    while (total < len) {
-        r = map(n, off + total, len - total, &m);
-        if (r < 0) {
+    while (first.len < len) {
+        r = qcow2_l2_find(n, off + first.len, false, &at);
+        if (r < 0 || !run_slice(s, &at, off + first.len, off + len, &first)) {
             break;
         }
-        if (!total) {
-            first = m;
-        } else if (m.type != first.type || m.type == Q_COMPRESSED || (has_host(m.type) && m.host != first.host + total)) {
-            break;
-        }
-        total += m.len;
     }
     fiber_mutex_unlock(&s->lock);
-    if (!total) {
-        return r;
+    if (!first.len || first.type == Q_INVALID) {
+        return r < 0 ? r : -EIO;
     }
-    *out = (BlkExtent){ .len = total };
+    *out = (BlkExtent){ .len = first.len };
     switch (first.type) {
     case Q_NORMAL:
         out->flags = BLK_EXT_DATA | BLK_EXT_OFFSET | BLK_EXT_ALLOCATED;

@@ -4,7 +4,8 @@
  * image format", docs/interop/qcow2 of its project's manual).
  *
  * One FiberMutex guards all metadata; data moves outside of it.  Tables are
- * cached in slices of at most 4 KiB and written back in the order that
+ * cached in slices of at most 4 KiB (64 KiB where an image is gone through
+ * once) and written back in the order that
  * docs/block-crash.md gives:
  *
  *     refcounts grow -> (flush) -> L2 -> (flush) -> L1 -> flush -> refcounts shrink
@@ -39,7 +40,7 @@ enum { EXT_END = 0, EXT_BACKING_FORMAT = 0xe2792aca, EXT_FEATURES = 0x6803f857, 
 #define E_ZERO 1ull
 #define E_OFFSET 0x00fffffffffffe00ull
 
-enum { MAX_L1_BYTES = 32 << 20, MAX_REFTABLE_BYTES = 8 << 20, SLICE = 4096, MAX_SNAPSHOTS = 65536 };
+enum { MAX_L1_BYTES = 32 << 20, MAX_REFTABLE_BYTES = 8 << 20, SLICE = 4096, SLICE_ONCE = 65536, MAX_SNAPSHOTS = 65536 };
 
 /* ---- cache of table slices (cache.c) ---- */
 typedef struct QEntry {
@@ -193,6 +194,8 @@ int qcow2_apply_frees(BlkNode *n);
 /* ---- refcount.c; under the lock ---- */
 int qcow2_refcount_open(BlkNode *n);
 int qcow2_refcount_get(BlkNode *n, uint64_t cluster, uint64_t *out);
+/* Those of a run: *number comes back smaller where a slice ends. */
+int qcow2_refcount_get_run(BlkNode *n, uint64_t cluster, uint64_t *out, unsigned *number);
 /* Add `delta` to the counts of a run of clusters. */
 int qcow2_refcount_add(BlkNode *n, uint64_t offset, uint64_t clusters, int delta);
 /* A run of free clusters, counted once: *clusters may come back smaller unless `all`.  Returns its offset or a negative errno. */

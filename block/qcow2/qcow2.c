@@ -110,11 +110,13 @@ static void backing_option(BlkNode *n, Json *o)
 static void make_caches(BlkNode *n, Json *o)
 {
     Qcow2 *s = q2(n);
-    unsigned slice = MIN(SLICE, s->cluster_size);
-    uint64_t l2 = json_get_u64(o, "l2-cache-size", json_get_u64(o, "cache-size", 32 * MiB)), ref = json_get_u64(o, "refcount-cache-size", 256 * KiB);
-    uint64_t need = (node_size(n) >> s->cluster_bits) * s->l2_entry_size / slice + 16;
+    bool once = n->read_only && (n->flags & BLK_O_ONCE);
+    unsigned slice = MIN(once ? SLICE_ONCE : SLICE, s->cluster_size), least = once ? 4 : 16;
+    uint64_t l2 = json_get_u64(o, "l2-cache-size", json_get_u64(o, "cache-size", once ? 4 * SLICE_ONCE : 32 * MiB)), ref = json_get_u64(o, "refcount-cache-size", 256 * KiB);
+    uint64_t need = (node_size(n) >> s->cluster_bits) * s->l2_entry_size / slice + least;
 
-    qcache_init(&s->l2, slice, CLAMP(MIN(l2 / slice, need), 16, 1u << 20));
+    qcache_init(&s->l2, slice, CLAMP(MIN(l2 / slice, need), least, 1u << 20));
+    slice = MIN(SLICE, s->cluster_size);
     qcache_init(&s->ref, slice, CLAMP(ref / slice, 16, 1u << 20));
 }
 

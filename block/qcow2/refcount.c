@@ -90,6 +90,20 @@ int qcow2_refcount_get(BlkNode *n, uint64_t cluster, uint64_t *out)
     return r;
 }
 
+int qcow2_refcount_get_run(BlkNode *n, uint64_t cluster, uint64_t *out, unsigned *number)
+{
+    Qcow2 *s = q2(n);
+    unsigned per = counts_per_slice(s), first = cluster % per;
+    QEntry *e;
+    int r = get_slice(n, cluster, &e);
+
+    *number = MIN(*number, per - first);
+    for (unsigned i = 0; i < *number && r == 0; i++) {
+        out[i] = e ? qcow2_count_in(s, e->data, first + i) : 0;
+    }
+    return r;
+}
+
 /* ---- growing ---- */
 
 static int set_count(BlkNode *n, uint64_t cluster, uint64_t value)
