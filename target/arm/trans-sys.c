@@ -356,11 +356,11 @@ static bool write_reg(A64Dis *d, const arg_sys *a, const A64SysReg *r, unsigned 
     return true;
 }
 
-/* Cache maintenance by address touches nothing, but the address must be readable. */
-static void touch(A64Dis *d, IrVal addr)
+/* Cache maintenance by address touches nothing, but the address must be readable; for an invalidation, which loses data, writable. */
+static void touch(A64Dis *d, IrVal addr, bool invalidate)
 {
     ir_insn_word(d->ir, A64_WORD_CM);
-    ir_probe(d->ir, addr, 1, false, 0);
+    ir_probe(d->ir, addr, 1, invalidate, 0);
 }
 
 static void zero_block(A64Dis *d, IrVal addr)
@@ -385,7 +385,7 @@ static bool sys_op(A64Dis *d, const arg_sys *a, const A64SysReg *r, unsigned id)
     } else if (id == SR_DC_ZVA) {
         zero_block(d, addr);
     } else if (!r->write) {
-        touch(d, addr);
+        touch(d, addr, id == SR_DC_IVAC);
     } else {
         return write_reg(d, a, r, id);
     }
