@@ -9,7 +9,8 @@
  *   BACKEND  interp or x86_64
  *   CLASS    simd: floating point and Advanced SIMD; fp-tiny: floating point on very small numbers; simd-mem: their loads and stores; base, base-mem: the same of general registers;
  *            simd-seq: blocks of several SIMD instructions on few registers; simd-mode: floating point ones, with writes to FPCR and
- *            FPSR and reads of FPSR in between; or the trans_ name of rows
+ *            FPSR and reads of FPSR in between; fp-corner: floating point ones on pairs of corner operands in order, under each rounding mode
+ *            and combination of FPCR controls, PER-ROW states each or all when it is 0; or the trans_ name of rows
  */
 #include <glib.h>
 #include <inttypes.h>
@@ -23,119 +24,11 @@
 #include "target/arm/disas.h"
 #include "target/arm/translate.h"
 #include "tcg/code.h"
-#include "tests/target/arm/insn-run.h"
+#include "tests/target/arm/insn-values.h"
 #include "util/bits.h"
 #include "util/lsection.h"
 
 enum { STATES = 6 };            /* per instruction */
-
-static uint64_t rng_state;
-
-static uint64_t rng(void)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return rng_state * 0x2545f4914f6cdd1dull;
-}
-
-/* ---- values ---- */
-static const uint16_t corner16[] = { 0, 0x8000, 1, 0x8001, 0x3ff, 0x400, 0x83ff, 0x8400, 0x3c00, 0xbc00, 0x3bff, 0x3c01, 0x3800, 0x3e00, 0x4248, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00,
-                                     0x7d01, 0xfe05, 0x7fff, 0x7800, 0x7400, 0x5bff, 0x4100 };
-static const uint32_t corner32[] = { 0, 0x80000000, 1, 0x80000001, 0x7fffff, 0x800000, 0x807fffff, 0x80800000, 0x3f800000, 0xbf800000, 0x3f7fffff, 0x3f800001, 0x3f000000, 0x3fc00000,
-                                     0x40490fdb, 0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x7fa00001, 0xffc00005, 0x7fffffff, 0x4f000000, 0xcf000000, 0x4effffff,
-                                     0x5f000000, 0x5effffff, 0x40200000, 0x33800000, 0x38800000, 0x387fe000, 0x477ff000, 0x477fefff, 0x7e800000, 0x00400000 };
-static const uint64_t corner64[] = { 0, 1ull << 63, 1, 0x800fffffffffffff, 0x0010000000000000, 0x000fffffffffffff, 0x3ff0000000000000, 0xbff0000000000000, 0x3fefffffffffffff,
-                                     0x3ff0000000000001, 0x3fe0000000000000, 0x3ff8000000000000, 0x400921fb54442d18, 0x7fefffffffffffff, 0xffefffffffffffff, 0x7ff0000000000000,
-                                     0xfff0000000000000, 0x7ff8000000000000, 0x7ff4000000000001, 0xfff8000000000005, 0x41dfffffffc00000, 0x41e0000000000000, 0xc1e0000000000000,
-                                     0xc1e0000000200000, 0x43e0000000000000, 0x43dfffffffffffff, 0xc3e0000000000000, 0x43f0000000000000, 0x4004000000000000, 0x47efffffe0000000,
-                                     0x47effffff0000000, 0x3810000000000000, 0x380fffffc0000000, 0x380fffffffffffff, 0xb80ffffff0000000, 0x380fffffe0000000, 0x36a0000000000000, 0x7fd0000000000000 };
-
-static bool tiny;               /* values whose products and quotients are about as small as the smallest normal number */
-
-static uint64_t value64(void)
-{
-    static const uint8_t tiny_kinds[] = { 0, 2, 9, 9, 9, 9, 10, 10, 10, 10, 10, 11 };
-    unsigned kind = tiny ? tiny_kinds[rng() % ARRAY_SIZE(tiny_kinds)] : rng() % 13;
-    uint64_t v = 0;
-
-    switch (kind) {
-    case 0: case 1:
-        return corner64[rng() % ARRAY_SIZE(corner64)];
-    case 2: case 3:
-        return corner32[rng() % ARRAY_SIZE(corner32)] | (uint64_t)corner32[rng() % ARRAY_SIZE(corner32)] << 32;
-    case 4: case 5:
-        for (unsigned i = 0; i < 64; i += 16) {
-            v |= (uint64_t)corner16[rng() % ARRAY_SIZE(corner16)] << i;
-        }
-        return v;
-    case 6:                                         /* small numbers: shift counts, saturation */
-        for (unsigned i = 0; i < 64; i += 8 << rng() % 3) {
-            v |= (uint64_t)(uint8_t)(rng() % 40 - 20) << i;
-        }
-        return v;
-    case 7:                                         /* near numbers: cancellation */
-        return 0x3ff0000000000000 + (rng() & 0x800f00000000ffff);
-    case 8:
-        return 0x3f8000003f800000 + (rng() & 0x8070000f8070000f);
-    case 9:                                         /* products round to the smallest normal number, or nearly */
-        return (0x2000000000000000 + rng() % 4 - 2) ^ (rng() & 1) << 63;
-    case 10:
-        return (0x2000000020000000 + rng() % 4 - 2 + ((rng() % 4 - 2) << 32)) ^ (rng() & 0x8000000080000000);
-    case 11:                                        /* denormal, or nearly */
-        return rng() & 1 ? (rng() & 0x8000000080000000) | (rng() & 0x0080000700800007) : (rng() & 1ull << 63) | (rng() & 0x001000000000000f);
-    default:
-        return rng();
-    }
-}
-
-/* Atomic and ordered accesses: what a misaligned one does depends on FEAT_LSE2 and the memory type, and is not the question here. */
-static bool aligned(uint32_t insn)
-{
-    return (insn & 0x3f000000) == 0x08000000 || (insn & 0x3f200c00) == 0x38200000 || (insn & 0x3f200c00) == 0x19000000;
-}
-
-static void random_state(InsnRec *r, uint32_t insn, bool memory)
-{
-    memset(r, 0, sizeof(*r));
-    for (unsigned i = 0; i < INSN_MAX; i++) {
-        r->insn[i] = i ? INSN_NOP : insn;
-    }
-    r->count = 1;
-    r->nzcv = (rng() & 15) << 28;
-    r->fpcr = rng() & 1 ? 0 : ((rng() & 3) << 22) | (rng() & 1 ? 0 : (rng() & (FPCR_FZ | FPCR_DN | FPCR_AHP | FPCR_FZ16)));
-    r->fpsr = rng() & 1 ? FPSR_IXC : 0;
-    if (tiny && rng() & 1) {
-        r->fpcr &= ~(uint64_t)(FPCR_FZ | FPCR_DN);
-    }
-    for (unsigned i = 0; i < 31; i++) {
-        r->x[i] = value64();
-    }
-    for (unsigned i = 0; i < 32; i++) {
-        r->v[i][0] = value64();
-        r->v[i][1] = rng() & 1 ? value64() : r->v[i][0];
-    }
-    if (!(rng() & 3)) {                             /* equal operands */
-        unsigned rn = insn >> 5 & 31, rm = insn >> 16 & 31;
-
-        memcpy(r->v[rm], r->v[rn], 16);
-    }
-    for (unsigned i = 0; i < INSN_MEM; i += 8) {
-        uint64_t v = value64();
-
-        memcpy(r->mem + i, &v, 8);
-    }
-    if (memory) {
-        unsigned rn = insn >> 5 & 31;
-
-        if ((insn >> 16 & 31) < 31) {
-            r->x[insn >> 16 & 31] = rng() & 15;
-        }
-        if (rn < 31) {
-            r->x[rn] = INSN_MEM_BASE + 96 + (aligned(insn) ? 0 : rng() & 31);
-        }
-    }
-}
 
 /* ---- ours: flat memory behind the slow path ---- */
 typedef struct Ours {
@@ -545,27 +438,91 @@ static void sequences(GArray *in, unsigned n, bool control)
     }
 }
 
-int main(int argc, char **argv)
+static bool fp_row(const A64Row *row)
 {
-    g_autoptr(GArray) in = g_array_new(false, false, sizeof(InsnRec));
-    g_autoptr(GHashTable) bad = g_hash_table_new(g_str_hash, g_str_equal);
-    unsigned per_row, failed = 0, rows = 0, faults = 0;
-    g_autofree InsnRec *want = NULL;
-    bool memory;
+    return wanted(row, "simd") && (row->name[0] == 'f' || g_str_has_prefix(row->name, "bf") || strstr(row->name, "cvtf") || g_str_has_prefix(row->name, "urecpe") ||
+                                   g_str_has_prefix(row->name, "ursqrte"));
+}
 
-    if (argc < 6) {
-        fprintf(stderr, "usage: test-insn BACKEND SEED PER-ROW CLASS COMMAND...|rows\n");
-        return 2;
+typedef struct Run {
+    char **argv;                /* of the peer */
+    GArray *in;
+    GHashTable *bad;
+    unsigned failed, faults;
+    uint64_t runs;
+    bool skipped;
+} Run;
+
+/* What was gathered so far, on both. */
+static void compare(Run *k)
+{
+    g_autofree InsnRec *want = g_new0(InsnRec, k->in->len + 1);
+
+    if (!k->in->len || !peer_run(k->argv, k->in, want)) {
+        k->skipped |= k->in->len > 0;
+        return;
     }
-    rng_state = 0x9e3779b97f4a7c15ull ^ strtoull(argv[2], NULL, 0) * 0x2545f4914f6cdd1dull;
-    per_row = (unsigned)atoi(argv[3]);
-    memory = g_str_has_suffix(argv[4], "-mem");
-    tiny = !strcmp(argv[4], "fp-tiny") || !strcmp(argv[4], "simd-mode");
-    if (!strcmp(argv[4], "simd-seq") || !strcmp(argv[4], "simd-mode")) {
-        sequences(in, per_row, !strcmp(argv[4], "simd-mode"));
+    for (unsigned i = 0; i < k->in->len; i++) {
+        const InsnRec *first = &g_array_index(k->in, InsnRec, i);
+        InsnRec got = *first;
+        const char *name = a64_rows[a64_row_of(first->insn[0])].name;
+
+        ours_run(&got);
+        k->faults += want[i].fault != 0;
+        if (!same(&want[i], &got)) {
+            k->failed++;
+            if (g_hash_table_add(k->bad, (gpointer)name)) {
+                InsnRec small = *first;
+
+                if (small.count > 1) {
+                    shrink(k->argv, &small, &want[i], &got);
+                }
+                differs(&small, &want[i], &got);
+            }
+        }
     }
+    k->runs += k->in->len;
+    g_array_set_size(k->in, 0);
+}
+
+static void gather(void *data, const InsnRec *r)
+{
+    Run *k = data;
+
+    g_array_append_vals(k->in, r, 1);
+    if (k->in->len >= 40000) {
+        compare(k);
+    }
+}
+
+/* Random words of each floating point row, every size that it has among them. */
+static unsigned corner_rows(unsigned per_row, Use *use, void *data)
+{
+    unsigned rows = 0;
+
     for (unsigned i = 0; i < a64_nrows; i++) {
-        if (!wanted(&a64_rows[i], argv[4])) {
+        unsigned words = 0;
+
+        rows += fp_row(&a64_rows[i]);
+        for (unsigned n = 0; fp_row(&a64_rows[i]) && n < 1000 && words < 5; n++) {
+            uint32_t insn = ((uint32_t)rng() & ~a64_rows[i].mask) | a64_rows[i].value;
+
+            if ((insn >> 5 & 31) != (insn >> 16 & 31) && a64_row_of(insn) == (int)i && a64_rows[i].dis(NULL, insn)) {
+                corner_word(insn, per_row, use, data);
+                words++;
+            }
+        }
+    }
+    return rows;
+}
+
+static unsigned random_rows(unsigned per_row, const char *class, GArray *in)
+{
+    bool memory = g_str_has_suffix(class, "-mem");
+    unsigned rows = 0;
+
+    for (unsigned i = 0; i < a64_nrows; i++) {
+        if (!wanted(&a64_rows[i], class)) {
             continue;
         }
         rows++;
@@ -573,7 +530,7 @@ int main(int argc, char **argv)
             uint32_t insn = ((uint32_t)rng() & ~a64_rows[i].mask) | a64_rows[i].value;
 
             insn |= should_be_one(a64_rows[i].name);
-            if (uses_sp(insn, !strcmp(argv[4], "simd")) || (!strcmp(argv[4], "base-mem") && unpredictable(a64_rows[i].name, insn)) || a64_row_of(insn) != (int)i || !a64_rows[i].dis(NULL, insn)) {
+            if (uses_sp(insn, !strcmp(class, "simd")) || (!strcmp(class, "base-mem") && unpredictable(a64_rows[i].name, insn)) || a64_row_of(insn) != (int)i || !a64_rows[i].dis(NULL, insn)) {
                 continue;
             }
             for (unsigned s = 0; s < STATES; s++) {
@@ -584,39 +541,52 @@ int main(int argc, char **argv)
             }
         }
     }
-    for (unsigned i = 0; i < in->len && !strcmp(argv[5], "rows"); i++) {
+    return rows;
+}
+
+static void print_rows(const GArray *in)
+{
+    for (unsigned i = 0; i < in->len; i++) {
         for (unsigned k = 0; k < g_array_index(in, InsnRec, i).count; k++) {
             printf("%d\n", a64_row_of(g_array_index(in, InsnRec, i).insn[k]));
         }
     }
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GArray) in = g_array_new(false, false, sizeof(InsnRec));
+    g_autoptr(GHashTable) bad = g_hash_table_new(g_str_hash, g_str_equal);
+    Run k = { .argv = argv + 5, .in = in, .bad = bad };
+    unsigned per_row, rows = 0;
+    const char *class;
+
+    if (argc < 6) {
+        fprintf(stderr, "usage: test-insn BACKEND SEED PER-ROW CLASS COMMAND...|rows\n");
+        return 2;
+    }
+    rng_seed(strtoull(argv[2], NULL, 0));
+    per_row = (unsigned)atoi(argv[3]);
+    class = argv[4];
+    tiny = !strcmp(class, "fp-tiny") || !strcmp(class, "simd-mode");
+    if (!strcmp(class, "simd-seq") || !strcmp(class, "simd-mode")) {
+        sequences(in, per_row, !strcmp(class, "simd-mode"));
+    } else if (strcmp(class, "fp-corner")) {
+        rows = random_rows(per_row, class, in);
+    }
     if (!strcmp(argv[5], "rows")) {
+        print_rows(in);
         return 0;
     }
-    want = g_new0(InsnRec, in->len + 1);
-    if (!peer_run(argv + 5, in, want)) {
+    ours_new(argv[1]);
+    if (!strcmp(class, "fp-corner")) {
+        rows = corner_rows(per_row, gather, &k);
+    }
+    compare(&k);
+    if (k.skipped) {
         printf("1..0 # SKIP the other emulator did not run\n");
         return 77;
     }
-    ours_new(argv[1]);
-    for (unsigned i = 0; i < in->len; i++) {
-        const InsnRec *first = &g_array_index(in, InsnRec, i);
-        InsnRec got = *first;
-        const char *name = a64_rows[a64_row_of(first->insn[0])].name;
-
-        ours_run(&got);
-        faults += want[i].fault != 0;
-        if (!same(&want[i], &got)) {
-            failed++;
-            if (g_hash_table_add(bad, (gpointer)name)) {
-                InsnRec small = *first;
-
-                if (small.count > 1) {
-                    shrink(argv + 5, &small, &want[i], &got);
-                }
-                differs(&small, &want[i], &got);
-            }
-        }
-    }
-    printf("1..1\n%s 1 %u rows, %u runs, %u faults, %u differences in %u rows\n", failed ? "not ok" : "ok", rows, in->len, faults, failed, g_hash_table_size(bad));
-    return failed != 0;
+    printf("1..1\n%s 1 %u rows, %" PRIu64 " runs, %u faults, %u differences in %u rows\n", k.failed ? "not ok" : "ok", rows, k.runs, k.faults, k.failed, g_hash_table_size(bad));
+    return k.failed != 0;
 }

@@ -763,6 +763,7 @@ static void item_eret(Gen *g)
     word(g, ERET);
     g->p->code[from] = 0x10000000 | (g->at - from) << 5 | CONT;
     land(g);
+    land(g);                                                        /* one may be left out */
 }
 
 static void flush_all(Gen *g)
@@ -878,6 +879,7 @@ static void body(Gen *g)
     for (unsigned i = 0; i < G_N_ELEMENTS(items); i++) {
         total += items[i].weight;
     }
+    land(g);
     while (n--) {
         unsigned k = below(g, total), i = 0;
 
