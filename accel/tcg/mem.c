@@ -281,7 +281,7 @@ static unsigned first_part(vaddr va, unsigned len)
     return len < room ? len : room;
 }
 
-/* The page behind the end of the one that a spans.  An alignment that the first byte's memory asks for comes before all that is wrong there. */
+/* The page of va + n, behind the one that a spans.  An alignment that the first byte's memory asks for comes before all that is wrong there. */
 static bool span_rest(TcgVcpu *v, const Span *a, vaddr va, unsigned n, unsigned len, AccType acc, unsigned idx, Span *b)
 {
     if (a->flags & TLB_SLOW && odd(va, len)) {
@@ -386,16 +386,17 @@ void mem_put_raw(TcgVcpu *v, uint8_t *host, const uint64_t *val, unsigned size, 
 
 static bool mem_load_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, uint8_t *buf)
 {
-    Span s;
+    unsigned n = first_part(va, 2 * size);
+    Span s, e;
 
     /* registers: an access for each element, in order */
     if (!span(v, va, ACC_LOAD, idx, &s, size)) {
         return false;
     }
-    if (first_part(va, 2 * size) == 2 * size && !s.region && !(s.flags & TLB_SLOW)) {
+    if (n == 2 * size && !s.region && !(s.flags & TLB_SLOW)) {
         return mem_read(v, va, 2 * size, idx, buf);
     }
-    if (first_part(va, 2 * size) < 2 * size && !span_for(v, (va + 2 * size - 1) & ~0xfffull, ACC_LOAD, idx, &s, va, size)) {
+    if (n < 2 * size && !span_rest(v, &s, va, n, size, ACC_LOAD, idx, &e)) {
         return false;
     }
     return mem_read(v, va, size, idx, buf) && mem_read(v, va + size, size, idx, buf + size);
@@ -447,9 +448,10 @@ static bool slow_load(TcgEnv *env, IrMem m, unsigned n)
 /* Stores of several elements look at every page before the first byte. */
 static bool store_pair(TcgVcpu *v, vaddr va, unsigned size, unsigned idx, const uint8_t *buf)
 {
+    unsigned n = first_part(va, 2 * size);
     Span s, e = {};
 
-    if (!span(v, va, ACC_STORE, idx, &s, size) || (first_part(va, 2 * size) < 2 * size && !span_for(v, (va + 2 * size - 1) & ~0xfffull, ACC_STORE, idx, &e, va, size))) {
+    if (!span(v, va, ACC_STORE, idx, &s, size) || (n < 2 * size && !span_rest(v, &s, va, n, size, ACC_STORE, idx, &e))) {
         return false;
     }
     if (!s.region && !e.region && !(s.flags & TLB_SLOW)) {      /* device memory: each element is aligned for itself */
@@ -489,6 +491,9 @@ static bool slow_probe(TcgEnv *env, IrMem m, unsigned bytes, bool write)
     for (vaddr at = va;; at = (at & ~0xfffull) + 4096) {
         if (!span_for(v, at, acc, IR_MEM_IDX_OF(m), &s, va, 1u << IR_MEM_SIZE(m))) {
             return false;
+        }
+        if (s.flags & TLB_SLOW && odd(va, 1u << IR_MEM_SIZE(m))) {
+            return mem_align_fault(v, at, acc, IR_MEM_IDX_OF(m));
         }
         if ((at ^ last) >> 12 == 0) {
             return true;
