@@ -16,7 +16,7 @@ static const TcgHost *const hosts[] = {
     &tcg_host_interp,
 };
 
-static char features_off[256] = ",";
+static char features_off[256] = ",", features_only[256];
 
 const TcgHost *tcg_host_find(const char *name)
 {
@@ -40,11 +40,17 @@ void tcg_host_disable(const char *feature)
     g_strlcat(features_off, ",", sizeof(features_off));
 }
 
-bool tcg_feature_off(const char *name)
+void tcg_host_pretend(const char *features)
+{
+    assert(strlen(features) + 3 < sizeof(features_only));
+    g_snprintf(features_only, sizeof(features_only), ",%s,", features);
+}
+
+bool tcg_feature(const char *name, bool have)
 {
     g_autofree char *word = g_strdup_printf(",%s,", name);
 
-    return strstr(features_off, word) != NULL;
+    return features_only[0] ? strstr(features_only, word) != NULL : have && !strstr(features_off, word);
 }
 
 /* ---- code memory ---- */

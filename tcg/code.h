@@ -47,6 +47,8 @@ const TcgHost *tcg_host_find(const char *name);
 const char *tcg_host_name(const TcgHost *h);
 /* Switch off optional host features ("avx", "bmi", "fma", "shani" ...) to test fallbacks; before tcg_code_new. */
 void tcg_host_disable(const char *feature);
+/* Take hosts to have exactly these optional features ("avx,bmi"): to look at code, not to run it. */
+void tcg_host_pretend(const char *features);
 
 TcgCode *tcg_code_new(const TcgHost *h, const TcgTarget *t, size_t bytes);
 void tcg_code_free(TcgCode *c);

@@ -74,7 +74,7 @@ static inline void *tcg_rx(const TcgCode *c, const void *rw)
     return c->rx + ((const uint8_t *)rw - c->rw);
 }
 
-bool tcg_feature_off(const char *name);
+bool tcg_feature(const char *name, bool have);
 
 /* Data cells of a cross-page link. */
 typedef struct TcgCells {

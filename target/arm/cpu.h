@@ -191,6 +191,11 @@ static inline bool a64_has(const A64Cpu *c, A64Feature f)
 #define KEY_DEBUG_D  (1ull << 34)   /* PSTATE.D masks debug exceptions that are enabled */
 
 #define KEY_COUNT    (1ull << 36)   /* some counter counts instructions in this mode */
+/* All of them, joined by an operator: no two share a bit. */
+#define KEY_ALL(o) (KEY_EL o KEY_SPSEL o KEY_FP o KEY_DN o KEY_BE o KEY_ALIGN o KEY_SPALIGN o KEY_UNPRIV o KEY_UCT o KEY_DZE o KEY_UCI o KEY_UMA o KEY_NTWI o \
+    KEY_NTWE o KEY_ENIA o KEY_ENIB o KEY_ENDA o KEY_ENDB o KEY_FZ16 o KEY_FZ o (3ull << KEY_RMODE_SHIFT) o KEY_IL o KEY_BTI o KEY_AHP o KEY_SS o KEY_SS_DUE o \
+    KEY_OPEN_EXCL o KEY_TBI o KEY_GUARDED o (3ull << KEY_BTYPE_SHIFT) o KEY_NAA o KEY_IXC o KEY_BREAK o KEY_DEBUG_D o KEY_COUNT)
+_Static_assert(KEY_ALL(+) == KEY_ALL(|), "bits of the block key are distinct");
 
 enum { A64_PMU_COUNTERS = 6, A64_EVENT_EXC_TAKEN = 0x09, A64_EVENT_EXC_RETURN = 0x0a };
 enum { A64_STEPPED = 1, A64_STEPPED_EXCL };     /* an instruction, a load-exclusive one */

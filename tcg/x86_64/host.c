@@ -594,19 +594,21 @@ static X86Features detect(void)
     X86Features f = {};
     unsigned a, b, c, d;
 
-    f.avx = __builtin_cpu_supports("avx") && !tcg_feature_off("avx");
-    f.avx2 = __builtin_cpu_supports("avx2") && f.avx && !tcg_feature_off("avx2");
-    f.bmi = __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("bmi") && f.avx && !tcg_feature_off("bmi");
-    f.fma = __builtin_cpu_supports("fma") && f.avx && !tcg_feature_off("fma");
-    if (__get_cpuid(1, &a, &b, &c, &d)) {
-        f.aes = (c >> 25 & 1) && !tcg_feature_off("aes");
-        f.clmul = (c >> 1 & 1) && !tcg_feature_off("clmul");
-        f.movbe = (c >> 22 & 1) && !tcg_feature_off("movbe");
-        f.f16c = (c >> 29 & 1) && f.avx && !tcg_feature_off("f16c");
+    f.avx = tcg_feature("avx", __builtin_cpu_supports("avx"));
+    f.avx2 = f.avx && tcg_feature("avx2", __builtin_cpu_supports("avx2"));
+    f.bmi = f.avx && tcg_feature("bmi", __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("bmi"));
+    f.fma = f.avx && tcg_feature("fma", __builtin_cpu_supports("fma"));
+    if (!__get_cpuid(1, &a, &b, &c, &d)) {
+        c = 0;
     }
-    if (__get_cpuid(0x80000001, &a, &b, &c, &d)) {
-        f.lzcnt = (c >> 5 & 1) && !tcg_feature_off("lzcnt");
+    f.aes = tcg_feature("aes", c >> 25 & 1);
+    f.clmul = tcg_feature("clmul", c >> 1 & 1);
+    f.movbe = tcg_feature("movbe", c >> 22 & 1);
+    f.f16c = f.avx && tcg_feature("f16c", c >> 29 & 1);
+    if (!__get_cpuid(0x80000001, &a, &b, &c, &d)) {
+        c = 0;
     }
+    f.lzcnt = tcg_feature("lzcnt", c >> 5 & 1);
     return f;
 }
 

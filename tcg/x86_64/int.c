@@ -662,6 +662,7 @@ void x86_flags_again(Emit *e, const IrOp *op)
 {
     bool w = is_w(op);
     int a = e->loc[op->in[0]].reg, b = e->loc[op->in[1]].reg, t = b == RAX ? RCX : RAX;
+    int32_t imm;
 
     if (op->opc == OP_flags_sub && a != NOREG) {
         flag_operand(e, ALU_CMP, w, a, op->in[1]);
@@ -669,6 +670,10 @@ void x86_flags_again(Emit *e, const IrOp *op)
     }
     if (op->opc == OP_flags_and && a != NOREG && b != NOREG) {
         test_rr(&e->a, w, a, b);
+        return;
+    }
+    if (op->opc == OP_flags_and && a != NOREG && ra_imm32(e, op->in[1], w, &imm) && (!w || imm >= 0)) {
+        test_ri(&e->a, w, a, imm);
         return;
     }
     mov_mr(&e->a, true, ENV(arg[6]), t);
@@ -680,6 +685,7 @@ void x86_flags_again(Emit *e, const IrOp *op)
 static void emit_flags(Emit *e, const IrOp *op)
 {
     bool w = is_w(op);
+    int32_t imm;
     int b, t;
 
     if (!flags_wanted(e, op)) {
@@ -692,7 +698,11 @@ static void emit_flags(Emit *e, const IrOp *op)
         break;
     case OP_flags_and:
         ra_use(e, op->in[0]);
-        test_rr(&e->a, w, e->loc[op->in[0]].reg, ra_use(e, op->in[1]));
+        if (ra_imm32(e, op->in[1], w, &imm) && (!w || imm >= 0)) {
+            test_ri(&e->a, w, e->loc[op->in[0]].reg, imm);
+        } else {
+            test_rr(&e->a, w, e->loc[op->in[0]].reg, ra_use(e, op->in[1]));
+        }
         break;
     default:
         b = second(e, op->in[1], w);
