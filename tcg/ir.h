@@ -99,6 +99,7 @@ typedef enum {
  * bit  12   of ld2 and st2: both elements are one single-copy atomic access where they lie in an aligned unit of 16 bytes of memory
  * bit  13   never through the inline path (device-like, tagged ...): always call the slow path
  * bit  14   with an alignment of the whole access's size: one within an aligned unit of 16 bytes need not be aligned
+ * bits 15-17 the access is several of 1 << (n - 1) bytes (0: it is one): that is what memory that wants alignment wants aligned
  */
 typedef uint32_t IrMem;
 #define IR_MEM_SIZE(m)     ((m) & 7)
@@ -111,6 +112,8 @@ typedef uint32_t IrMem;
 #define IR_MEM_ATOMIC      (1u << 12)
 #define IR_MEM_SLOW        (1u << 13)
 #define IR_MEM_WITHIN16    (1u << 14)
+#define IR_MEM_UNIT(log2)  ((IrMem)((log2) + 1) << 15)
+#define IR_MEM_UNIT_OF(m)  ((m) >> 15 & 7 ? ((m) >> 15 & 7) - 1 : IR_MEM_SIZE(m))
 
 typedef struct IrOp {
     uint8_t opc, type;

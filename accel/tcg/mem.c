@@ -214,10 +214,16 @@ static bool odd(vaddr va, unsigned len)
     return va & (len - 1) && !(len & (len - 1));
 }
 
-/* What must be settled before the access is made; false: leave. */
-static bool before(TcgVcpu *v, const Span *s, vaddr va, unsigned len, AccType acc, unsigned idx)
+/* Bytes that are aligned for themselves. */
+static unsigned unit_of(IrMem m)
 {
-    if (s->flags & TLB_SLOW && odd(va, len)) {
+    return 1u << IR_MEM_UNIT_OF(m);
+}
+
+/* What must be settled before the access is made; false: leave. */
+static bool before(TcgVcpu *v, const Span *s, vaddr va, unsigned len, unsigned unit, AccType acc, unsigned idx)
+{
+    if (s->flags & TLB_SLOW && odd(va, unit)) {
         return mem_align_fault(v, va, acc, idx);        /* device memory: unaligned accesses are faults */
     }
     if (s->flags & TLB_WATCH && debug_watch(v, va, len, acc, idx)) {
@@ -226,18 +232,18 @@ static bool before(TcgVcpu *v, const Span *s, vaddr va, unsigned len, AccType ac
     return acc != ACC_STORE || s->region || mem_store_ok(v, s, va, len);
 }
 
-/* The page of va, where an access of `len` bytes at `from` is to be made. */
-static bool span_for(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, Span *s, vaddr from, unsigned len)
+/* The page of va, where an access of units of so many bytes at `from` is to be made. */
+static bool span_for(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, Span *s, vaddr from, unsigned unit)
 {
     if (tlb_span(v, va, acc, idx, false, s)) {
         return true;
     }
-    return v->fault_device && odd(from, len) ? mem_align_fault(v, from, acc, idx) : mem_fault(v, va, acc, idx);
+    return v->fault_device && odd(from, unit) ? mem_align_fault(v, from, acc, idx) : mem_fault(v, va, acc, idx);
 }
 
-static bool span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, Span *s, unsigned len)
+static bool span(TcgVcpu *v, vaddr va, AccType acc, unsigned idx, Span *s, unsigned unit)
 {
-    return span_for(v, va, acc, idx, s, va, len);
+    return span_for(v, va, acc, idx, s, va, unit);
 }
 
 static bool get(TcgVcpu *v, const Span *s, vaddr va, unsigned len, uint8_t *buf)
@@ -282,40 +288,50 @@ static unsigned first_part(vaddr va, unsigned len)
 }
 
 /* The page of va + n, behind the one that a spans.  An alignment that the first byte's memory asks for comes before all that is wrong there. */
-static bool span_rest(TcgVcpu *v, const Span *a, vaddr va, unsigned n, unsigned len, AccType acc, unsigned idx, Span *b)
+static bool span_rest(TcgVcpu *v, const Span *a, vaddr va, unsigned n, unsigned unit, AccType acc, unsigned idx, Span *b)
 {
-    if (a->flags & TLB_SLOW && odd(va, len)) {
+    if (a->flags & TLB_SLOW && odd(va, unit)) {
         return mem_align_fault(v, va, acc, idx);
     }
-    return span_for(v, va + n, acc, idx, b, va, len);
+    return span_for(v, va + n, acc, idx, b, va, unit);
 }
 
-bool mem_read(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, void *buf)
+static bool read_units(TcgVcpu *v, vaddr va, unsigned len, unsigned unit, unsigned idx, void *buf)
 {
     unsigned n = first_part(va, len);
     Span a, b = {};
 
-    if (!span(v, va, ACC_LOAD, idx, &a, len) || (n < len && !span_rest(v, &a, va, n, len, ACC_LOAD, idx, &b))) {
+    if (!span(v, va, ACC_LOAD, idx, &a, unit) || (n < len && !span_rest(v, &a, va, n, unit, ACC_LOAD, idx, &b))) {
         return false;
     }
-    if ((a.flags & (TLB_SLOW | TLB_WATCH) && !before(v, &a, va, len, ACC_LOAD, idx)) || (n < len && b.flags & TLB_WATCH && debug_watch(v, va + n, len - n, ACC_LOAD, idx))) {
+    if ((a.flags & (TLB_SLOW | TLB_WATCH) && !before(v, &a, va, len, unit, ACC_LOAD, idx)) || (n < len && b.flags & TLB_WATCH && debug_watch(v, va + n, len - n, ACC_LOAD, idx))) {
         return false;
     }
     return get(v, &a, va, n, buf) && (n == len || get(v, &b, va + n, len - n, (uint8_t *)buf + n));
 }
 
-bool mem_write(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, const void *buf)
+static bool write_units(TcgVcpu *v, vaddr va, unsigned len, unsigned unit, unsigned idx, const void *buf)
 {
     unsigned n = first_part(va, len);
     Span a, b = {};
 
-    if (!span(v, va, ACC_STORE, idx, &a, len) || (n < len && !span_rest(v, &a, va, n, len, ACC_STORE, idx, &b))) {
+    if (!span(v, va, ACC_STORE, idx, &a, unit) || (n < len && !span_rest(v, &a, va, n, unit, ACC_STORE, idx, &b))) {
         return false;
     }
-    if ((a.flags && !before(v, &a, va, n, ACC_STORE, idx)) || (n < len && b.flags && !before(v, &b, va + n, len - n, ACC_STORE, idx))) {
+    if ((a.flags && !before(v, &a, va, n, unit, ACC_STORE, idx)) || (n < len && b.flags && !before(v, &b, va + n, len - n, 1, ACC_STORE, idx))) {
         return false;
     }
     return put(v, &a, va, n, buf) && (n == len || put(v, &b, va + n, len - n, (const uint8_t *)buf + n));
+}
+
+bool mem_read(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, void *buf)
+{
+    return read_units(v, va, len, len, idx, buf);
+}
+
+bool mem_write(TcgVcpu *v, vaddr va, unsigned len, unsigned idx, const void *buf)
+{
+    return write_units(v, va, len, len, idx, buf);
 }
 
 /* ---- values ---- */
@@ -438,7 +454,7 @@ static bool slow_load(TcgEnv *env, IrMem m, unsigned n)
     if (!mem_aligned(v, va, m, ACC_LOAD)) {
         return false;
     }
-    if (!(n == 1 ? mem_read(v, va, size, idx, buf) : mem_load_pair(v, va, size, idx, buf))) {
+    if (!(n == 1 ? read_units(v, va, size, unit_of(m), idx, buf) : mem_load_pair(v, va, size, idx, buf))) {
         return false;
     }
     unpack(env->ret, buf, size, n, m);
@@ -475,7 +491,7 @@ static bool slow_store(TcgEnv *env, IrMem m, unsigned n)
         return false;
     }
     pack(buf, &env->arg[1], size, n, m);
-    return n == 1 ? mem_write(v, va, size, idx, buf) : store_pair(v, va, size, idx, buf);
+    return n == 1 ? write_units(v, va, size, unit_of(m), idx, buf) : store_pair(v, va, size, idx, buf);
 }
 
 static bool slow_probe(TcgEnv *env, IrMem m, unsigned bytes, bool write)
@@ -489,10 +505,10 @@ static bool slow_probe(TcgEnv *env, IrMem m, unsigned bytes, bool write)
         return false;
     }
     for (vaddr at = va;; at = (at & ~0xfffull) + 4096) {
-        if (!span_for(v, at, acc, IR_MEM_IDX_OF(m), &s, va, 1u << IR_MEM_SIZE(m))) {
+        if (!span_for(v, at, acc, IR_MEM_IDX_OF(m), &s, va, unit_of(m))) {
             return false;
         }
-        if (s.flags & TLB_SLOW && odd(va, 1u << IR_MEM_SIZE(m))) {
+        if (s.flags & TLB_SLOW && odd(va, unit_of(m))) {
             return mem_align_fault(v, at, acc, IR_MEM_IDX_OF(m));
         }
         if ((at ^ last) >> 12 == 0) {

@@ -127,7 +127,7 @@ static IrMem element_desc(A64Dis *d, unsigned size)
 
 static IrMem wide_desc(A64Dis *d, unsigned access, unsigned elem)
 {
-    return (mem_desc(d, access) & ~IR_MEM_ALIGN(7)) | (d->key & KEY_ALIGN ? IR_MEM_ALIGN(elem) : 0);
+    return (mem_desc(d, access) & ~IR_MEM_ALIGN(7)) | (d->key & KEY_ALIGN ? IR_MEM_ALIGN(elem) : 0) | IR_MEM_UNIT(elem);
 }
 
 /* LD1 and ST1 of whole registers: memory order is register order when data are little-endian. */
