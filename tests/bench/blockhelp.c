@@ -6,7 +6,7 @@
  *
  *   time OUT ARGV...        runs ARGV; seconds, CPU seconds and peak KiB go to OUT
  *   fill FILE MIB PERCENT   a file of which PERCENT is data, in runs of 2 MiB
- *   text FILE MIB           a file that compresses by about a half
+ *   pack FILE MIB           a file to compress: text, records, noise and zeroes, 64 KiB to 512 KiB of each
  *   copy FROM TO            data extents only, 2 MiB at a time, pread and pwrite
  *   drop FILE...            written back, and out of the page cache
  */
@@ -127,13 +127,10 @@ static int fill(const char *name, uint64_t mib, unsigned percent)
     return 0;
 }
 
-/* Words of a vocabulary, as text or tables have them, and some numbers. */
-static int text(const char *name, uint64_t mib)
-{
-    static char words[4096][12];
-    int fd = open_or_die(name, O_RDWR | O_CREAT | O_TRUNC);
-    char *buf = malloc(CHUNK + 32);
+static char words[4096][12];
 
+static void make_words(void)
+{
     for (unsigned i = 0; i < 4096; i++) {
         unsigned n = 2 + rnd() % 9;
 
@@ -142,13 +139,60 @@ static int text(const char *name, uint64_t mib)
         }
         words[i][n] = ' ';
     }
-    for (uint64_t off = 0; off < mib << 20; off += CHUNK) {
-        for (unsigned at = 0; at < CHUNK;) {
-            uint64_t r = rnd();
+}
 
-            at += r & 7 ? sprintf(buf + at, "%s", words[(r >> 8) & (r >> 24) & 4095]) : sprintf(buf + at, "%u\n", (unsigned)(r >> 40));
+/* Words, common ones more often, and a number now and then. */
+static void put_text(char *buf, unsigned len)
+{
+    for (unsigned at = 0; at < len;) {
+        uint64_t r = rnd();
+
+        at += r & 7 ? sprintf(buf + at, "%s", words[(r >> 8) & (r >> 24) & 4095]) : sprintf(buf + at, "%u\n", (unsigned)(r >> 40));
+    }
+}
+
+/* As tables of a program or a data base have them: counters, few kinds, small numbers. */
+static void put_records(char *buf, unsigned len)
+{
+    for (unsigned at = 0; at < len; at += 32) {
+        uint64_t r = rnd();
+        uint32_t record[8] = { at, r & 7, (r >> 8) & 0xffff, 0, 0x7f0000 + ((r >> 24) & 0xff0), (r >> 40) & (r >> 20) & 0xffff, 0, 1 };
+
+        memcpy(buf + at, record, sizeof(record));
+    }
+}
+
+static void put_noise(char *buf, unsigned len)
+{
+    for (unsigned at = 0; at < len; at += 8) {
+        uint64_t r = rnd();
+
+        memcpy(buf + at, &r, sizeof(r));
+    }
+}
+
+static int pack(const char *name, uint64_t mib)
+{
+    int fd = open_or_die(name, O_RDWR | O_CREAT | O_TRUNC);
+    char *buf = malloc(CHUNK + 32);
+    uint64_t size = mib << 20, off = 0;
+
+    make_words();
+    while (off < size) {
+        unsigned kind = rnd() % 5, len = 65536 << (rnd() % 4);
+
+        len = len < size - off ? len : size - off;
+        if (kind < 2) {
+            put_text(buf, len);
+        } else if (kind == 2) {
+            put_records(buf, len);
+        } else if (kind == 3) {
+            put_noise(buf, len);
+        } else {
+            memset(buf, 0, len);
         }
-        write_all(fd, buf, CHUNK, off);
+        write_all(fd, buf, len, off);
+        off += len;
     }
     close(fd);
     return 0;
@@ -196,8 +240,8 @@ int main(int argc, char **argv)
     if (!strcmp(verb, "fill") && argc == 5) {
         return fill(argv[2], strtoull(argv[3], NULL, 0), atoi(argv[4]));
     }
-    if (!strcmp(verb, "text") && argc == 4) {
-        return text(argv[2], strtoull(argv[3], NULL, 0));
+    if (!strcmp(verb, "pack") && argc == 4) {
+        return pack(argv[2], strtoull(argv[3], NULL, 0));
     }
     if (!strcmp(verb, "copy") && argc == 4) {
         return copy(argv[2], argv[3]);

@@ -57,11 +57,11 @@ def pack_row(method, flags):
     def make(bench):
         mib = 64 if bench.quick else 512
 
-        def text():
-            name = bench.folders['tmpfs'] + '/text'
-            bench.helper_run('text', name, mib)
+        def source_to_pack():
+            name = bench.folders['tmpfs'] + '/pack'
+            bench.helper_run('pack', name, mib)
             return name
-        src, d, seen = bench.keep('text', text), bench.folder(), set()
+        src, d, seen = bench.keep('pack', source_to_pack), bench.folder(), set()
 
         def work(side):
             out = f'{d}/{side.name}'
