@@ -2,6 +2,7 @@
 #include "block/deflate.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <zlib.h>
 
 int deflate_unpack(uint8_t *out, size_t out_len, const uint8_t *in, size_t in_len, int window)
@@ -17,19 +18,43 @@ int deflate_unpack(uint8_t *out, size_t out_len, const uint8_t *in, size_t in_le
     return (r == Z_STREAM_END || r == Z_BUF_ERROR) && z.avail_out == 0 ? 0 : -EIO;
 }
 
+struct DeflatePacker {
+    z_stream z;
+};
+
+DeflatePacker *deflate_packer_new(int window)
+{
+    DeflatePacker *p = g_new0(DeflatePacker, 1);
+
+    if (deflateInit2(&p->z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, window, 9, Z_DEFAULT_STRATEGY) != Z_OK) {
+        g_error("no memory to compress with");
+    }
+    return p;
+}
+
+void deflate_packer_free(DeflatePacker *p)
+{
+    if (p) {
+        deflateEnd(&p->z);
+        g_free(p);
+    }
+}
+
+ssize_t deflate_packer_run(DeflatePacker *p, uint8_t *out, size_t room, const uint8_t *in, size_t in_len)
+{
+    deflateReset(&p->z);
+    p->z.next_in = (uint8_t *)in;
+    p->z.avail_in = in_len;
+    p->z.next_out = out;
+    p->z.avail_out = room;
+    return deflate(&p->z, Z_FINISH) == Z_STREAM_END ? (ssize_t)(room - p->z.avail_out) : -ENOMEM;
+}
+
 ssize_t deflate_pack(uint8_t *out, size_t room, const uint8_t *in, size_t in_len, int window)
 {
-    z_stream z = {};
-    ssize_t n;
+    DeflatePacker *p = deflate_packer_new(window);
+    ssize_t n = deflate_packer_run(p, out, room, in, in_len);
 
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, window, 9, Z_DEFAULT_STRATEGY) != Z_OK) {
-        return -ENOMEM;
-    }
-    z.next_in = (uint8_t *)in;
-    z.avail_in = in_len;
-    z.next_out = out;
-    z.avail_out = room;
-    n = deflate(&z, Z_FINISH) == Z_STREAM_END ? (ssize_t)(room - z.avail_out) : -ENOMEM;
-    deflateEnd(&z);
+    deflate_packer_free(p);
     return n;
 }

@@ -14,7 +14,7 @@
 #include "block/img/img-priv.h"
 #include "util/size.h"
 
-enum { BUFFER = 1 << 20, MAX_FIBERS = 16, CACHED_FIBERS = 3 };
+enum { BUFFER = 1 << 20, PACKED = 256 << 10, MAX_FIBERS = 16, CACHED_FIBERS = 3 };
 
 typedef struct {
     Img *im;
@@ -82,18 +82,22 @@ static int look(Convert *k)
 }
 
 /* Compressed writes are of whole clusters, whatever the source says about parts of them. */
-static int take_clusters(Convert *k, Piece *p)
+static void take_clusters(Convert *k, Piece *p)
 {
-    p->len = MIN(k->cluster, k->start[k->sources] - k->at);
-    p->kind = P_DATA;
-    if (k->extent.len >= p->len && (k->extent.flags & BLK_EXT_ZERO)) {
-        p->kind = P_ZERO;
-        p->len = MIN(k->extent.len, k->start[k->sources] - k->at);
-        if (k->at + p->len < k->start[k->sources]) {
-            p->len &= ~(k->cluster - 1);
-        }
+    uint64_t left = k->start[k->sources] - k->at, known = MIN(k->extent.len, left);
+
+    if (known < left) {
+        known &= ~(k->cluster - 1);
     }
-    return 0;
+    p->len = MIN(MAX(known, k->cluster), left);
+    p->kind = P_DATA;
+    if (known && k->has_backing && !(k->extent.flags & BLK_EXT_ALLOCATED)) {
+        p->kind = P_SKIP;
+    } else if (known && (k->extent.flags & BLK_EXT_ZERO)) {
+        p->kind = P_ZERO;
+    } else {
+        p->len = MIN(p->len, k->buffer);
+    }
 }
 
 /* 1: a piece, 0: the end. */
@@ -202,28 +206,27 @@ static uint64_t run_of(const uint8_t *buf, uint64_t len, uint64_t unit, bool *ze
     return n;
 }
 
+/* Pieces that are zero are left out, in whole units: 4 KiB, or clusters when they are compressed. */
 static int write_data(Convert *k, uint64_t off, uint8_t *buf, uint64_t len)
 {
+    uint64_t unit = k->compressed ? k->cluster : k->sparse;
     unsigned flags = k->compressed ? BLK_COMPRESSED_WRITE : 0;
     int r = 0;
 
-    if (k->compressed) {
-        uint64_t whole = MIN(k->cluster, blk_size(k->dst) - off);
+    if (k->compressed) {                /* the source may end within the target's last cluster */
+        uint64_t whole = MIN((len + unit - 1) & ~(unit - 1), blk_size(k->dst) - off);
 
-        if (len < whole) {              /* the source ends within the target's last cluster */
-            memset(buf + len, 0, whole - len);
-            len = whole;
-        }
-        return k->sparse && img_is_zero(buf, len) ? write_zero(k, off, len) : blk_write(k->dst, off, buf, len, flags);
+        memset(buf + len, 0, whole - len);
+        len = whole;
     }
     if (!k->sparse) {
-        return blk_write(k->dst, off, buf, len, 0);
+        return blk_write(k->dst, off, buf, len, flags);
     }
     while (len && r == 0) {
         bool zero;
-        uint64_t n = run_of(buf, len, k->sparse, &zero);
+        uint64_t n = run_of(buf, len, unit, &zero);
 
-        r = zero ? write_zero(k, off, n) : blk_write(k->dst, off, buf, n, 0);
+        r = zero ? write_zero(k, off, n) : blk_write(k->dst, off, buf, n, flags);
         off += n;
         buf += n;
         len -= n;
@@ -346,7 +349,7 @@ static void work_with_buffer(Convert *k, const Piece *p)
     uint8_t *buf = NULL;
 
     if (p->kind == P_DATA) {
-        buf = k->spares ? k->spare[--k->spares] : blk_buffer(MAX(k->buffer, k->cluster));
+        buf = k->spares ? k->spare[--k->spares] : blk_buffer(k->buffer);
     }
     work(k, p, buf);
     if (buf) {
@@ -622,7 +625,7 @@ static bool prepare(Img *im, Convert *k, const Args *a, const char *name)
         k->compressed = true;
     }
     k->cluster = k->compressed ? blk_node(k->dst)->cluster : 0;
-    k->buffer = k->compressed ? k->cluster : BUFFER;
+    k->buffer = k->compressed ? MAX(k->cluster, PACKED) : BUFFER;
     k->cached = !k->compressed && behind_cache(blk_node(k->dst));
     for (unsigned i = 0; i < k->sources; i++) {
         k->cached = k->cached && behind_cache(blk_node(k->src[i]));

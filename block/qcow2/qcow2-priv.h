@@ -87,6 +87,8 @@ typedef struct QSnapshot {
     uint32_t unknown_size;
 } QSnapshot;
 
+typedef struct QPacker QPacker;
+
 typedef struct Qcow2 {
     /* geometry */
     unsigned version, cluster_bits, l2_bits, l2_entry_size, sc_per_cluster, sc_bits;
@@ -127,10 +129,16 @@ typedef struct Qcow2 {
     IoLock ops_lock;
     uint64_t free_hint;                 /* cluster index below which none is free */
     uint64_t fresh_from;                /* host offsets from here on have never been written: they read as zeroes */
-    uint64_t free_byte;                 /* where the next compressed cluster may begin; 0: none */
+    uint64_t free_byte;                 /* where the next compressed cluster may begin, on a cluster's boundary: in none; 0: none */
+    uint64_t tails[8];                  /* the same, left behind: for one that fits in whole */
     GArray *frees[2];                   /* QRun: to be given back when the tables are on disk and their readers gone */
     unsigned frees_now;
     unsigned readers[2];                /* atomic */
+    QPacker *packers;                   /* idle; with all of these under `packers_lock` */
+    unsigned packers_made;
+    uint64_t turns, turn;               /* of storing what was packed: given, and the one that it is */
+    FiberQueue packers_wait, turn_wait;
+    IoLock packers_lock;
     bool metadata_written;              /* since the last flush of the file */
     bool broken;                        /* a failed write left memory and disk apart: no more writes */
 } Qcow2;
@@ -243,6 +251,7 @@ void qcow2_exclusive_end(BlkNode *n, QOp *op);
 int qcow2_read_compressed(BlkNode *n, uint64_t entry, uint64_t in_cluster, uint64_t len, BlkVec v);
 int qcow2_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
 bool qcow2_compression_known(unsigned type);
+void qcow2_packers_free(Qcow2 *s);
 
 /* ---- crypt.c ---- */
 enum { QCOW2_CRYPT_NONE = 0, QCOW2_CRYPT_AES = 1, QCOW2_CRYPT_LUKS = 2 };

@@ -40,6 +40,9 @@ static void state_init(BlkNode *n)
     fiber_mutex_init(&s->lock);
     fiber_queue_init(&s->ops_wait);
     io_lock_init(&s->ops_lock);
+    fiber_queue_init(&s->packers_wait);
+    fiber_queue_init(&s->turn_wait);
+    io_lock_init(&s->packers_lock);
     s->unknown_ext = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     s->snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)qcow2_snapshot_free);
     s->frees[0] = g_array_new(false, false, sizeof(QRun));
@@ -63,6 +66,10 @@ static void state_free(BlkNode *n)
     g_array_unref(s->frees[1]);
     fiber_queue_destroy(&s->ops_wait);
     io_lock_destroy(&s->ops_lock);
+    qcow2_packers_free(s);
+    fiber_queue_destroy(&s->packers_wait);
+    fiber_queue_destroy(&s->turn_wait);
+    io_lock_destroy(&s->packers_lock);
     fiber_mutex_destroy(&s->lock);
 }
 

@@ -241,8 +241,11 @@ static void cluster_free(BlkNode *n, uint64_t cluster)
     uint64_t offset = cluster << s->cluster_bits;
 
     s->free_hint = MIN(s->free_hint, cluster);
-    if (s->free_byte && s->free_byte >> s->cluster_bits == cluster) {
+    if (s->free_byte >> s->cluster_bits == cluster) {
         s->free_byte = 0;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(s->tails); i++) {
+        s->tails[i] = s->tails[i] >> s->cluster_bits == cluster ? 0 : s->tails[i];
     }
     qcache_forget(&s->l2, offset, s->cluster_size);
     qcache_forget(&s->ref, offset, s->cluster_size);
@@ -376,41 +379,81 @@ int64_t qcow2_alloc(BlkNode *n, uint64_t *clusters, bool all)
 }
 
 /* Compressed clusters are packed byte behind byte; each counts once in every host cluster that it touches. */
-int64_t qcow2_alloc_bytes(BlkNode *n, unsigned bytes)
+static uint64_t room_behind(const Qcow2 *s, uint64_t at)
+{
+    return at ? -at & (s->cluster_size - 1) : 0;
+}
+
+/* One more begins in the cluster of *at, if it has room and may be counted once more. */
+static bool share(BlkNode *n, uint64_t *at, unsigned bytes)
 {
     Qcow2 *s = q2(n);
-    uint64_t in = s->free_byte & (s->cluster_size - 1), one = 1, at, count;
-    int64_t fresh = 0;
+    uint64_t count;
+
+    if (room_behind(s, *at) < bytes) {
+        return false;
+    }
+    if (qcow2_refcount_get(n, *at >> s->cluster_bits, &count) < 0 || count == s->refcount_max ||
+        qcow2_refcount_add(n, *at & ~(s->cluster_size - 1), 1, 1) < 0) {
+        *at = 0;
+        return false;
+    }
+    *at += bytes;
+    return true;
+}
+
+/* The end of a cluster that the next could not run on from: for a smaller one. */
+static void keep_tail(Qcow2 *s, uint64_t at)
+{
+    uint64_t *least = s->tails;
+
+    for (unsigned i = 1; i < G_N_ELEMENTS(s->tails); i++) {
+        least = room_behind(s, s->tails[i]) < room_behind(s, *least) ? &s->tails[i] : least;
+    }
+    if (room_behind(s, at) > room_behind(s, *least)) {
+        *least = at;
+    }
+}
+
+/* The next place of the run of compressed data, in a new cluster; it begins in the old one when they are neighbours. */
+static int64_t go_on(BlkNode *n, unsigned bytes)
+{
+    Qcow2 *s = q2(n);
+    uint64_t old = s->free_byte, one = 1, count = s->refcount_max;
+    int64_t fresh = qcow2_alloc(n, &one, true);
     int r;
 
-    if (s->free_byte && in) {
-        r = qcow2_refcount_get(n, s->free_byte >> s->cluster_bits, &count);
-        if (r < 0 || count == s->refcount_max) {
-            s->free_byte = 0;
-        }
+    if (fresh < 0) {
+        return fresh;
     }
-    if (!s->free_byte || !in || in + bytes > s->cluster_size) {
-        fresh = qcow2_alloc(n, &one, true);
-        if (fresh < 0) {
-            return fresh;
-        }
-        if (!s->free_byte || !in || (uint64_t)fresh != (s->free_byte | (s->cluster_size - 1)) + 1) {
-            s->free_byte = fresh;
-            in = 0;
-        }
-    }
-    at = s->free_byte;
-    if (in) {                                   /* shares the cluster that it begins in */
-        r = qcow2_refcount_add(n, at & ~(s->cluster_size - 1), 1, 1);
+    s->free_byte = fresh;
+    if (room_behind(s, old) && (uint64_t)fresh == old + room_behind(s, old)) {
+        r = qcow2_refcount_get(n, old >> s->cluster_bits, &count);
+        r = r == 0 && count < s->refcount_max ? qcow2_refcount_add(n, old & ~(s->cluster_size - 1), 1, 1) : r;
         if (r < 0) {
             return r;
         }
     }
-    s->free_byte = at + bytes;
-    if ((s->free_byte & (s->cluster_size - 1)) == 0) {
-        s->free_byte = 0;
+    if (count < s->refcount_max) {
+        s->free_byte = old;
+    } else {
+        keep_tail(s, old);
     }
-    return at;
+    old = s->free_byte;
+    s->free_byte += bytes;
+    return old;
+}
+
+int64_t qcow2_alloc_bytes(BlkNode *n, unsigned bytes)
+{
+    Qcow2 *s = q2(n);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(s->tails); i++) {
+        if (share(n, &s->tails[i], bytes)) {
+            return s->tails[i] - bytes;
+        }
+    }
+    return share(n, &s->free_byte, bytes) ? (int64_t)(s->free_byte - bytes) : go_on(n, bytes);
 }
 
 int qcow2_refcount_open(BlkNode *n)

@@ -2,6 +2,7 @@
 #include "block/qcow2/zstd.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <zstd.h>
 
 bool qcow2_zstd_here(void)
@@ -9,9 +10,24 @@ bool qcow2_zstd_here(void)
     return true;
 }
 
-ssize_t qcow2_zstd_compress(void *out, size_t room, const void *in, size_t len)
+ZstdPacker *qcow2_zstd_new(void)
 {
-    size_t r = ZSTD_compress(out, room, in, len, ZSTD_CLEVEL_DEFAULT);
+    ZSTD_CCtx *ctx = ZSTD_createCCtx();
+
+    if (!ctx) {
+        g_error("no memory to compress with");
+    }
+    return (ZstdPacker *)ctx;
+}
+
+void qcow2_zstd_free(ZstdPacker *p)
+{
+    ZSTD_freeCCtx((ZSTD_CCtx *)p);
+}
+
+ssize_t qcow2_zstd_compress(ZstdPacker *p, void *out, size_t room, const void *in, size_t len)
+{
+    size_t r = ZSTD_compressCCtx((ZSTD_CCtx *)p, out, room, in, len, ZSTD_CLEVEL_DEFAULT);
 
     return ZSTD_isError(r) ? -ENOMEM : (ssize_t)r;
 }

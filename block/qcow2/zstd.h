@@ -8,8 +8,11 @@
 #include <sys/types.h>
 
 bool qcow2_zstd_here(void);
+typedef struct ZstdPacker ZstdPacker;
+ZstdPacker *qcow2_zstd_new(void);
+void qcow2_zstd_free(ZstdPacker *p);            /* NULL is fine */
 /* Bytes, or -ENOMEM when they do not fit. */
-ssize_t qcow2_zstd_compress(void *out, size_t room, const void *in, size_t len);
+ssize_t qcow2_zstd_compress(ZstdPacker *p, void *out, size_t room, const void *in, size_t len);
 int qcow2_zstd_decompress(void *out, size_t out_len, const void *in, size_t len);
 
 #endif
