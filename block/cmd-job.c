@@ -236,7 +236,7 @@ static bool amend_run(MonCall *call, Error **errp)
     if (!n) {
         return error_set(errp, "Failed to find node with node-name='%s'", name);
     }
-    return amend_start(n, json_get_string(call->args, "job-id"), json_get(call->args, "options"), errp);
+    return amend_start(n, json_get_string(call->args, "job-id"), json_get(call->args, "options"), json_get_bool(call->args, "force", false), errp);
 }
 static const OptKey amend_keys[] = {
     { "job-id", OPT_STRING, .must = true }, { "node-name", OPT_STRING, .must = true }, { "options", OPT_TREE, .must = true }, { "force", OPT_BOOL }, {}

@@ -43,7 +43,7 @@ typedef struct BlkImageOps {
     bool (*wants_packed)(BlkNode *n);                   /* can only be written in compressed clusters: convert does so unasked */
     /* 0, or a negative errno when the check itself could not be done. */
     int (*check)(BlkNode *n, BlkCheck *c);
-    bool (*amend)(BlkNode *n, Json *options, Error **errp);
+    bool (*amend)(BlkNode *n, Json *options, bool force, Error **errp);   /* force: even what may lock everybody out */
     const OptKey *amend_options;
     int (*make_empty)(BlkNode *n, uint64_t size);       /* drop all data: the backing file answers again */
     /* backing NULL: none any more */

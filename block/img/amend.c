@@ -6,8 +6,6 @@
 #include "block/img/img-priv.h"
 #include "util/options.h"
 
-static const struct option options[] = { { "options", required_argument, NULL, 'o' }, { "format", required_argument, NULL, 'f' }, { "force", no_argument, NULL, OPT_SHRINK }, {} };
-
 static bool known(const OptKey *keys, const char *name)
 {
     for (; keys && keys->name; keys++) {
@@ -53,6 +51,7 @@ static bool parse_options(const BlkDriver *drv, GPtrArray *texts, Json *o, Error
 typedef struct {
     BlkNode *n;
     Json *o;
+    bool force;
     Error **errp;
     bool ok;
 } Job;
@@ -61,15 +60,15 @@ static void run_amend(void *opaque)
 {
     Job *j = opaque;
 
-    j->ok = j->n->drv->image->amend(j->n, j->o, j->errp);
+    j->ok = j->n->drv->image->amend(j->n, j->o, j->force, j->errp);
 }
 
-static int amend(Img *im, Blk *b, GPtrArray *texts)
+static int amend(Img *im, Blk *b, GPtrArray *texts, bool force)
 {
     const BlkDriver *drv = blk_node(b)->drv;
     g_autoptr(Json) o = json_object();
     Error *err = NULL;
-    Job j = { blk_node(b), o, &err, false };
+    Job j = { blk_node(b), o, force, &err, false };
 
     if (!drv->image || !drv->image->amend) {
         return img_error(im, "Format driver '%s' does not support option amendment", drv->name);
@@ -77,11 +76,12 @@ static int amend(Img *im, Blk *b, GPtrArray *texts)
     if (!parse_options(drv, texts, o, &err)) {
         return img_fail(im, err);
     }
+    img_progress(im, 0);
     img_run(im, run_amend, &j);
     if (!j.ok) {
+        img_progress_end(im);
         return img_fail(im, err);
     }
-    img_progress(im, 100);
     img_progress_end(im);
     return 0;
 }
@@ -103,15 +103,15 @@ int img_amend(Img *im, int argc, char **argv)
     unsigned flags = BLK_O_RDWR;
     const char *format = NULL;
     Blk *b;
+    bool force = false;
     int o, status;
 
-    while ((o = img_getopt(im, argc, argv, "f:o:t:pq", options)) != -1) {
+    while ((o = img_getopt(im, argc, argv)) != -1) {
         if (o == -2 || (o == 't' && !img_cache(im, optarg, "", &flags))) {
             return 1;
         }
         format = o == 'f' ? optarg : format;
-        im->progress |= o == 'p';
-        im->quiet |= o == 'q';
+        force |= o == OPT_FORCE;
         if (o == 'o') {
             g_ptr_array_add(texts, optarg);
         }
@@ -132,7 +132,7 @@ int img_amend(Img *im, int argc, char **argv)
         return 1;
     }
     img_warn_raw(b);
-    status = amend(im, b, texts);
+    status = amend(im, b, texts, force);
     blk_free(b);
     return status;
 }

@@ -120,8 +120,6 @@ static int run_bench(Img *im, Bench *k)
     return 0;
 }
 
-static const struct option bench_options[] = { { "pattern", required_argument, NULL, OPT_PATTERN }, { "flush-interval", required_argument, NULL, OPT_FLUSH_INTERVAL }, { "no-drain", no_argument, NULL, OPT_NO_DRAIN }, {} };
-
 static bool bench_number(Img *im, const char *text, const char *what, uint64_t *out)
 {
     if (!number_parse_u64(text, out, NULL) || *out > INT32_MAX) {
@@ -167,7 +165,7 @@ int img_bench(Img *im, int argc, char **argv)
     bool ok = true;
     int c, status;
 
-    while (ok && (c = img_getopt(im, argc, argv, "c:d:f:i:no:qs:S:t:w", bench_options)) != -1) {
+    while (ok && (c = img_getopt(im, argc, argv)) != -1) {
         switch (c) {
         case 'c': ok = bench_number(im, optarg, "request count", &k.count); break;
         case 'd': ok = bench_number(im, optarg, "queue depth", &depth); break;
@@ -175,7 +173,6 @@ int img_bench(Img *im, int argc, char **argv)
         case 'i': aio = optarg; break;
         case 'n': aio = "native"; break;
         case 'o': ok = img_size(im, optarg, "offset", 1, &k.off); break;
-        case 'q': im->quiet = true; break;
         case 's': ok = img_size(im, optarg, "buffer size", 1, &k.size); break;
         case 'S': ok = img_size(im, optarg, "step size", 1, &k.step); break;
         case 't': ok = img_cache(im, optarg, "", &flags); break;
@@ -327,7 +324,7 @@ int img_dd(Img *im, int argc, char **argv)
     Dd d = { .bs = 512 };
     int c;
 
-    while ((c = img_getopt(im, argc, argv, "f:O:", (struct option[]){ {} })) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         if (c == -2) {
             return 1;
         }

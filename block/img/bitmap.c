@@ -8,8 +8,13 @@
 #include "block/img/img-priv.h"
 
 typedef struct { int what; const char *source; } Step;
-enum { ADD = 1, REMOVE, CLEAR, ENABLE, DISABLE, MERGE };
-static const char *const names[] = { "", "add", "remove", "clear", "enable", "disable", "merge" };
+
+static const char *step_name(const Step *s)
+{
+    static const char *const names[] = { "add", "remove", "remove-all", "clear", "enable", "disable", "merge" };
+
+    return names[s->what - OPT_ADD];
+}
 
 typedef struct {
     Blk *b, *from;                  /* the image, and the one that merges take from */
@@ -56,6 +61,18 @@ static bool remove_one(BlkNode *n, const char *name, Error **errp)
     return true;
 }
 
+static bool remove_all(BlkNode *n, Error **errp)
+{
+    while (n->bitmaps) {
+        g_autofree char *name = g_strdup(n->bitmaps->name);
+
+        if (!remove_one(n, name, errp)) {
+            return error_prepend(errp, "%s: ", name);
+        }
+    }
+    return true;
+}
+
 static bool merge(Work *w, BlkBitmap *into, Error **errp)
 {
     BlkBitmap *from = find(blk_node(w->from ? w->from : w->b), w->step->source, false, errp);
@@ -74,24 +91,26 @@ static bool one_step(Work *w, Error **errp)
     BlkNode *n = blk_node(w->b);
     BlkBitmap *b;
 
-    if (w->step->what == ADD) {
+    switch (w->step->what) {
+    case OPT_ADD:
         return add(n, w->name, w->granularity, errp);
-    }
-    if (w->step->what == REMOVE) {
+    case OPT_REMOVE:
         return remove_one(n, w->name, errp);
+    case OPT_REMOVE_ALL:
+        return remove_all(n, errp);
     }
     b = find(n, w->name, false, errp);
     if (!b) {
         return false;
     }
     switch (w->step->what) {
-    case CLEAR:
+    case OPT_CLEAR:
         blk_bitmap_clear_all(b);
         return true;
-    case MERGE:
+    case OPT_MERGE:
         return merge(w, b, errp);
     default:
-        b->enabled = w->step->what == ENABLE;
+        b->enabled = w->step->what == OPT_ENABLE;
         return true;
     }
 }
@@ -103,23 +122,28 @@ static void run_step(void *opaque)
     w->ok = one_step(w, &w->err);
 }
 
-static const struct option bitmap_options[] = {
-    { "add", no_argument, NULL, 1000 + ADD }, { "remove", no_argument, NULL, 1000 + REMOVE }, { "clear", no_argument, NULL, 1000 + CLEAR },
-    { "enable", no_argument, NULL, 1000 + ENABLE }, { "disable", no_argument, NULL, 1000 + DISABLE }, { "merge", required_argument, NULL, 1000 + MERGE },
-    { "source-file", required_argument, NULL, 'b' }, { "source-format", required_argument, NULL, 'F' }, { "granularity", required_argument, NULL, 'g' }, {}
-};
-
 static int run_steps(Img *im, Work *w, GArray *steps)
 {
     for (unsigned i = 0; i < steps->len; i++) {
         w->step = &g_array_index(steps, Step, i);
         img_run(im, run_step, w);
         if (!w->ok) {
-            error_prepend(&w->err, "Operation %s on bitmap %s failed: ", names[w->step->what], w->name);
+            error_prepend(&w->err, w->name ? "Operation %s on bitmap %s failed: " : "Operation %s failed: ", step_name(w->step), w->name);
             return img_fail(im, w->err);
         }
     }
     return 0;
+}
+
+/* All but --remove-all are about one bitmap. */
+static bool needs_name(GArray *steps)
+{
+    for (unsigned i = 0; i < steps->len; i++) {
+        if (g_array_index(steps, Step, i).what != OPT_REMOVE_ALL) {
+            return true;
+        }
+    }
+    return !steps->len;
 }
 
 static bool has(GArray *steps, int what)
@@ -139,8 +163,8 @@ int img_bitmap(Img *im, int argc, char **argv)
     Work w = {};
     int c, status;
 
-    while ((c = img_getopt(im, argc, argv, "b:f:F:g:", bitmap_options)) != -1) {
-        Step s = { c - 1000, c == 1000 + MERGE ? optarg : NULL };
+    while ((c = img_getopt(im, argc, argv)) != -1) {
+        Step s = { c, c == OPT_MERGE ? optarg : NULL };
 
         if (c == -2 || (c == 'g' && !img_size(im, optarg, "granularity", 1, &w.granularity))) {
             return 1;
@@ -148,23 +172,23 @@ int img_bitmap(Img *im, int argc, char **argv)
         format = c == 'f' ? optarg : format;
         source = c == 'b' ? optarg : source;
         source_format = c == 'F' ? optarg : source_format;
-        if (c > 1000) {
+        if (c >= OPT_ADD && c <= OPT_MERGE) {
             g_array_append_val(steps, s);
         }
     }
-    if (argc - optind != 2) {
-        return img_error(im, "Expecting filename and bitmap name");
+    if (!steps->len && argc - optind == 2) {
+        return img_error(im, "Need at least one of --add, --remove, --remove-all, --clear, --enable, --disable, or --merge");
     }
-    if (!steps->len) {
-        return img_error(im, "Need at least one of --add, --remove, --clear, --enable, --disable, or --merge");
+    if (argc - optind != 1 + needs_name(steps)) {
+        return img_error(im, needs_name(steps) ? "Expecting filename and bitmap name" : "Expecting filename");
     }
-    if (w.granularity && !has(steps, ADD)) {
+    if (w.granularity && !has(steps, OPT_ADD)) {
         return img_error(im, "granularity only supported with --add");
     }
-    if ((source || source_format) && !has(steps, MERGE)) {
+    if ((source || source_format) && !has(steps, OPT_MERGE)) {
         return img_error(im, source ? "Merge bitmap source image only supported with --merge" : "-F only supported with -b");
     }
-    w.name = argv[optind + 1];
+    w.name = needs_name(steps) ? argv[optind + 1] : NULL;
     w.b = img_open(im, argv[optind], format, BLK_O_RDWR);
     w.from = w.b && source ? img_open(im, source, source_format, 0) : NULL;
     if (!w.b || (source && !w.from)) {

@@ -55,8 +55,6 @@ static int resize(Img *im, Blk *b, const char *text, bool shrink, BlkPrealloc pr
     return 0;
 }
 
-static const struct option resize_options[] = { { "preallocation", required_argument, NULL, OPT_PREALLOCATION }, { "shrink", no_argument, NULL, OPT_SHRINK }, {} };
-
 int img_resize(Img *im, int argc, char **argv)
 {
     const char *format = NULL, *size;
@@ -69,13 +67,12 @@ int img_resize(Img *im, int argc, char **argv)
         return img_try_help(im, "Not enough arguments");
     }
     size = argv[--argc];                        /* "-1M" is a size and no option */
-    while ((c = img_getopt(im, argc, argv, "f:q", resize_options)) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         if (c == -2 || (c == OPT_PREALLOCATION && !parse_prealloc(im, optarg, &prealloc))) {
             return 1;
         }
         format = c == 'f' ? optarg : format;
         shrink |= c == OPT_SHRINK;
-        im->quiet |= c == 'q';
     }
     if (argc - optind != 1) {
         return img_try_help(im, "Expecting image file name and size");
@@ -146,13 +143,12 @@ int img_snapshot(Img *im, int argc, char **argv)
     Snap s = {};
     int c, status = 0;
 
-    while ((c = img_getopt(im, argc, argv, "la:c:d:qf:", (struct option[]){ {} })) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         if (c == -2) {
             return 1;
         }
         format = c == 'f' ? optarg : format;
-        im->quiet |= c == 'q';
-        if (strchr("lacd", c) && c) {
+        if (c < 256 && strchr("lacd", c)) {
             if (s.action) {
                 return img_try_help(im, "Cannot mix '-l', '-a', '-c', '-d'");
             }
@@ -183,8 +179,6 @@ int img_snapshot(Img *im, int argc, char **argv)
 }
 
 /* ---- measure ---- */
-
-static const struct option measure_options[] = { { "output", required_argument, NULL, OPT_OUTPUT }, { "size", required_argument, NULL, OPT_SIZE_ARG }, {} };
 
 typedef struct {
     const BlkDriver *drv;
@@ -242,8 +236,8 @@ int img_measure(Img *im, int argc, char **argv)
     Measure m = {};
     int c;
 
-    while ((c = img_getopt(im, argc, argv, "f:O:l:o:", measure_options)) != -1) {
-        if (c == -2 || (c == OPT_OUTPUT && !img_is_json(im, optarg, &json)) || (c == OPT_SIZE_ARG && !img_size(im, optarg, "image size", 1, &size))) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
+        if (c == -2 || (c == OPT_OUTPUT && !img_is_json(im, optarg, &json)) || (c == 's' && !img_size(im, optarg, "image size", 1, &size))) {
             return 1;
         }
         format = c == 'f' ? optarg : format;

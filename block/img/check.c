@@ -82,8 +82,6 @@ static int again(Img *im, Blk *b, BlkCheck *c, bool json)
     return r;
 }
 
-static const struct option options[] = { { "output", required_argument, NULL, OPT_OUTPUT }, { "repair", required_argument, NULL, 'r' }, { "format", required_argument, NULL, 'f' }, {} };
-
 int img_check(Img *im, int argc, char **argv)
 {
     const char *format = NULL;
@@ -93,12 +91,11 @@ int img_check(Img *im, int argc, char **argv)
     Blk *b;
     int o, r;
 
-    while ((o = img_getopt(im, argc, argv, "f:r:T:q", options)) != -1) {
+    while ((o = img_getopt(im, argc, argv)) != -1) {
         if (o == -2 || (o == OPT_OUTPUT && !img_is_json(im, optarg, &json)) || (o == 'T' && !img_cache(im, optarg, "source ", &flags))) {
             return 1;
         }
         format = o == 'f' ? optarg : format;
-        im->quiet |= o == 'q';
         if (o == 'r') {
             c.repair_leaks = true;
             c.repair_all = !strcmp(optarg, "all");

@@ -143,14 +143,12 @@ int img_compare(Img *im, int argc, char **argv)
     unsigned flags = BLK_O_ONCE;
     int c;
 
-    while ((c = img_getopt(im, argc, argv, "f:F:T:pqs", (struct option[]){ {} })) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         if (c == -2 || (c == 'T' && !img_cache(im, optarg, "source ", &flags))) {
             return 1;
         }
         format[0] = c == 'f' ? optarg : format[0];
         format[1] = c == 'F' ? optarg : format[1];
-        im->progress |= c == 'p';
-        im->quiet |= c == 'q';
         k.strict |= c == 's';
     }
     if (argc - optind != 2) {

@@ -412,11 +412,6 @@ typedef struct {
     unsigned fibers;
 } Args;
 
-static const struct option options[] = {
-    { "target-image-opts", no_argument, NULL, OPT_TARGET_IMAGE_OPTS }, { "target-is-zero", no_argument, NULL, OPT_TARGET_IS_ZERO },
-    { "salvage", no_argument, NULL, OPT_SALVAGE }, { "bitmaps", no_argument, NULL, OPT_BITMAPS }, { "skip-broken-bitmaps", no_argument, NULL, OPT_SKIP_BROKEN }, {}
-};
-
 static int parse_number(Img *im, Args *a)
 {
     uint64_t n;
@@ -433,14 +428,12 @@ static int parse_one(Img *im, Args *a, int c)
     switch (c) {
     case 'f': a->format = optarg; break;
     case 'O': a->out_format = optarg; break;
-    case 'B': a->backing = optarg; break;
+    case 'b': a->backing = optarg; break;
     case 'F': a->backing_format = optarg; break;
     case 'c': a->compressed = true; break;
     case 'o': g_ptr_array_add(a->opts, optarg); break;
     case 'l': a->snapshot = optarg; break;
     case 'S': return !img_size(im, optarg, "buffer size for sparse output", 1, &a->sparse);
-    case 'p': im->progress = true; break;
-    case 'q': im->quiet = true; break;
     case 't': a->cache = optarg; break;
     case 'T': a->src_cache = optarg; break;
     case 'n': a->no_create = true; break;
@@ -462,7 +455,7 @@ static int parse(Img *im, int argc, char **argv, Args *a)
 {
     int c, r;
 
-    while ((c = img_getopt(im, argc, argv, "f:O:B:F:co:l:S:pqt:T:nm:WCr:", options)) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         r = parse_one(im, a, c);
         if (r) {
             return r;

@@ -71,14 +71,14 @@ static bool look_at_backing(Img *im, const char *name, Json *o, bool unsafe, Err
 typedef struct {
     const char *format, *backing, *backing_format;
     GPtrArray *opts;
-    bool unsafe;
+    bool unsafe, compat6;           /* compat6: -6 of old guides */
 } Args;
 
 static int parse(Img *im, int argc, char **argv, Args *a)
 {
     int c;
 
-    while ((c = img_getopt(im, argc, argv, "f:b:F:o:uq6e", NULL)) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         switch (c) {
         case 'f':
             a->format = optarg;
@@ -95,13 +95,11 @@ static int parse(Img *im, int argc, char **argv, Args *a)
         case 'u':
             a->unsafe = true;
             break;
-        case 'q':
-            im->quiet = true;
-            break;
         case '6':
-            return img_error(im, "-6 is gone: say -f vmdk -o compat6=on");
+            a->compat6 = true;
+            break;
         case 'e':
-            return img_error(im, "-e is gone: say --object secret,id=ID,file=PATH -o encrypt.format=luks,encrypt.key-secret=ID");
+            return img_error(im, "-e is of old programs, which asked for the password; now: --object secret,id=ID,file=PATH -o encrypt.format=luks,encrypt.key-secret=ID");
         case -2:
             return 1;
         }
@@ -126,6 +124,12 @@ static int do_create(Img *im, const Args *a, const char *name, const char *size)
         if (!img_parse_create(im, drv, a->opts->pdata[i], &o, &err)) {
             goto fail;
         }
+    }
+    if (a->compat6 && strcmp(drv->name, "vmdk")) {
+        return img_error(im, "%s: -6 is for -f vmdk, and means -o compat6=on there", name);
+    }
+    if (a->compat6) {
+        json_set_bool(o, "compat6", true);
     }
     if (size) {
         if (!img_size(im, size, "image size", 1, &bytes)) {

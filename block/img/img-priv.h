@@ -9,25 +9,38 @@
 #include "block/driver.h"
 #include "block/image.h"
 
-typedef struct Img {
+typedef struct Img Img;
+
+typedef struct ImgOpt {
+    const char *name;               /* long; NULL: only a letter */
+    int id;                         /* what img_getopt() returns: its letter, or an OPT_ below */
+    const char *arg;                /* its argument in help; NULL: takes none */
+    const char *help;
+    char also;                      /* another letter of it */
+    bool must, many, hidden;        /* needed; may come several times; not in help */
+} ImgOpt;
+
+typedef struct ImgVerb {
+    const char *name, *operands;
+    int (*run)(Img *im, int argc, char **argv);
+    const ImgOpt *options;          /* ends with {} */
+    const char *brief, *about, *example;
+} ImgVerb;
+extern const ImgVerb img_verbs[];   /* ends with {} */
+
+struct Img {
     const char *name;               /* what we are called: prefix of messages */
-    const char *verb;
+    const ImgVerb *verb;
     Session *session;
     Loop *loop;
     bool quiet, progress;
-    bool image_opts, target_image_opts;
+    bool image_opts, target_image_opts, has_format;
     bool force_share;
     double percent;                 /* last printed */
     uint64_t rate;                  /* -r: bytes in a second that may be written; 0: any */
     uint64_t paid;                  /* bytes since rate_start */
     int64_t rate_start;
-} Img;
-
-typedef struct ImgVerb {
-    const char *name;
-    const char *usage;              /* arguments, one line */
-    int (*run)(Img *im, int argc, char **argv);
-} ImgVerb;
+};
 
 /* Verbs, one function each, in the file of their name. */
 int img_create(Img *im, int argc, char **argv);
@@ -61,10 +74,14 @@ bool img_rate(Img *im, const char *text);
 void img_pay(Img *im, uint64_t len);
 
 /* ---- options ---- */
-enum { OPT_OUTPUT = 256, OPT_BACKING_CHAIN, OPT_OBJECT, OPT_IMAGE_OPTS, OPT_PREALLOCATION, OPT_SHRINK, OPT_SIZE_ARG, OPT_TARGET_IMAGE_OPTS, OPT_TARGET_IS_ZERO,
-       OPT_SALVAGE, OPT_BITMAPS, OPT_SKIP_BROKEN, OPT_PATTERN, OPT_FLUSH_INTERVAL, OPT_NO_DRAIN, OPT_START, OPT_MAX_LENGTH, OPT_HELP_LONG };
-/* The next option; the ones that all verbs have (-q -p -U -h --image-opts --object) are taken care of.  -1 at the end, -2 when a message was printed. */
-int img_getopt(Img *im, int argc, char **argv, const char *letters, const struct option *more);
+enum { OPT_OUTPUT = 256, OPT_BACKING_CHAIN, OPT_OBJECT, OPT_IMAGE_OPTS, OPT_PREALLOCATION, OPT_SHRINK, OPT_TARGET_IMAGE_OPTS, OPT_TARGET_IS_ZERO,
+       OPT_SALVAGE, OPT_BITMAPS, OPT_SKIP_BROKEN, OPT_PATTERN, OPT_FLUSH_INTERVAL, OPT_NO_DRAIN, OPT_FORCE, OPT_LIMITS,
+       OPT_ADD, OPT_REMOVE, OPT_REMOVE_ALL, OPT_CLEAR, OPT_ENABLE, OPT_DISABLE, OPT_MERGE };
+/* The next option of im->verb's table; what all verbs mean the same by (-h -q -p -U --image-opts --object) is taken care of.  -1 at the end, -2 when a message was printed. */
+int img_getopt(Img *im, int argc, char **argv);
+void img_verb_help(Img *im, const ImgVerb *v);
+char *img_verb_usage(const ImgVerb *v);         /* "create [-f FMT] ... FILE [SIZE]"; caller frees */
+char *img_opt_forms(const ImgOpt *o);           /* "-f, --format FMT"; caller frees */
 bool img_is_json(Img *im, const char *value, bool *json);       /* --output; false: message printed */
 bool img_size(Img *im, const char *text, const char *what, uint64_t unit, uint64_t *out);
 bool img_cache(Img *im, const char *mode, const char *what, unsigned *flags);

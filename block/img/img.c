@@ -7,27 +7,8 @@
 #include <string.h>
 
 #include "block/img/img-priv.h"
-#include "io/object.h"
 #include "util/size.h"
 #include "util/suggest.h"
-
-static const ImgVerb verbs[] = {
-    { "amend", "[-p] [-q] [-f fmt] [-t cache] [--force] -o options filename", img_amend },
-    { "bench", "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [-n] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-t cache] [-w] [-U] filename", img_bench },
-    { "bitmap", "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-b source_file [-F source_fmt]] [-g granularity] [-f fmt] filename bitmap", img_bitmap },
-    { "check", "[-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] filename", img_check },
-    { "commit", "[-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] [-p] filename", img_commit },
-    { "compare", "[-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] filename1 filename2", img_compare },
-    { "convert", "[--target-is-zero] [-U] [-C] [-c] [-p] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] [-S sparse_size] [-r rate_limit] [-m num_coroutines] [-W] [--salvage] filename [filename2 [...]] output_filename", img_convert },
-    { "create", "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]", img_create },
-    { "dd", "[-f fmt] [-O output_fmt] [-U] [bs=block_size] [count=blocks] [skip=blocks] if=input of=output", img_dd },
-    { "info", "[-f fmt] [--output=ofmt] [--backing-chain] [-U] filename", img_info },
-    { "map", "[-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] filename", img_map },
-    { "measure", "[--output=ofmt] [-O output_fmt] [-o options] [--size N | [-f fmt] [-l snapshot_param] filename]", img_measure },
-    { "rebase", "[-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] [-c] -b backing_file [-F backing_fmt] filename", img_rebase },
-    { "resize", "[--shrink] [--preallocation=prealloc] [-q] [-f fmt] filename [+ | -]size", img_resize },
-    { "snapshot", "[-q] [-l | -a snapshot | -c snapshot | -d snapshot] [-U] filename", img_snapshot },
-};
 
 /* ---- messages ---- */
 
@@ -117,76 +98,6 @@ void img_pay(Img *im, uint64_t len)
 }
 
 /* ---- options ---- */
-
-static const struct option common[] = {
-    { "help", no_argument, NULL, 'h' }, { "object", required_argument, NULL, OPT_OBJECT }, { "image-opts", no_argument, NULL, OPT_IMAGE_OPTS },
-    { "force-share", no_argument, NULL, 'U' }, { "quiet", no_argument, NULL, 'q' }, { "progress", no_argument, NULL, 'p' }, {}
-};
-
-static unsigned count_options(const struct option *o)
-{
-    unsigned n = 0;
-
-    while (o && o[n].name) {
-        n++;
-    }
-    return n;
-}
-
-static int print_verb_help(Img *im)
-{
-    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
-        if (!strcmp(verbs[i].name, im->verb)) {
-            printf("Usage:\n  %s %s %s\n", im->name, verbs[i].name, verbs[i].usage);
-        }
-    }
-    exit(0);
-}
-
-static bool img_object(Img *im, const char *text)
-{
-    Error *err = NULL;
-
-    if (!session_object_parse(im->session, text, &err)) {
-        img_fail(im, err);
-        return false;
-    }
-    return true;
-}
-
-int img_getopt(Img *im, int argc, char **argv, const char *letters, const struct option *more)
-{
-    struct option all[40] = {};
-    g_autofree char *text = g_strdup_printf(":hU%s", letters);
-    unsigned n = count_options(common);
-    int c;
-
-    memcpy(all, common, n * sizeof(*all));
-    if (more) {
-        memcpy(all + n, more, count_options(more) * sizeof(*all));
-    }
-    opterr = 0;
-    c = getopt_long(argc, argv, text, all, NULL);
-    switch (c) {
-    case 'h':
-        return print_verb_help(im);
-    case ':':
-        img_try_help(im, "missing argument for option '%s'", argv[optind - 1]);
-        return -2;
-    case '?':
-        img_try_help(im, "unrecognized option '%s'", argv[optind - 1]);
-        return -2;
-    case 'U':
-        im->force_share = true;
-        break;
-    case OPT_IMAGE_OPTS:
-        im->image_opts = true;
-        break;
-    case OPT_OBJECT:
-        return img_object(im, optarg) ? c : -2;
-    }
-    return c;
-}
 
 bool img_is_json(Img *im, const char *value, bool *json)
 {
@@ -360,8 +271,10 @@ static int print_help(const Img *im)
            "    '-h', '--help'       display this help and exit\n"
            "    '-V', '--version'    output version information and exit\n\n"
            "Command syntax:\n", im->name);
-    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
-        printf("  %s %s\n", verbs[i].name, verbs[i].usage);
+    for (const ImgVerb *v = img_verbs; v->name; v++) {
+        g_autofree char *usage = img_verb_usage(v);
+
+        printf("  %s\n", usage);
     }
     printf("\nSupported formats:");
     for (unsigned i = 0; list[i]; i++) {
@@ -373,9 +286,9 @@ static int print_help(const Img *im)
 
 static const ImgVerb *find_verb(const char *name)
 {
-    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
-        if (!strcmp(verbs[i].name, name)) {
-            return &verbs[i];
+    for (const ImgVerb *v = img_verbs; v->name; v++) {
+        if (!strcmp(v->name, name)) {
+            return v;
         }
     }
     return NULL;
@@ -386,8 +299,8 @@ static int unknown_verb(Img *im, const char *name)
     Suggest *s = suggest_new(name);
     g_autofree char *near = NULL;
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++) {
-        suggest_add(s, verbs[i].name);
+    for (const ImgVerb *v = img_verbs; v->name; v++) {
+        suggest_add(s, v->name);
     }
     near = suggest_text(s);
     img_try_help(im, "Command not found: %s", name);
@@ -401,7 +314,7 @@ static int run_verb(Img *im, const ImgVerb *v, int argc, char **argv)
 {
     int status;
 
-    im->verb = v->name;
+    im->verb = v;
     im->loop = loop_new(im->name);
     loop_attach(im->loop);
     im->session = session_new();

@@ -5,5 +5,7 @@
 
 /* Exit status; prints to stdout and stderr. */
 int img_main(int argc, char **argv);
+/* The manual page, out of the tables of verbs and formats; caller frees. */
+char *img_manual(void);
 
 #endif

@@ -4,14 +4,36 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "block/img/img-priv.h"
 #include "util/size.h"
 
-static Json *file_info(BlkNode *n)
+/* What requests are rounded to: 1 is any. */
+static Json *limits(const BlkNode *n)
+{
+    Json *j = json_object();
+
+    if (n->cluster) {
+        json_set_uint(j, "write-zeroes-alignment", n->cluster);
+    }
+    json_set_uint(j, "request-alignment", MAX(n->align, 1));
+    json_set_uint(j, "min-mem-alignment", MAX(n->file ? n->file->node->mem_align : n->mem_align, 1));
+    if (n->cluster) {
+        json_set_uint(j, "discard-alignment", n->cluster);
+    }
+    json_set_uint(j, "opt-mem-alignment", sysconf(_SC_PAGESIZE));
+    json_set_uint(j, "max-iov", sysconf(_SC_IOV_MAX));
+    return j;
+}
+
+static Json *file_info(BlkNode *n, bool with_limits)
 {
     Json *j = json_object(), *special = json_object();
 
+    if (with_limits) {
+        json_set(j, "limits", limits(n));
+    }
     json_set(j, "children", json_array());
     json_set_uint(j, "virtual-size", node_size(n));
     json_set_string(j, "filename", n->filename);
@@ -26,7 +48,7 @@ static Json *file_info(BlkNode *n)
     return j;
 }
 
-static Json *children(BlkNode *n)
+static Json *children(BlkNode *n, bool with_limits)
 {
     Json *list = json_array();
 
@@ -38,17 +60,20 @@ static Json *children(BlkNode *n)
         }
         j = json_object();
         json_set_string(j, "name", c->name);
-        json_set(j, "info", file_info(c->node));
+        json_set(j, "info", file_info(c->node, with_limits));
         json_append(list, j);
     }
     return list;
 }
 
-static Json *node_info(BlkNode *n)
+static Json *node_info(BlkNode *n, bool with_limits)
 {
     Json *j = json_object();
 
-    json_set(j, "children", children(n));
+    if (with_limits) {
+        json_set(j, "limits", limits(n));
+    }
+    json_set(j, "children", children(n, with_limits));
     blk_node_info(n, j);
     return j;
 }
@@ -134,6 +159,14 @@ static void print_disk_size(const char *indent, const Json *info)
     }
 }
 
+static void print_limits(const Json *info, unsigned depth)
+{
+    if (json_get(info, "limits")) {
+        printf("%*sBlock limits:\n", depth * 4, "");
+        print_tree(json_get(info, "limits"), depth + 1);
+    }
+}
+
 static void print_children(const Json *list)
 {
     for (unsigned i = 0; i < json_size(list); i++) {
@@ -143,6 +176,7 @@ static void print_children(const Json *list)
         printf("    filename: %s\n    protocol type: %s\n", json_get_string(info, "filename"), json_get_string(info, "format"));
         print_size("    ", "file length", json_get_u64(info, "virtual-size", 0), true);
         print_disk_size("    ", info);
+        print_limits(info, 1);
     }
 }
 
@@ -171,6 +205,7 @@ static void print_info(const Json *j)
     if (json_get(j, "snapshots")) {
         print_snapshots(json_get(j, "snapshots"));
     }
+    print_limits(j, 0);
     if (json_get(j, "format-specific")) {
         printf("Format specific information:\n");
         print_tree(json_get(json_get(j, "format-specific"), "data"), 1);
@@ -182,6 +217,7 @@ static void print_info(const Json *j)
 
 typedef struct {
     BlkNode *n;
+    bool limits;
     Json *info;
 } Ask;
 
@@ -189,18 +225,18 @@ static void run_info(void *opaque)
 {
     Ask *a = opaque;
 
-    a->info = node_info(a->n);
+    a->info = node_info(a->n, a->limits);
 }
 
 /* One image of the chain at a time, so that a chain of any length is read with one open. */
-static Json *collect(Img *im, const char *name, const char *format, bool chain)
+static Json *collect(Img *im, const char *name, const char *format, bool chain, bool with_limits, unsigned flags)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autofree char *at = g_strdup(name), *fmt = g_strdup(format);
     Json *list = json_array();
 
     while (at) {
-        Ask a = {};
+        Ask a = { .limits = with_limits };
         Blk *b;
 
         if (!g_hash_table_add(seen, g_strdup(at))) {
@@ -208,7 +244,7 @@ static Json *collect(Img *im, const char *name, const char *format, bool chain)
             json_unref(list);
             return NULL;
         }
-        b = img_open(im, at, fmt, BLK_O_NO_BACKING | BLK_O_NO_IO);
+        b = img_open(im, at, fmt, flags | BLK_O_NO_BACKING | BLK_O_NO_IO);
         if (!b) {
             json_unref(list);
             return NULL;
@@ -229,26 +265,26 @@ static Json *collect(Img *im, const char *name, const char *format, bool chain)
     return list;
 }
 
-static const struct option options[] = { { "output", required_argument, NULL, OPT_OUTPUT }, { "backing-chain", no_argument, NULL, OPT_BACKING_CHAIN }, { "format", required_argument, NULL, 'f' }, {} };
-
 int img_info(Img *im, int argc, char **argv)
 {
     const char *format = NULL;
-    bool json = false, chain = false;
+    bool json = false, chain = false, with_limits = false;
+    unsigned flags = 0;
     g_autoptr(Json) list = NULL;
     int c;
 
-    while ((c = img_getopt(im, argc, argv, "f:", options)) != -1) {
-        if (c == -2 || (c == OPT_OUTPUT && !img_is_json(im, optarg, &json))) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
+        if (c == -2 || (c == OPT_OUTPUT && !img_is_json(im, optarg, &json)) || (c == 't' && !img_cache(im, optarg, "", &flags))) {
             return 1;
         }
         format = c == 'f' ? optarg : format;
         chain |= c == OPT_BACKING_CHAIN;
+        with_limits |= c == OPT_LIMITS;
     }
     if (argc - optind != 1) {
         return img_try_help(im, "Expecting one image file name");
     }
-    list = collect(im, argv[optind], format, chain);
+    list = collect(im, argv[optind], format, chain, with_limits, flags);
     if (!list) {
         return 1;
     }

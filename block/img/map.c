@@ -122,10 +122,6 @@ static void run_map(void *opaque)
     }
 }
 
-static const struct option options[] = {
-    { "output", required_argument, NULL, OPT_OUTPUT }, { "start-offset", required_argument, NULL, 's' }, { "max-length", required_argument, NULL, 'l' }, { "format", required_argument, NULL, 'f' }, {}
-};
-
 int img_map(Img *im, int argc, char **argv)
 {
     const char *format = NULL;
@@ -133,7 +129,7 @@ int img_map(Img *im, int argc, char **argv)
     Map m = { .im = im, .first = true };
     int c;
 
-    while ((c = img_getopt(im, argc, argv, "f:s:l:", options)) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         if (c == -2 || (c == OPT_OUTPUT && !img_is_json(im, optarg, &m.json)) || (c == 's' && !img_size(im, optarg, "start offset", 1, &start)) ||
             (c == 'l' && !img_size(im, optarg, "max length", 1, &max))) {
             return 1;

@@ -168,7 +168,7 @@ int img_rebase(Img *im, int argc, char **argv)
     unsigned flags = BLK_O_RDWR | BLK_O_NO_BACKING, src_flags = 0;
     int c, status;
 
-    while ((c = img_getopt(im, argc, argv, "f:F:b:upt:T:qc", (struct option[]){ {} })) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         if (c == -2 || (c == 't' && !img_cache(im, optarg, "", &flags)) || (c == 'T' && !img_cache(im, optarg, "source ", &src_flags))) {
             return 1;
         }
@@ -178,8 +178,6 @@ int img_rebase(Img *im, int argc, char **argv)
         has |= c == 'b';
         k.backing = c == 'b' ? optarg : k.backing;
         unsafe |= c == 'u';
-        im->progress |= c == 'p';
-        im->quiet |= c == 'q';
     }
     if (argc - optind != 1) {
         return img_try_help(im, "Expecting one image file name");
@@ -328,15 +326,13 @@ int img_commit(Img *im, int argc, char **argv)
     int c, status;
     Blk *b;
 
-    while ((c = img_getopt(im, argc, argv, "f:t:b:dpqr:", (struct option[]){ {} })) != -1) {
+    while ((c = img_getopt(im, argc, argv)) != -1) {
         if (c == -2 || (c == 't' && !img_cache(im, optarg, "", &flags)) || (c == 'r' && !img_rate(im, optarg))) {
             return 1;
         }
         format = c == 'f' ? optarg : format;
         base = c == 'b' ? optarg : base;
         drop |= c == 'd' || c == 'b';
-        im->progress |= c == 'p';
-        im->quiet |= c == 'q';
     }
     if (argc - optind != 1) {
         return img_try_help(im, "Expecting one image file name");

@@ -10,6 +10,7 @@ typedef struct Create {
     BlkJob job;
     const BlkDriver *drv;
     BlkNode *node;                  /* that holds the image, or is amended; referenced */
+    bool force;
     char *filename;
     Json *options;                  /* in the words of the image tool */
 } Create;
@@ -54,7 +55,7 @@ static int amend_run(BlkJob *j)
 
     job_set_total(j, 1);
     session_lock(j->session);
-    ok = c->node->drv->image->amend(c->node, c->options, &j->error);
+    ok = c->node->drv->image->amend(c->node, c->options, c->force, &j->error);
     session_unlock(j->session);
     job_progress(j, 1);
     return ok ? 0 : -EIO;
@@ -172,7 +173,7 @@ BlkJob *create_start(Session *s, const char *job_id, const Json *options, Error 
     return &c->job;
 }
 
-BlkJob *amend_start(BlkNode *n, const char *job_id, const Json *options, Error **errp)
+BlkJob *amend_start(BlkNode *n, const char *job_id, const Json *options, bool force, Error **errp)
 {
     JobParams p = { .id = job_id, .auto_finalize = true };
     Create *c;
@@ -187,6 +188,7 @@ BlkJob *amend_start(BlkNode *n, const char *job_id, const Json *options, Error *
     }
     c->drv = n->drv;
     c->node = blk_node_ref(n);
+    c->force = force;
     if (!job_claim(&c->job, n, errp) || !take_options(c, n->drv->image->amend_options, options, errp)) {
         job_abandon(&c->job);
         return NULL;

@@ -7,6 +7,6 @@
 
 /* `options` as the command has them ("driver", "file" or "filename", "size", "cluster-size" ...). In a fiber, session locked. */
 BlkJob *create_start(Session *s, const char *job_id, const Json *options, Error **errp);
-BlkJob *amend_start(BlkNode *n, const char *job_id, const Json *options, Error **errp);
+BlkJob *amend_start(BlkNode *n, const char *job_id, const Json *options, bool force, Error **errp);
 
 #endif

@@ -12,6 +12,7 @@ typedef struct {
     const char *state, *new_secret, *old_secret;
     bool has_slot;
     uint64_t slot, ms;
+    bool force;
 } Wish;
 
 static unsigned active(const Luks *l)
@@ -65,7 +66,7 @@ static bool add(Luks *l, Session *session, const Wish *w, Error **errp)
     if (slot >= LUKS_SLOTS) {
         return error_set(errp, "Can't add a keyslot - all keyslots are in use");
     }
-    if (l->slots[slot].active) {
+    if (l->slots[slot].active && !w->force) {
         return error_set(errp, "Refusing to overwrite active keyslot %u - please erase it first", slot);
     }
     password = secret_get(session, w->new_secret, &len, errp);
@@ -118,7 +119,7 @@ static bool erase_matching(Luks *l, Session *session, const Wish *w, Error **err
     if (!found) {
         return error_set(errp, "No keyslots match given (old) password for erase operation");
     }
-    if (found == active(l)) {
+    if (found == active(l) && !w->force) {
         return error_set(errp, "All the active keyslots match the (old) password that was given and erasing them will erase all the data in the image irreversibly - refusing operation");
     }
     for (unsigned i = 0; i < LUKS_SLOTS; i++) {
@@ -143,16 +144,17 @@ static bool erase(Luks *l, Session *session, const Wish *w, Error **errp)
     if (!l->slots[w->slot].active) {
         return error_set(errp, "Given keyslot %" PRIu64 " is already erased (inactive)", w->slot);
     }
-    if (active(l) == 1) {
+    if (active(l) == 1 && !w->force) {
         return error_set(errp, "Attempt to erase the only active keyslot %" PRIu64 " which will erase all the data in the image irreversibly - refusing operation", w->slot);
     }
     return erase_slot(l, w->slot, errp);
 }
 
-bool luks_amend(Luks *l, Session *session, const Json *o, const char *prefix, Error **errp)
+bool luks_amend(Luks *l, Session *session, const Json *o, const char *prefix, bool force, Error **errp)
 {
     Wish w;
 
+    w.force = force;
     if (!parse(&w, o, prefix, errp)) {
         return false;
     }

@@ -121,9 +121,9 @@ static bool luks_measure(Json *o, Blk *source, BlkMeasure *out, Error **errp)
     return true;
 }
 
-static bool driver_amend(BlkNode *n, Json *o, Error **errp)
+static bool driver_amend(BlkNode *n, Json *o, bool force, Error **errp)
 {
-    return luks_amend(&((Image *)n->state)->luks, n->session, o, "", errp);
+    return luks_amend(&((Image *)n->state)->luks, n->session, o, "", force, errp);
 }
 
 /* ---- create ---- */

@@ -51,8 +51,8 @@ Json *luks_info(const Luks *l, bool named);         /* {"ivgen-alg": ...}, as in
  */
 bool luks_plan(Luks *l, const Json *o, const char *prefix, Error **errp);
 bool luks_write(Luks *l, BlkNode *file, uint64_t base, Session *s, const Json *o, const char *prefix, Error **errp);
-/* Options state, new-secret, old-secret, keyslot, iter-time; l is unlocked where a key is to be added. */
-bool luks_amend(Luks *l, Session *s, const Json *o, const char *prefix, Error **errp);
+/* Options state, new-secret, old-secret, keyslot, iter-time; l is unlocked where a key is to be added.  `force`: the last key may be erased, an active one overwritten. */
+bool luks_amend(Luks *l, Session *s, const Json *o, const char *prefix, bool force, Error **errp);
 
 /* aes.c: the password is the key. */
 SectorCipher *aes_legacy_cipher(Session *session, const char *secret, Error **errp);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/bitmap.h"
 #include "util/size.h"
 
 const OptKey qcow2_create_keys[] = {
@@ -369,8 +370,10 @@ bool qcow2_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
     if (s->snapshots->len && s->version < 3) {
         return error_set(errp, "Can't resize a v2 image which has snapshots");
     }
-    if (s->bitmaps_count) {
-        return error_set(errp, "the image has bitmaps, and resizing those is not in this program yet");
+    for (const BlkBitmap *b = n->bitmaps; b; b = b->next) {     /* the layer makes the others as long */
+        if (b->inconsistent) {
+            return error_set(errp, "Bitmap '%s' is inconsistent and cannot be resized: remove it first", b->name);
+        }
     }
     if (size < old && prealloc != BLK_PREALLOC_OFF) {
         return error_set(errp, "Preallocation can't be used for shrinking an image");

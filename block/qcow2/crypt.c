@@ -116,14 +116,14 @@ Json *qcow2_crypt_info(const Qcow2 *s)
     return j;
 }
 
-bool qcow2_crypt_amend(BlkNode *n, Json *o, Error **errp)
+bool qcow2_crypt_amend(BlkNode *n, Json *o, bool force, Error **errp)
 {
     Qcow2 *s = q2(n);
 
     if (s->crypt != QCOW2_CRYPT_LUKS) {
         return error_set(errp, "the image is not encrypted with LUKS: there is nothing to amend");
     }
-    return luks_amend(&s->luks, n->session, o, "encrypt.", errp);
+    return luks_amend(&s->luks, n->session, o, "encrypt.", force, errp);
 }
 
 /* ---- creation ---- */

@@ -222,6 +222,8 @@ bool qcow2_read_header(BlkNode *n, Error **errp)
 
 /* ---- writing ---- */
 
+enum { SECTOR = 512 };                   /* what a power cut leaves whole */
+
 typedef struct {
     uint8_t *p;
     uint64_t at, room;
@@ -259,16 +261,23 @@ static const struct {
     { 1, 0, "lazy refcounts" }, { 2, 0, "bitmaps" }, { 2, 1, "raw external data" },
 };
 
-static void put_features(Out *o)
+/* Of the features that the image has, as many as the first sector has room for. */
+static void put_features(Out *o, const Qcow2 *s)
 {
+    const uint64_t bits[] = { s->incompatible, s->compatible, s->autoclear };
     uint8_t rows[G_N_ELEMENTS(features)][48] = {};
+    unsigned n = 0;
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
-        rows[i][0] = features[i].type;
-        rows[i][1] = features[i].bit;
-        memcpy(rows[i] + 2, features[i].name, strlen(features[i].name));
+    for (unsigned i = 0; i < G_N_ELEMENTS(features) && o->at + 16 + (n + 1) * sizeof(*rows) <= SECTOR; i++) {
+        if (bits[features[i].type] >> features[i].bit & 1) {
+            rows[n][0] = features[i].type;
+            rows[n][1] = features[i].bit;
+            memcpy(rows[n++] + 2, features[i].name, strlen(features[i].name));
+        }
     }
-    put_extension(o, EXT_FEATURES, rows, sizeof(rows));
+    if (n) {
+        put_extension(o, EXT_FEATURES, rows, n * sizeof(*rows));
+    }
 }
 
 static void put_bitmaps(Out *o, const Qcow2 *s)
@@ -306,26 +315,59 @@ static void fixed_fields(BlkNode *n, uint8_t *h)
     }
 }
 
-/* The names of features are left out where the cluster has no room for them. */
-static int write_header(BlkNode *n, bool names)
+/*
+ * The backing file's name: in the first sector if it fits there, else where
+ * the name that the disk has now is not, so that the first sector switches.
+ */
+static void place_name(Out *o, const uint8_t *old, const char *name)
+{
+    uint64_t len = strlen(name), was = ldq_be_p(old + H_BACKING_OFFSET), was_len = (uint32_t)ldl_be_p(old + H_BACKING_SIZE);
+
+    if (o->at + len > SECTOR && o->room >= 3 * 1024 + SECTOR) {
+        o->at = MAX(o->at, SECTOR);
+        while (was < o->at + len && o->at < was + was_len) {
+            o->at += 1024;
+        }
+    }
+    stq_be_p(o->p + H_BACKING_OFFSET, o->at);
+    stl_be_p(o->p + H_BACKING_SIZE, len);
+    put(o, name, len);
+    if (was >= SECTOR && was <= o->room && was_len <= 1023 && was + was_len <= o->room && (was + was_len <= o->at - len || was >= o->at)) {
+        memcpy(o->p + was, old + was, was_len);         /* until the switch it is needed */
+    }
+}
+
+/* Behind the first sector first, if anything changes there: the old first sector still finds what it names. */
+static int write_in_order(BlkNode *n, const uint8_t *old, const uint8_t *cluster)
+{
+    uint64_t rest = q2(n)->cluster_size - SECTOR;
+    int r = 0;
+
+    if (rest && memcmp(old + SECTOR, cluster + SECTOR, rest)) {
+        r = node_pwrite(n->file->node, SECTOR, cluster + SECTOR, rest);
+        r = r ? r : node_flush(n->file->node);
+    }
+    return r ? r : node_pwrite(n->file->node, 0, cluster, SECTOR);
+}
+
+int qcow2_write_header(BlkNode *n)
 {
     Qcow2 *s = q2(n);
-    g_autofree uint8_t *cluster = g_malloc0(s->cluster_size);
+    g_autofree uint8_t *cluster = g_malloc0(s->cluster_size), *old = g_malloc0(s->cluster_size);
     uint64_t fixed = s->version < 3 ? H_V2_LENGTH : MAX(s->header_length, H_OUR_LENGTH);
     Out o = { cluster, fixed, s->cluster_size, false };
 
+    int r = node_pread_padded(n->file->node, 0, old, s->cluster_size);
+
+    if (r < 0) {
+        return r;
+    }
     fixed_fields(n, cluster);
     if (s->unknown_header) {
         memcpy(cluster + H_OUR_LENGTH, s->unknown_header, fixed - H_OUR_LENGTH);
     }
     if (n->backing_format) {
         put_extension(&o, EXT_BACKING_FORMAT, n->backing_format, strlen(n->backing_format));
-    }
-    if (s->data_file_name && s->external) {
-        put_extension(&o, EXT_DATA_FILE, s->data_file_name, strlen(s->data_file_name));
-    }
-    if (s->version >= 3 && names) {
-        put_features(&o);
     }
     if (s->crypt_offset) {
         uint8_t b[16];
@@ -342,24 +384,21 @@ static int write_header(BlkNode *n, bool names)
         const void *p = g_bytes_get_data(s->unknown_ext->pdata[i], &len);
         put(&o, p, len);
     }
+    if (s->data_file_name && s->external) {
+        put_extension(&o, EXT_DATA_FILE, s->data_file_name, strlen(s->data_file_name));
+    }
+    if (s->version >= 3) {
+        put_features(&o, s);
+    }
     put_extension(&o, EXT_END, NULL, 0);
     if (n->backing_name) {
-        stq_be_p(cluster + H_BACKING_OFFSET, o.at);
-        stl_be_p(cluster + H_BACKING_SIZE, strlen(n->backing_name));
-        put(&o, n->backing_name, strlen(n->backing_name));
+        place_name(&o, old, n->backing_name);
     }
     if (o.full) {
         return -ENOSPC;
     }
     s->header_length = fixed;
-    return node_pwrite(n->file->node, 0, cluster, s->cluster_size);
-}
-
-int qcow2_write_header(BlkNode *n)
-{
-    int r = write_header(n, true);
-
-    return r == -ENOSPC ? write_header(n, false) : r;
+    return write_in_order(n, old, cluster);
 }
 
 int qcow2_set_incompatible(BlkNode *n, uint64_t bits, bool on)

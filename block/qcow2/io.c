@@ -528,6 +528,10 @@ static int zero_clusters(BlkNode *n, uint64_t off, uint64_t len, bool unmap, boo
 {
     Qcow2 *s = q2(n);
 
+    if (s->version < 3 && n->backing) {
+        return -ENOTSUP;                        /* amended meanwhile */
+    }
+
     while (len) {
         uint64_t now;
         bool make = !(skip_unallocated || !n->backing);

@@ -261,9 +261,13 @@ void qcow2_crypt_free(Qcow2 *s);
 int qcow2_data_read(BlkNode *n, uint64_t host, uint64_t guest, uint64_t len, BlkVec v, unsigned flags);
 int qcow2_data_write(BlkNode *n, uint64_t host, uint64_t guest, uint64_t len, BlkVec v, unsigned flags);
 Json *qcow2_crypt_info(const Qcow2 *s);
-bool qcow2_crypt_amend(BlkNode *n, Json *o, Error **errp);
+bool qcow2_crypt_amend(BlkNode *n, Json *o, bool force, Error **errp);
 bool qcow2_crypt_plan(Qcow2 *s, const Json *o, Error **errp);
 bool qcow2_crypt_make(Qcow2 *s, BlkNode *file, Session *session, const Json *o, Error **errp);
+
+/* ---- amend.c ---- */
+extern const OptKey qcow2_amend_keys[];
+bool qcow2_amend(BlkNode *n, Json *o, bool force, Error **errp);
 
 /* ---- the rest ---- */
 extern const OptKey qcow2_create_keys[];

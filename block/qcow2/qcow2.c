@@ -312,25 +312,12 @@ static bool change_backing(BlkNode *n, const char *backing, const char *format, 
     return true;
 }
 
-static const OptKey amend_keys[] = {
-    LUKS_AMEND_KEYS("encrypt."),
-    { "size", OPT_SIZE, "", .absent = "resize does that" },
-    { "compat", OPT_STRING, "", .absent = "convert makes an image of the other version" },
-    { "backing_file", OPT_STRING, "", .absent = "rebase -u does that" },
-    { "backing_fmt", OPT_STRING, "", .absent = "rebase -u does that" },
-    { "data_file", OPT_STRING, "", .absent = "convert makes an image with another data file" },
-    { "data_file_raw", OPT_BOOL, "", .absent = "convert makes an image with another data file" },
-    { "lazy_refcounts", OPT_BOOL, "", .absent = "counts are always kept in order here" },
-    { "refcount_bits", OPT_NUMBER, "", .absent = "convert makes an image with other counts" },
-    {}
-};
-
 const BlkImageOps qcow2_image_ops = {
     .info = qcow2_info, .dirty = qcow2_dirty, .encrypted = qcow2_encrypted, .check = qcow2_check, .change_backing = change_backing, .make_empty = make_empty,
     .snapshot_create = qcow2_snapshot_create, .snapshot_apply = qcow2_snapshot_apply, .snapshot_delete = qcow2_snapshot_delete,
     .snapshot_list = qcow2_snapshot_list, .snapshot_load = qcow2_snapshot_load, .measure = qcow2_measure,
     .bitmap_can_store = qcow2_bitmap_can_store, .bitmap_remove = qcow2_bitmap_remove,
-    .amend = qcow2_crypt_amend, .amend_options = amend_keys,
+    .amend = qcow2_amend, .amend_options = qcow2_amend_keys,
 };
 
 static const BlkDriver qcow2 = {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """rhea-img and qemu-img on each other's images: creation, conversion, checks, maps, messages.
 
-usage: peer.py RHEA-IMG        exit status 77 where qemu-img is not installed
+usage: peer.py RHEA-IMG [TEST | !TEST]...     exit status 77 where qemu-img is not installed
 """
 import json
 import os
@@ -185,6 +185,96 @@ def test_resize():
         peer('compare', '-q', '-f', 'raw', '-F', 'qcow2', 's.raw', 's.q')
 
 
+def same_disk(name, fmt='qcow2'):
+    peer('compare', '-q', '-f', 'raw', '-F', fmt, 's.raw', name)
+    for tool in (ours, peer):
+        tool('check', '-q', name)
+
+
+AMENDS = [
+    'compat=0.10', 'refcount_bits=8', 'lazy_refcounts=on', 'compat=1.1,lazy_refcounts=on,refcount_bits=1', 'compat=0.10', 'lazy_refcounts=off', 'refcount_bits=2', 'refcount_bits=64',
+    'compat=0.10', 'compat=0.10,refcount_bits=16', 'compat=1.1', 'refcount_bits=7', 'compat=3', 'data_file=b', 'data_file_raw=on', 'backing_file=x', 'backing_fmt=raw', 'preallocation=full', 'size=40M',
+    'compat=0.10,lazy_refcounts=on', 'refcount_bits=32,size=48M', 'size=8M',
+]
+
+
+def test_amend():
+    """One line after the other, on two images made alike: same words, same state, and the disk stays what it is."""
+    sparse_file('s.raw', 8 << 20, 6)
+    ours('create', '-q', '-f', 'qcow2', 'below.q', '8M')
+    for shape in (['cluster_size=512'], ['cluster_size=4k', 'refcount_bits=32'], ['backing_file=below.q', 'backing_fmt=qcow2']):
+        for name in 'a.q', 'b.q':
+            peer('convert', '-f', 'raw', '-O', 'qcow2', *option_list(shape), 's.raw', name)
+            if IO:
+                run(IO, '-c', 'write -z 2M 1M', '-c', 'write -z 5M 64k', name)
+        peer('convert', '-O', 'raw', 'a.q', 's.raw')
+        for line in AMENDS:
+            a, b = (run(tool, 'amend', '-o', line, name, status=None) for tool, name in (('./qemu-img', 'a.q'), (PEER, 'b.q')))
+            equal(f'amend {line} of {shape}', (a.returncode, a.stdout, a.stderr), (b.returncode, b.stdout, b.stderr))
+            a, b = (comparable(json.loads(peer('info', '--output=json', name).stdout)) for name in ('a.q', 'b.q'))
+            equal(f'info after amend {line} of {shape}', a, b)
+            same_disk('a.q')
+
+
+def test_amend_counts():
+    """Counts that do not fit, snapshots that version 2 can not say, many blocks of counts."""
+    sparse_file('s.raw', 8 << 20, 7)
+    ours('convert', '-f', 'raw', '-O', 'qcow2', '-o', 'cluster_size=512', 's.raw', 'a.q')
+    ours('snapshot', '-c', 'one', 'a.q')
+    p = run('./qemu-img', 'amend', '-o', 'refcount_bits=1', 'a.q', status=1)
+    equal('one bit for two', p.stderr.startswith('qemu-img: Cannot decrease refcount entry width to 1 bits: Cluster at offset 0x'), True)
+    for bits in 64, 2, 4, 8, 32, 16:
+        ours('amend', '-o', f'refcount_bits={bits}', 'a.q')
+        same_disk('a.q')
+    ours('amend', '-o', 'compat=0.10', 'a.q')
+    same_disk('a.q')
+    ours('amend', '-o', 'compat=1.1', 'a.q')
+    ours('resize', '-q', 'a.q', '+1M')
+    p = run('./qemu-img', 'amend', '-o', 'compat=0.10', 'a.q', status=1)
+    equal('another size', p.stderr.split('\n')[0], 'qemu-img: Internal snapshots prevent downgrade of image')
+    ours('snapshot', '-a', 'one', 'a.q')
+    ours('snapshot', '-d', 'one', 'a.q')
+    ours('amend', '-o', 'compat=0.10,refcount_bits=16', 'a.q')
+    same_disk('a.q')
+
+
+def test_amend_progress():
+    for tool, name in (('./qemu-img', 'a.q'), (PEER, 'b.q')):
+        run(tool, 'create', '-q', '-f', 'qcow2', name, '1M')
+    a, b = (run(tool, 'amend', '-p', '-o', 'size=2M', name).stdout for tool, name in (('./qemu-img', 'a.q'), (PEER, 'b.q')))
+    equal('first and last of amend -p', (a.split('\r')[0], a.split('\r')[-1]), (b.split('\r')[0], b.split('\r')[-1]))
+
+
+def bitmap_state(name):
+    return json.loads(peer('info', '--output=json', name).stdout)['format-specific']['data'].get('bitmaps')
+
+
+def test_resize_bitmaps():
+    """A bitmap is as long as its disk, however that came about."""
+    for tool, name in ((ours, 'a.q'), (peer, 'b.q')):
+        tool('create', '-q', '-f', 'qcow2', name, '4M')
+        for what in (['-g', '512', '--add', name, 'fine'], ['--add', '--disable', name, 'idle']):
+            tool('bitmap', *what)
+        if IO:
+            run(IO, '-c', 'write 1M 512', '-c', 'write 3M 1M', name)
+        for size in ('+300M', '5M'):
+            tool('resize', '-q', '--shrink', name, size)
+            for t in (ours, peer):
+                t('check', '-q', name)
+            if IO:
+                run(IO, '-c', 'write 4M 4k', name)
+    equal('bitmaps after resize', bitmap_state('a.q'), bitmap_state('b.q'))
+    for size, grains in (('5M', None), ('2M', None)):
+        for name in 'a.q', 'b.q':
+            ours('resize', '-q', '--shrink', name, size)
+        for t in (ours, peer):
+            t('check', '-q', 'a.q')
+        equal(f'bitmaps at {size}', bitmap_state('a.q'), bitmap_state('b.q'))
+    ours('bitmap', '--remove-all', 'a.q')
+    equal('no bitmap is left', bitmap_state('a.q'), None)
+    peer('check', '-q', 'a.q')
+
+
 def test_messages():
     """Words and exit status as the peer's."""
     ours('create', '-q', '-f', 'qcow2', 'x.q', '1M')
@@ -220,7 +310,8 @@ def main():
         os.symlink(OURS, name)
     tests = [v for k, v in globals().items() if k.startswith('test_')]
     if len(sys.argv) > 2:
-        tests = [t for t in tests if t.__name__[5:] in sys.argv[2:]]
+        names, not_these = [n for n in sys.argv[2:] if n[0] != '!'], [n[1:] for n in sys.argv[2:] if n[0] == '!']
+        tests = [t for t in tests if (not names or t.__name__[5:] in names) and t.__name__[5:] not in not_these]
     for t in tests:
         before = failed
         t()

@@ -171,6 +171,7 @@ static Loop *loop;
 static Session *session;
 static Blk *disk;
 static int left;
+static unsigned amended;                /* times that options changed */
 static unsigned last;                   /* number of the snapshot that there is, or 0 */
 static GRand *rnd;
 /* A format and its options. */
@@ -179,10 +180,12 @@ static const char *const shapes[] = {
     "vdi", "parallels cluster_size=65536", "parallels cluster_size=12288",
     "vpc force_size=on", "vpc force_size=on subformat=fixed", "qed", "qed cluster_size=4096 table_size=1", "qcow", "vmdk", "vmdk zeroed_grain=on",
     "vmdk subformat=streamOptimized", "vhdx block_size=1048576",
+    "qcow2 cluster_size=4096 amend", "qcow2 compat=0.10 cluster_size=4096 amend backed",
     "qcow2 cluster_size=4096 backed", "qed cluster_size=4096 table_size=1 backed", "qcow backed", "vmdk backed",
     "luks key-secret=key iter-time=1", "qcow2 encrypt.format=luks encrypt.key-secret=key encrypt.iter-time=1",
 };
 static const char *format;              /* of the shape that runs */
+static bool amending;                   /* its options change meanwhile */
 static const char *secret;              /* how that is opened */
 static const char *backing;             /* the same for its backing file */
 static uint32_t initial;                /* what a sector holds that was never written */
@@ -281,6 +284,32 @@ static void do_snapshot(unsigned number)
     }
 }
 
+/* What does not go together is refused, and the image goes on as it was. */
+static void do_amend(void)
+{
+    BlkNode *n = blk_node(disk);
+    g_autoptr(Json) o = json_object();
+    Error *err = NULL;
+
+    switch (g_rand_int_range(rnd, 0, 4)) {
+    case 0:
+        json_set_uint(o, "refcount_bits", 8u << g_rand_int_range(rnd, 0, 4));
+        break;
+    case 1:
+        json_set_bool(o, "lazy_refcounts", g_rand_boolean(rnd));
+        break;
+    case 2:
+        json_set_string(o, "compat", "1.1");
+        break;
+    default:
+        json_set_string(o, "compat", "0.10");
+        json_set_uint(o, "refcount_bits", 16);
+        break;
+    }
+    amended += n->drv->image->amend(n, o, false, &err);
+    error_free(err);
+}
+
 /* A worker keeps to its own part, so that the order of its writes to a sector is known. */
 static void worker(void *opaque)
 {
@@ -291,6 +320,9 @@ static void worker(void *opaque)
         int what = g_rand_int_range(rnd, 0, 20);
 
         n = MIN(n, (me + 1) * part - first);
+        if (amending && g_rand_int_range(rnd, 0, 8) == 0) {
+            do_amend();
+        }
         if (what < 13) {
             do_write(first, n);
         } else if (what < 15) {
@@ -351,11 +383,12 @@ static void make_image(const char *shape)
     format = made_of = g_strdup(parts[0]);
     secret = strstr(shape, " key-secret") ? ", \"key-secret\": \"key\"" : strstr(shape, "encrypt.") ? ", \"encrypt.key-secret\": \"key\"" : "";
     initial = strstr(shape, " backed") ? BELOW : 0;
+    amending = strstr(shape, " amend");
     backing = initial ? ", \"backing\": {\"driver\": \"raw\", \"file\": {\"driver\": \"test-memdisk\", \"index\": 2}}" : "";
     for (char **p = parts + 1; *p; p++) {
         char *eq = strchr(*p, '=');
         if (!eq) {
-            continue;                       /* "backed" */
+            continue;                       /* "backed", "amend" */
         }
         *eq = 0;
         if (!strcmp(eq + 1, "on")) {
@@ -538,7 +571,7 @@ static void free_log(void)
 
 static void run_workload(void)
 {
-    seq = finished_upto = last = 0;
+    seq = finished_upto = last = amended = 0;
     flushes = g_array_new(false, false, sizeof(Flushed));
     for (unsigned i = 0; i < SECTORS; i++) {
         history[i] = g_array_new(false, false, sizeof(Version));
@@ -578,6 +611,10 @@ static int test_shape(const char *shape, unsigned cuts, unsigned seed)
         failed += !check_cut(cut);
     }
     printf("# %s: %u writes and flushes, %u cuts\n", shape, log, cuts);
+    if (amending && !amended) {
+        printf("# nothing was amended\n");
+        failed++;
+    }
     for (unsigned i = 0; i < SECTORS; i++) {
         g_array_unref(history[i]);
     }
