@@ -629,7 +629,16 @@ static bool file_parse_filename(const char *name, Json *options, Error **errp)
     .read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard, .zeroes = file_zeroes, .status = blk_file_status, \
     .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .fua = true
 
-static const BlkDriver file = { .name = "file", .help = "a file of the host", .prefix = "file:", FILE_OPS };
+static const OptKey create_keys[] = { { "size", OPT_SIZE, "Virtual disk size" }, {} };
+
+static bool file_create(Session *s, const char *filename, Json *o, Error **errp)
+{
+    return blk_create_file(s, filename, json_get_u64(o, "size", 0), json_get_string(o, "preallocation"), errp);
+}
+
+static const BlkDriver file = {
+    .name = "file", .help = "a file of the host", .prefix = "file:", FILE_OPS, .create_options = create_keys, .create = file_create, .zero_init = true
+};
 static const BlkDriver host_device = { .name = "host_device", .help = "a device of the host", .prefix = "host_device:", FILE_OPS };
 BLK_DRIVER(file);
 BLK_DRIVER(host_device);

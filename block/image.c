@@ -3,6 +3,7 @@
 #include "block/image.h"
 
 #include <errno.h>
+#include <string.h>
 
 void blk_snapshot_free(BlkSnapshot *sn)
 {
@@ -48,7 +49,10 @@ static void run_create(void *opaque)
 {
     Create *c = opaque;
 
-    c->ok = c->drv->create(c->s, c->filename, c->options, c->errp);
+    bool own = !strcmp(c->drv->name, "raw") || !strcmp(c->drv->name, "qcow2") || !strcmp(c->drv->name, "file");    /* preallocate as they make it */
+
+    c->ok = blk_host_file_prepare(c->filename, c->options, c->errp) && c->drv->create(c->s, c->filename, c->options, c->errp) &&
+            (own || blk_host_file_finish(c->filename, c->options, c->errp));
 }
 
 bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *options, Error **errp)

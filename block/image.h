@@ -75,7 +75,13 @@ bool blk_snapshot_load(Blk *b, const char *name, Error **errp);
 
 /* Make (or empty) a host file of this size. `prealloc` may be NULL: off. */
 bool blk_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp);
-/* Create an image; the options are those of the format's table, checked. */
+/* The host's file of an image of any format: options of its creation, what is done before the format makes it, and after. */
+extern const OptKey blk_host_file_keys[];
+bool blk_host_file_prepare(const char *filename, const Json *options, Error **errp);
+bool blk_host_file_finish(const char *filename, const Json *options, Error **errp);
+/* A format's create_options and those of its file, as one table; caller frees. */
+OptKey *blk_create_keys(const BlkDriver *drv);
+/* Create an image; the options are those of the table above, checked. */
 bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *options, Error **errp);
 
 #endif

@@ -136,8 +136,10 @@ static Blk *open_with_aio(Img *im, const char *name, const char *format, const c
     Error *err = NULL;
     Blk *b;
 
-    if (!aio) {
-        return img_open(im, name, format, flags);
+    if (!aio || im->image_opts) {
+        g_autofree char *more = aio ? g_strdup_printf("%s,file.aio=%s", name, aio) : NULL;
+
+        return img_open(im, more ? more : name, format, flags);
     }
     o = json_object();
     file = json_object();
@@ -307,6 +309,7 @@ static int dd(Img *im, const Dd *d, const char *format, const char *out_format)
         blk_free(run.in);
         return 1;
     }
+    im->image_opts = false;                     /* that was the input's */
     run.out = img_open(im, d->out, out_format, BLK_O_RDWR);
     if (!run.out) {
         blk_free(run.in);

@@ -63,6 +63,10 @@ int img_resize(Img *im, int argc, char **argv)
     int c, status;
     Blk *b;
 
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+        img_verb_help(im, im->verb);
+        return 0;
+    }
     if (argc < 3) {
         return img_try_help(im, "Not enough arguments");
     }

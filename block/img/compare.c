@@ -91,9 +91,6 @@ static int compare_rest(Compare *k, uint8_t *buf, uint64_t at)
     unsigned i = blk_size(k->b[0]) > at ? 0 : 1;
     uint64_t end = blk_size(k->b[i]);
 
-    if (k->strict) {
-        return differ(k, "Strict mode: Image size mismatch!", 0);
-    }
     img_print(k->im, "Warning: Image size mismatch!\n");
     while (at < end) {
         BlkExtent e;
@@ -126,7 +123,11 @@ static void run_compare(void *opaque)
     uint64_t common = MIN(blk_size(k->b[0]), blk_size(k->b[1]));
     uint8_t *buf = blk_buffer(2 * CHUNK);
 
-    k->status = compare_range(k, buf, 0, common);
+    if (k->strict && blk_size(k->b[0]) != blk_size(k->b[1])) {
+        k->status = differ(k, "Strict mode: Image size mismatch!", 0);
+    } else {
+        k->status = compare_range(k, buf, 0, common);
+    }
     if (k->status == 0 && blk_size(k->b[0]) != blk_size(k->b[1])) {
         k->status = compare_rest(k, buf, common);
     }

@@ -93,7 +93,7 @@ static void take_clusters(Convert *k, Piece *p)
     p->kind = P_DATA;
     if (known && k->has_backing && !(k->extent.flags & BLK_EXT_ALLOCATED)) {
         p->kind = P_SKIP;
-    } else if (known && (k->extent.flags & BLK_EXT_ZERO)) {
+    } else if (known && (k->extent.flags & BLK_EXT_ZERO) && k->sparse) {
         p->kind = P_ZERO;
     } else {
         p->len = MIN(p->len, k->buffer);
@@ -122,7 +122,7 @@ static int take(Convert *k, Piece *p)
     } else if (k->has_backing && !(k->extent.flags & BLK_EXT_ALLOCATED)) {
         p->kind = P_SKIP;
         p->len = k->extent.len;
-    } else if (k->extent.flags & BLK_EXT_ZERO) {
+    } else if ((k->extent.flags & BLK_EXT_ZERO) && k->sparse) {
         p->kind = P_ZERO;
         p->len = MIN(k->extent.len, 1u << 30);
     } else {

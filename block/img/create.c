@@ -11,8 +11,10 @@
 /* "Formatting 'x', fmt=qcow2 cluster_size=65536 ...": what is set, and the defaults that the format's table names. */
 static void print_formatting(Img *im, const BlkDriver *drv, const char *name, const Json *o)
 {
+    g_autofree OptKey *keys = blk_create_keys(drv);
+
     img_print(im, "Formatting '%s', fmt=%s", name, drv->name);
-    for (const OptKey *k = drv->create_options; k->name; k++) {
+    for (const OptKey *k = keys; k->name; k++) {
         Json *v = json_get(o, k->name);
         g_autofree char *text = v ? json_scalar_text(v) : g_strdup(k->def);
 
@@ -39,8 +41,10 @@ int img_print_keys(const OptKey *keys)
 
 static int print_option_help(const BlkDriver *drv)
 {
+    g_autofree OptKey *keys = blk_create_keys(drv);
+
     printf("Supported %s options:\n", drv->name);
-    return img_print_keys(drv->create_options);
+    return img_print_keys(keys);
 }
 
 /* Size of the backing file, and a check that it is there; also the words about a missing format. */

@@ -157,7 +157,8 @@ bool img_wants_help(const char *text)
 
 bool img_parse_create(Img *im, const BlkDriver *drv, const char *text, Json **options, Error **errp)
 {
-    OptGroup g = { .name = drv->name, .keys = drv->create_options };
+    g_autofree OptKey *keys = blk_create_keys(drv);
+    OptGroup g = { .name = drv->name, .keys = keys };
     Json *o = options_parse(&g, text, errp);
 
     if (!o) {

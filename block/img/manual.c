@@ -127,6 +127,7 @@ static void put_formats(GString *out)
     g_autofree const BlkDriver **list = blk_drivers();
 
     g_string_append(out, ".SH FORMATS\nOptions are given as \\-o KEY=VALUE,KEY=VALUE; a comma in a value is written twice.\n");
+    put_keys(out, "Of the file under an image of any format", blk_host_file_keys);
     for (unsigned i = 0; list[i]; i++) {
         const BlkDriver *d = list[i];
 
@@ -137,7 +138,7 @@ static void put_formats(GString *out)
         put(out, d->help);
         g_string_append(out, d->create_options ? ".\n.PP\n" : ".\nRead only: such images are not made here.\n");
         if (d->create_options) {
-            put_keys(out, "Options of create and convert", d->create_options);
+            put_keys(out, "Options of create and convert, beside those of the file", d->create_options);
         }
         if (d->image && d->image->amend_options) {
             put_keys(out, "Options of amend", d->image->amend_options);

@@ -286,11 +286,8 @@ static int commit(Img *im, Blk *b, const char *base, bool drop)
     Error *err = NULL;
     int status = 1;
 
-    if (!blk_node_backing(blk_node(b))) {
-        return img_error(im, "Image does not have a backing file");
-    }
     if (!target) {
-        return img_error(im, "Did not find '%s' in the backing chain of '%s'", base, blk_node_filename(blk_node(b)));
+        return img_error(im, base ? "Did not find '%s' in the backing chain of '%s'" : "Image does not have a backing file", base, blk_node_filename(blk_node(b)));
     }
     k.base = blk_new(im->session, NULL, BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_ALL, &err);
     if (!blk_reopen_rw(target, &err) || !blk_insert(k.base, target, &err)) {

@@ -132,6 +132,7 @@ static const OptKey create_keys[] = {
     { "size", OPT_SIZE, "Virtual disk size" },
     { "key-secret", OPT_STRING, "ID of the secret that provides the keyslot passphrase" },
     LUKS_CREATE_KEYS(""),
+    { "detached-header", OPT_BOOL, "", .absent = "detached headers are not in this program" },
     {}
 };
 

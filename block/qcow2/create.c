@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/bitmap.h"
 #include "util/size.h"
@@ -17,6 +18,7 @@ const OptKey qcow2_create_keys[] = {
     { "extended_l2", OPT_BOOL, "Extended L2 tables", .def = "off" },
     { "preallocation", OPT_ENUM, "Preallocation mode (allowed values: off, metadata, falloc, full)", .values = "off|metadata|falloc|full" },
     { "compression_type", OPT_ENUM, "Compression method used for image cluster compression", .values = "zlib|zstd", .def = "zlib" },
+    { "keep_data_file", OPT_BOOL, "The external data file is there already: leave what is in it" },
     { "size", OPT_SIZE, "Virtual disk size" },
     { "compat", OPT_STRING, "Compatibility level (v2 [0.10] or v3 [1.1])" },
     { "backing_file", OPT_STRING, "File name of a base image" },
@@ -110,9 +112,35 @@ static bool parse_features(Qcow2 *s, const Json *o, Error **errp)
     return true;
 }
 
+/* The data file stays as it is: what is in it must be seen through the image, and not be overwritten. */
+static bool parse_keep(const Qcow2 *s, const Json *o, Error **errp)
+{
+    const char *mode = json_get_string(o, "preallocation");
+
+    if (!json_get_bool(o, "keep_data_file", false)) {
+        return true;
+    }
+    if (!s->external) {
+        return error_set(errp, "Must not use 'keep_data_file=on' without 'data_file'");
+    }
+    if (mode && (!strcmp(mode, "falloc") || !strcmp(mode, "full"))) {
+        return error_set(errp, "Preallocating more than only metadata would overwrite the external data file's content and is therefore incompatible with 'keep_data_file=on'");
+    }
+    return (mode && !strcmp(mode, "metadata")) || (s->autoclear & AUTOCLEAR_RAW) ||
+           error_set(errp, "'keep_data_file=on' requires 'preallocation=metadata' or 'data_file_raw=on', or the file contents will not be visible");
+}
+
+static bool data_file_ready(Session *session, const Qcow2 *s, const Json *o, uint64_t size, Error **errp)
+{
+    if (json_get_bool(o, "keep_data_file", false)) {
+        return access(s->data_file_name, R_OK | W_OK) == 0 || error_set_errno(errp, errno, "Could not open '%s'", s->data_file_name);
+    }
+    return blk_create_file(session, s->data_file_name, s->autoclear & AUTOCLEAR_RAW ? size : 0, NULL, errp);
+}
+
 static bool parse_options(Qcow2 *s, const Json *o, Error **errp)
 {
-    return parse_compat(s, o, errp) && parse_features(s, o, errp) && qcow2_crypt_plan(s, o, errp);
+    return parse_compat(s, o, errp) && parse_features(s, o, errp) && parse_keep(s, o, errp) && qcow2_crypt_plan(s, o, errp);
 }
 
 /* ---- the first clusters: header, table of counts, one block of them, L1 ---- */
@@ -231,7 +259,7 @@ bool qcow2_create(Session *session, const char *filename, Json *o, Error **errp)
     if (!blk_create_file(session, filename, 0, NULL, errp)) {
         goto out;
     }
-    if (s.external && !blk_create_file(session, s.data_file_name, s.autoclear & AUTOCLEAR_RAW ? size : 0, NULL, errp)) {
+    if (s.external && !data_file_ready(session, &s, o, size, errp)) {
         goto out;
     }
     b = blk_open(session, filename, NULL, BLK_O_RDWR | BLK_O_PROTOCOL_NODE | BLK_O_UNMAP, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ, errp);
