@@ -39,12 +39,13 @@ int img_print_keys(const OptKey *keys)
     return 0;
 }
 
-static int print_option_help(const BlkDriver *drv)
+/* With a name of a file, those of the file too. */
+static int print_option_help(const BlkDriver *drv, bool with_file)
 {
     g_autofree OptKey *keys = blk_create_keys(drv);
 
     printf("Supported %s options:\n", drv->name);
-    return img_print_keys(keys);
+    return img_print_keys(with_file ? keys : drv->create_options);
 }
 
 /* Size of the backing file, and a check that it is there; also the words about a missing format. */
@@ -123,7 +124,7 @@ static int do_create(Img *im, const Args *a, const char *name, const char *size)
     }
     for (unsigned i = 0; i < a->opts->len; i++) {
         if (img_wants_help(a->opts->pdata[i])) {
-            return print_option_help(drv);
+            return print_option_help(drv, true);
         }
         if (!img_parse_create(im, drv, a->opts->pdata[i], &o, &err)) {
             goto fail;
@@ -176,7 +177,7 @@ int img_create(Img *im, int argc, char **argv)
 
     if (status == 0 && left < 1) {
         bool help = a.opts->len && img_wants_help(a.opts->pdata[a.opts->len - 1]) && blk_driver_find(a.format);
-        status = help ? print_option_help(blk_driver_find(a.format)) : img_try_help(im, "Expecting image file name");
+        status = help ? print_option_help(blk_driver_find(a.format), false) : img_try_help(im, "Expecting image file name");
     } else if (status == 0 && left > 2) {
         status = img_try_help(im, "Unexpected argument: %s", argv[optind + 2]);
     } else if (status == 0) {
