@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "util/size.h"
 #include "util/suggest.h"
@@ -266,6 +267,7 @@ static bool has_prefix(const BlkDriver *d, const char *filename)
 
 static const BlkDriver *protocol_of(const char *filename, Error **errp)
 {
+    struct stat st;
     g_autofree const BlkDriver **list = blk_drivers();
 
     for (unsigned i = 0; list[i]; i++) {
@@ -277,7 +279,7 @@ static const BlkDriver *protocol_of(const char *filename, Error **errp)
         error_set(errp, "Unknown protocol '%.*s'", (int)strcspn(filename, ":"), filename);
         return NULL;
     }
-    return blk_driver_find("file");
+    return blk_driver_find(stat(filename, &st) == 0 && S_ISBLK(st.st_mode) ? "host_device" : "file");
 }
 
 static bool name_to_options(const BlkDriver *d, const char *filename, Json *o, Error **errp)
