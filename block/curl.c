@@ -11,12 +11,12 @@
 
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/library.h"
 #include "util/size.h"
 
 enum { HANDLES = 8, PIECES = 16, FETCH_MAX = 16 << 20 };
@@ -61,40 +61,20 @@ static const OptKey web_keys[] = {
 
 /* ---- the library ---- */
 
-static const char *load(void)
+static const char *start(void)
 {
-    static const struct { const char *name; void *at; } symbols[] = {
-        { "curl_global_init", &lib.global_init }, { "curl_easy_init", &lib.init }, { "curl_easy_setopt", &lib.setopt }, { "curl_easy_perform", &lib.perform },
-        { "curl_easy_getinfo", &lib.getinfo }, { "curl_easy_cleanup", &lib.cleanup }, { "curl_easy_strerror", &lib.strerror },
-    };
-    static const char *const names[] = { "libcurl-gnutls.so.4", "libcurl.so.4" };
-    void *so = NULL;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(names) && !so; i++) {
-        so = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    }
-    if (!so) {
-        return "libcurl is not installed (package libcurl3-gnutls)";
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(symbols); i++) {
-        *(void **)symbols[i].at = dlsym(so, symbols[i].name);
-        if (!*(void **)symbols[i].at) {
-            return "libcurl is too old";
-        }
-    }
     return lib.global_init(CURL_GLOBAL_DEFAULT) ? "libcurl does not start" : NULL;
 }
 
 static bool library(Error **errp)
 {
-    static gsize once;
-    static const char *why;
+    static const LibrarySymbol symbols[] = {
+        { "curl_global_init", &lib.global_init }, { "curl_easy_init", &lib.init }, { "curl_easy_setopt", &lib.setopt }, { "curl_easy_perform", &lib.perform },
+        { "curl_easy_getinfo", &lib.getinfo }, { "curl_easy_cleanup", &lib.cleanup }, { "curl_easy_strerror", &lib.strerror }, {}
+    };
+    static Library curl = { { "libcurl-gnutls.so.4", "libcurl.so.4" }, symbols, "libcurl is not installed (package libcurl3-gnutls)", start };
 
-    if (g_once_init_enter(&once)) {
-        why = load();
-        g_once_init_leave(&once, 1);
-    }
-    return !why || error_set(errp, "CURL: %s", why);
+    return library_load(&curl, "CURL", errp);
 }
 
 /* ---- one transfer ---- */

@@ -9,7 +9,6 @@
  */
 #include "block/driver.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,6 +18,7 @@
 #include <string.h>
 
 #include "util/bits.h"
+#include "util/library.h"
 
 #define FUNCTIONS(F) \
     F(ssh_new) F(ssh_free) F(ssh_options_set) F(ssh_options_parse_config) F(ssh_connect) F(ssh_disconnect) F(ssh_session_is_known_server) \
@@ -56,32 +56,13 @@ static const OptKey ssh_keys[] = {
 
 /* ---- the library ---- */
 
-static const char *load(void)
-{
-    static const char *const names[] = { "libssh-gcrypt.so.4", "libssh.so.4" };
-    void *so = NULL;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(names) && !so; i++) {
-        so = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    }
-    if (!so) {
-        return "libssh is not installed (package libssh-gcrypt-4)";
-    }
-#define SYMBOL(name) if (!(*(void **)&L(name) = dlsym(so, #name))) { return "libssh has no " #name; }
-    FUNCTIONS(SYMBOL)
-    return NULL;
-}
-
 static bool library(Error **errp)
 {
-    static gsize once;
-    static const char *why;
+#define SYMBOL(name) { #name, &L(name) },
+    static const LibrarySymbol symbols[] = { FUNCTIONS(SYMBOL) {} };
+    static Library ssh = { { "libssh-gcrypt.so.4", "libssh.so.4" }, symbols, "libssh is not installed (package libssh-gcrypt-4)" };
 
-    if (g_once_init_enter(&once)) {
-        why = load();
-        g_once_init_leave(&once, 1);
-    }
-    return !why || error_set(errp, "ssh: %s", why);
+    return library_load(&ssh, "ssh", errp);
 }
 
 /* ---- connecting; on a pool thread ---- */

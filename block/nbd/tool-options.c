@@ -11,7 +11,7 @@
 #include "util/size.h"
 #include "util/trace.h"
 
-enum { OPT_CACHE = 256, OPT_AIO, OPT_DISCARD, OPT_DETECT_ZEROES, OPT_OBJECT, OPT_TLS_CREDS, OPT_TLS_HOSTNAME, OPT_TLS_AUTHZ, OPT_IMAGE_OPTS, OPT_FORK, OPT_PID_FILE, OPT_SELINUX };
+enum { OPT_CACHE = 256, OPT_AIO, OPT_DISCARD, OPT_DETECT_ZEROES, OPT_HANDSHAKE, OPT_OBJECT, OPT_TLS_CREDS, OPT_TLS_HOSTNAME, OPT_TLS_AUTHZ, OPT_IMAGE_OPTS, OPT_FORK, OPT_PID_FILE, OPT_SELINUX };
 
 typedef struct {
     const char *name;
@@ -33,6 +33,7 @@ static const Row rows[] = {
     { "verbose", 'v', NULL, "tell of connections that come and go" },
     { "export-name", 'x', "NAME", "expose export by name (default is empty string)" },
     { "description", 'D', "TEXT", "export a human-readable description" },
+    { "handshake-limit", OPT_HANDSHAKE, "N", "limit client's handshake to N seconds (default 10); 0: no limit" },
     { .help = "Exposing part of the image:" },
     { "offset", 'o', "OFFSET", "offset into the image" },
     { "allocation-depth", 'A', NULL, "expose the allocation depth" },
@@ -115,6 +116,18 @@ static bool number_option(NbdTool *t, char letter, const char *text)
     return true;
 }
 
+static bool handshake_option(NbdTool *t, const char *text)
+{
+    uint64_t v;
+
+    if (!number_parse_u64(text, &v, NULL) || v > UINT32_MAX) {
+        nbd_tool_error(t, "Invalid handshake limit '%s'", text);
+        return false;
+    }
+    t->handshake = v;
+    return true;
+}
+
 static bool cache_option(NbdTool *t, const char *mode)
 {
     if (t->cache) {
@@ -192,6 +205,7 @@ static bool one_option(NbdTool *t, int c, const char *arg)
     case 'n': return cache_option(t, "none");
     case 'e': case 'o': return number_option(t, c, arg);
     case 'T': return trace_option(t, arg);
+    case OPT_HANDSHAKE: return handshake_option(t, arg);
     case OPT_CACHE: return cache_option(t, arg);
     case OPT_AIO: case OPT_DISCARD: case OPT_DETECT_ZEROES: return mode_option(t, c, arg);
     case OPT_TLS_CREDS: t->tls_creds = arg; return true;

@@ -16,6 +16,7 @@ typedef struct NbdTool {
     const char *file, *device, *hostname;
     uint64_t offset;
     unsigned shared;
+    unsigned handshake;             /* seconds that a client has for it; 0: any */
     unsigned flags;                     /* BLK_O_ */
     bool persistent, verbose, depth, list, do_fork, read_only, snapshot, nocache, image_opts, disconnect;
     int ready_fd;                       /* of a parent that waits; -1 */

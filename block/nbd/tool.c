@@ -196,7 +196,7 @@ static void connection_closed(void *opaque, unsigned left, bool negotiated)
 static bool start_server(NbdTool *t, Error **errp)
 {
     g_autoptr(SocketAddress) a = nbd_tool_address(t);
-    NbdServerConfig config = { .tls_creds = t->tls_creds, .tls_authz = t->tls_authz, .max_connections = t->shared };
+    NbdServerConfig config = { .tls_creds = t->tls_creds, .tls_authz = t->tls_authz, .max_connections = t->shared, .handshake_max = t->handshake };
 
     if (!nbd_server_start(t->session, a, &config, errp)) {
         return false;
@@ -379,7 +379,7 @@ static int run(NbdTool *t)
 int nbd_tool_main(int argc, char **argv)
 {
     const char *slash = strrchr(argv[0], '/');
-    NbdTool t = { .argv0 = argv[0], .name = slash ? slash + 1 : argv[0], .session = session_new(), .shared = 1, .ready_fd = -1 };
+    NbdTool t = { .argv0 = argv[0], .name = slash ? slash + 1 : argv[0], .session = session_new(), .shared = 1, .handshake = 10, .ready_fd = -1 };
     int status;
 
     signal(SIGPIPE, SIG_IGN);

@@ -32,7 +32,6 @@ NOT_HERE = {
     'format replication': 'refused: unknown driver; of COLO', 'format virtio-blk-vfio-pci': 'refused: unknown driver; needs libblkio',
     'format virtio-blk-vhost-user': 'refused: unknown driver; needs libblkio', 'format virtio-blk-vhost-vdpa': 'refused: unknown driver; needs libblkio',
     'nbd --connect': 'refused: use nbd-client(8), or mount through FUSE', 'nbd --disconnect': 'refused: as `--connect`', 'nbd --selinux-label': 'refused: there is no SELinux support',
-    'nbd --handshake-limit': 'refused: unrecognized option',
     'daemon export vduse-blk': 'refused: unknown type of export; needs the kernel\'s VDUSE',
 }
 

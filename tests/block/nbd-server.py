@@ -42,6 +42,19 @@ def ready(server, name='', structured=True, extended=False, contexts=()):
 
 # ---- haggling ----
 
+def test_handshake_limit():
+    """Who says nothing is sent away, and does not keep others out for ever."""
+    with open('d.img', 'wb') as f:
+        f.truncate(MiB)
+    with Server(NBD, '-f', 'raw', '-t', '--handshake-limit=1', 'd.img') as s:
+        silent = Client(s.path)
+        silent.greet()
+        equal('what a silent client hears', silent.s.recv(1), b'')
+        silent.close()
+    p = run(NBD, '--handshake-limit=x', 'd.img', status=1)
+    equal('message', p.stderr.strip().endswith("Invalid handshake limit 'x'"), True)
+
+
 def test_handshake():
     image()
     with Server(NBD, '-t', '-e', '0', '-f', 'raw', '-x', 'ex', '-D', 'some text', 'r.img') as s:

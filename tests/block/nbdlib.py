@@ -164,6 +164,8 @@ class Server:
         self.path = os.path.abspath(f's{Server.count}.sock')
         self.pid_file = os.path.abspath(f's{Server.count}.pid')
         where = [] if port else ['-k', self.path]
+        if os.path.basename(program) == 'rhea-nbd' and not any(a.startswith('--handshake-limit') for a in args):
+            where.append('--handshake-limit=0')             # the host may be busy
         self.start = subprocess.run([program, *where, '--fork', f'--pid-file={self.pid_file}', *args], capture_output=True, text=True, timeout=WAIT)
         if self.start.returncode:
             raise RuntimeError(f'{program} {args}: {self.start.stderr}')
