@@ -461,6 +461,11 @@ static int parse(Img *im, int argc, char **argv, Args *a)
             return r;
         }
     }
+    for (unsigned i = 0; i < a->opts->len; i++) {
+        if (img_wants_help(a->opts->pdata[i])) {
+            return 2;                           /* nothing else is wanted */
+        }
+    }
     if (a->sparse & 511) {
         return img_error(im, "Invalid buffer size for sparse output specified. Valid sizes are multiples of 512 up to 2147483136. Select 0 to disable sparse detection (fully allocates output).");
     }
@@ -718,6 +723,12 @@ int img_convert(Img *im, int argc, char **argv)
     Convert k = { .im = im };
     int status = parse(im, argc, argv, &a);
 
+    if (status == 2) {
+        const BlkDriver *drv = blk_driver_find(a.out_format);
+
+        g_ptr_array_unref(a.opts);
+        return drv && drv->create ? img_create_help(drv, argc > optind) : img_error(im, "Unknown file format '%s'", a.out_format);
+    }
     im->percent = -1;
     if (status == 0 && a.skip_broken && !a.bitmaps) {
         status = img_error(im, "Use of --skip-broken-bitmaps requires --bitmaps");

@@ -39,8 +39,7 @@ int img_print_keys(const OptKey *keys)
     return 0;
 }
 
-/* With a name of a file, those of the file too. */
-static int print_option_help(const BlkDriver *drv, bool with_file)
+int img_create_help(const BlkDriver *drv, bool with_file)
 {
     g_autofree OptKey *keys = blk_create_keys(drv);
 
@@ -65,7 +64,7 @@ static bool look_at_backing(Img *im, const char *name, Json *o, bool unsafe, Err
     }
     if (!format) {
         error_set(errp, "Backing file specified without backing format");
-        error_hint(errp, "Detected format of %s.\n", blk_node_driver(blk_node(b)));
+        error_hint(errp, img_talks(im) ? "Detected format of %s: say -F %s if that is right.\n" : "Detected format of %s.\n", blk_node_driver(blk_node(b)), blk_node_driver(blk_node(b)));
     } else if (!json_get(o, "size")) {
         json_set_uint(o, "size", blk_size(b));
     }
@@ -124,7 +123,7 @@ static int do_create(Img *im, const Args *a, const char *name, const char *size)
     }
     for (unsigned i = 0; i < a->opts->len; i++) {
         if (img_wants_help(a->opts->pdata[i])) {
-            return print_option_help(drv, true);
+            return img_create_help(drv, true);
         }
         if (!img_parse_create(im, drv, a->opts->pdata[i], &o, &err)) {
             goto fail;
@@ -162,6 +161,7 @@ static int do_create(Img *im, const Args *a, const char *name, const char *size)
     }
     print_formatting(im, drv, name, o);
     fflush(stdout);
+    json_set_uint(o, "size", (json_get_u64(o, "size", 0) + 511) & ~511ull);
     if (blk_create(im->session, drv, name, o, &err)) {
         return 0;
     }
@@ -177,7 +177,7 @@ int img_create(Img *im, int argc, char **argv)
 
     if (status == 0 && left < 1) {
         bool help = a.opts->len && img_wants_help(a.opts->pdata[a.opts->len - 1]) && blk_driver_find(a.format);
-        status = help ? print_option_help(blk_driver_find(a.format), false) : img_try_help(im, "Expecting image file name");
+        status = help ? img_create_help(blk_driver_find(a.format), false) : img_try_help(im, "Expecting image file name");
     } else if (status == 0 && left > 2) {
         status = img_try_help(im, "Unexpected argument: %s", argv[optind + 2]);
     } else if (status == 0) {

@@ -63,6 +63,8 @@ int img_bitmap(Img *im, int argc, char **argv);
 int img_error(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 int img_fail(Img *im, Error *err);              /* prints and frees, with the hint */
 int img_try_help(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* Called by our own name, messages say more than the ones that scripts know. */
+bool img_talks(const Img *im);
 /* Lines that -q silences. */
 void img_print(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 void img_progress(Img *im, double percent);
@@ -88,6 +90,8 @@ bool img_cache(Img *im, const char *mode, const char *what, unsigned *flags);
 /* -o of create and convert: "a=b,c" over earlier ones. */
 bool img_parse_create(Img *im, const BlkDriver *drv, const char *text, Json **options, Error **errp);
 int img_print_keys(const OptKey *keys);                  /* lines of -o help; returns 0 */
+/* -o help of creation; with a name of a file, those of the file too.  Returns 0. */
+int img_create_help(const BlkDriver *drv, bool with_file);
 bool img_wants_help(const char *text);
 
 /* ---- opening ---- */

@@ -32,16 +32,21 @@ int img_fail(Img *im, Error *err)
     return 1;
 }
 
+bool img_talks(const Img *im)
+{
+    return strncmp(im->name, "qemu-img", 8) != 0;
+}
+
 int img_try_help(Img *im, const char *fmt, ...)
 {
-    g_autofree char *text = NULL;
+    g_autofree char *text = NULL, *verb = im->verb ? g_strdup_printf("%s ", im->verb->name) : NULL;
     va_list ap;
 
     va_start(ap, fmt);
     text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
     img_error(im, "%s", text);
-    fprintf(stderr, "Try '%s --help' for more information\n", im->name);
+    fprintf(stderr, "Try '%s %s--help' for more information\n", im->name, im->verb && img_talks(im) ? verb : "");
     return 1;
 }
 
@@ -207,6 +212,9 @@ Blk *img_open(Img *im, const char *name, const char *format, unsigned flags)
     Blk *b = img_open_opts(im, name, im->image_opts, format, flags, &err);
 
     if (!b) {
+        if (img_talks(im) && strstr(error_message(err), "'key-secret' is required")) {
+            error_hint(&err, "the password: --object secret,id=ID,file=PATH --image-opts driver=FORMAT,file.filename=%s,encrypt.key-secret=ID (luks: key-secret=ID)\n", name);
+        }
         error_prepend(&err, "Could not open '%s': ", name);
         img_fail(im, err);
     }
@@ -341,6 +349,10 @@ int img_main(int argc, char **argv)
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
         return print_help(&im);
+    }
+    if (!strcmp(argv[1], "help") && img_talks(&im)) {
+        v = argc > 2 ? find_verb(argv[2]) : NULL;
+        return v ? (img_verb_help(&im, v), 0) : print_help(&im);
     }
     if (argv[1][0] == '-') {
         return img_try_help(&im, "unrecognized option '%s'", argv[1]);

@@ -35,7 +35,7 @@ static void put_lines(GString *out, const char *const *lines)
 static const char *const intro[] = {
     ".SH DESCRIPTION",
     "rhea-img makes disk images, tells what is in them, copies them from one format to another and mends them.",
-    "Each line names a verb, its options, and the image. rhea-img VERB --help tells of one verb.",
+    "Each line names a verb, its options, and the image. rhea-img VERB --help, or rhea-img help VERB, tells of one verb.",
     "Called as qemu-img it prints that program's name and version, so that scripts written for it work.",
     ".PP",
     "The format of an image is found from its first bytes unless -f names it. An image of raw sectors has nothing there to be known by, so say -f raw for it:",
