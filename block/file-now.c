@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Short reads that need not wait: what the page cache holds is copied at
+ * Short requests that need not wait: what the page cache holds is copied at
  * once (RWF_NOWAIT, Linux 4.14), as is everything on a file system that has
  * no disk.  Cheaper than a turn of the loop, and for tables, which are read
- * one after the other, much cheaper.
+ * one after the other, much cheaper.  What fails here, or was done in part,
+ * is done again the long way, which reports errors.
  */
 #include "block/file-priv.h"
 
@@ -31,6 +32,17 @@ static bool turn_is_over(BlkFile *f)
     return __atomic_add_fetch(&f->now_count, 1, __ATOMIC_RELAXED) % NOW_TURN == 0;
 }
 
+static bool now_possible(BlkFile *f, uint64_t len, const BlkVec *v)
+{
+    if (len > NOW_MAX || v->n > NOW_PIECES || __atomic_load_n(&f->no_now, __ATOMIC_RELAXED) || f->threads) {
+        return false;
+    }
+    if (turn_is_over(f)) {
+        fiber_pause();
+    }
+    return true;
+}
+
 bool blk_file_read_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
 {
     BlkFile *f = n->state;
@@ -38,11 +50,8 @@ bool blk_file_read_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
     unsigned cnt;
     ssize_t r;
 
-    if (len > NOW_MAX || v.n > NOW_PIECES || __atomic_load_n(&f->no_now, __ATOMIC_RELAXED) || f->threads) {
+    if (!now_possible(f, len, &v)) {
         return false;
-    }
-    if (turn_is_over(f)) {
-        fiber_pause();
     }
     cnt = iov_cut(v.iov, v.n, v.skip, len, local, NOW_PIECES);
     r = preadv2(f->fd, local, cnt, off, f->in_memory ? 0 : RWF_NOWAIT);
@@ -50,4 +59,17 @@ bool blk_file_read_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
         __atomic_store_n(&f->no_now, true, __ATOMIC_RELAXED);
     }
     return r == (ssize_t)len;
+}
+
+bool blk_file_write_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
+{
+    BlkFile *f = n->state;
+    struct iovec local[NOW_PIECES];
+    unsigned cnt;
+
+    if (!f->in_memory || !now_possible(f, len, &v)) {
+        return false;
+    }
+    cnt = iov_cut(v.iov, v.n, v.skip, len, local, NOW_PIECES);
+    return pwritev(f->fd, local, cnt, off) == (ssize_t)len;
 }

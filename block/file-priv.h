@@ -26,9 +26,10 @@ typedef struct BlkFile {
 int blk_file_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);
 void blk_file_forget_status(BlkFile *f);
 
-/* file-now.c: short reads of what the host has in memory, without a turn of the loop; false: read it the long way. */
+/* file-now.c: short requests for what the host has in memory, without a turn of the loop; false: do it the long way. */
 void blk_file_now_init(BlkNode *n);
 bool blk_file_read_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
+bool blk_file_write_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
 
 /* file-lock.c: byte 100+n says permission n is held, 200+n that it is not shared. */
 bool blk_file_lock(BlkFile *f, const char *filename, unsigned perm, unsigned unshared, Error **errp);

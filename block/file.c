@@ -371,7 +371,7 @@ static void grown(BlkNode *n, uint64_t end)
 
 static int file_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
 {
-    int64_t r = transfer_vec(n, AIO_WRITE, off, len, v, flags);
+    int64_t r = !(flags & BLK_FUA) && blk_file_write_now(n, off, len, v) ? (int64_t)len : transfer_vec(n, AIO_WRITE, off, len, v, flags);
 
     if (r < 0) {
         return r;

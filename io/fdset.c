@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PREFIX "/dev/fdset/"
@@ -140,6 +141,18 @@ static int open_member(Session *s, const char *number, int flags)
     return -1;
 }
 
+/* A long chain of images: as many files as the administrator allows, instead of what a shell starts with. */
+static bool more_files(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= l.rlim_max) {
+        return false;
+    }
+    l.rlim_cur = l.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &l) == 0;
+}
+
 int fdset_open(Session *s, const char *path, int flags, unsigned mode)
 {
     int fd;
@@ -149,6 +162,6 @@ int fdset_open(Session *s, const char *path, int flags, unsigned mode)
     }
     do {
         fd = open(path, flags | O_CLOEXEC, mode);
-    } while (fd < 0 && errno == EINTR);
+    } while (fd < 0 && (errno == EINTR || (errno == EMFILE && more_files())));
     return fd;
 }

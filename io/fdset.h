@@ -24,7 +24,8 @@ void fdset_foreach(Session *s, FdsetFn *fn, void *data);
 /*
  * open() for names that users give: /dev/fdset/N becomes a duplicate of a
  * descriptor of set N with the access mode of `flags`, O_APPEND and O_TRUNC are
- * heeded, all other names go to the kernel.  Always close-on-exec.  -1 and errno.
+ * heeded, all other names go to the kernel.  Always close-on-exec.  When descriptors
+ * run out the soft limit is raised to the hard one.  -1 and errno.
  */
 int fdset_open(Session *s, const char *path, int flags, unsigned mode);
 

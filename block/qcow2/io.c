@@ -657,6 +657,18 @@ static inline bool run_add(Map *run, QType type, uint64_t host, uint64_t len)
     return true;
 }
 
+/* Entries that are nothing, from this one on. */
+static unsigned empty_entries(const Qcow2 *s, const QL2 *at, unsigned i)
+{
+    const uint8_t *p = at->slice->data + (at->index + i) * s->l2_entry_size;
+    unsigned words = (at->left - i) * (s->l2_entry_size / 8), w = 0;
+
+    while (w < words && ldq_be_p(p + w * 8) == 0) {
+        w++;
+    }
+    return w / (s->l2_entry_size / 8);
+}
+
 /* What of `off` to `end` one slice of a table knows; false: the run ends here. */
 static bool run_slice(const Qcow2 *s, const QL2 *at, uint64_t off, uint64_t end, Map *run)
 {
@@ -668,6 +680,18 @@ static bool run_slice(const Qcow2 *s, const QL2 *at, uint64_t off, uint64_t end,
     for (unsigned i = 0; i < at->left && off < end; i++) {
         uint64_t e = qcow2_l2_entry(s, at, i), b = qcow2_l2_bitmap(s, at, i);
 
+        if (!e && !b) {
+            unsigned empty = empty_entries(s, at, i);
+            uint64_t len = MIN(end - off, ((uint64_t)empty << s->cluster_bits) - in);
+
+            if (!run_add(run, Q_UNALLOCATED, 0, len)) {
+                return false;
+            }
+            off += len;
+            i += empty - 1;
+            in = 0;
+            continue;
+        }
         for (; in < s->cluster_size && off < end; in = (in & ~(s->sc_size - 1)) + s->sc_size) {
             uint64_t len = MIN(end - off, s->sc_size - (in & (s->sc_size - 1)));
 
@@ -689,11 +713,18 @@ int qcow2_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
     int r = 0;
 
     fiber_mutex_lock(&s->lock);
+    if (off >= s->gap_start && off < s->gap_end) {
+        first = (Map){ .type = Q_UNALLOCATED, .len = MIN(len, s->gap_end - off) };
+    }
     while (first.len < len) {
         r = qcow2_l2_find(n, off + first.len, false, &at);
         if (r < 0 || !run_slice(s, &at, off + first.len, off + len, &first)) {
             break;
         }
+    }
+    if (first.len && first.type == Q_UNALLOCATED && !(off >= s->gap_start && off + first.len <= s->gap_end)) {
+        s->gap_start = off;
+        s->gap_end = off + first.len;
     }
     fiber_mutex_unlock(&s->lock);
     if (!first.len || first.type == Q_INVALID) {

@@ -173,16 +173,6 @@ int qcow2_l2_find(BlkNode *n, uint64_t off, bool make, QL2 *out)
     return qcache_get(n, &s->l2, table + index / per * s->l2.slice, &out->slice);
 }
 
-uint64_t qcow2_l2_entry(const Qcow2 *s, const QL2 *at, unsigned i)
-{
-    return at->slice ? ldq_be_p(at->slice->data + (at->index + i) * s->l2_entry_size) : 0;
-}
-
-uint64_t qcow2_l2_bitmap(const Qcow2 *s, const QL2 *at, unsigned i)
-{
-    return at->slice && s->l2_entry_size == 16 ? ldq_be_p(at->slice->data + (at->index + i) * 16 + 8) : 0;
-}
-
 void qcow2_l2_set(Qcow2 *s, const QL2 *at, unsigned i, uint64_t entry, uint64_t bitmap)
 {
     uint8_t *p = at->slice->data + (at->index + i) * s->l2_entry_size;
@@ -191,6 +181,7 @@ void qcow2_l2_set(Qcow2 *s, const QL2 *at, unsigned i, uint64_t entry, uint64_t 
     if (s->l2_entry_size == 16) {
         stq_be_p(p + 8, bitmap);
     }
+    s->gap_end = 0;
     qcache_dirty(&s->l2, at->slice);
 }
 

@@ -19,6 +19,7 @@
 #include "block/driver.h"
 #include "block/image.h"
 #include "block/luks/luks.h"
+#include "util/bswap.h"
 
 #define QCOW2_MAGIC 0x514649fb          /* "QFI" 0xfb */
 
@@ -122,6 +123,7 @@ typedef struct Qcow2 {
     uint64_t bitmaps_offset, bitmaps_bytes;
     uint32_t bitmaps_count;
     QCache l2, ref;
+    uint64_t gap_start, gap_end;        /* status found nothing here: chains ask again and again; emptied when an entry changes */
     /* work */
     FiberMutex lock;
     QOp *ops;
@@ -221,8 +223,14 @@ typedef struct QL2 {
 } QL2;
 /* The entry for a guest offset.  Without `make` and without a table: slice NULL, and *out->left entries are unallocated. */
 int qcow2_l2_find(BlkNode *n, uint64_t off, bool make, QL2 *out);
-uint64_t qcow2_l2_entry(const Qcow2 *s, const QL2 *at, unsigned i);
-uint64_t qcow2_l2_bitmap(const Qcow2 *s, const QL2 *at, unsigned i);
+static inline uint64_t qcow2_l2_entry(const Qcow2 *s, const QL2 *at, unsigned i)
+{
+    return at->slice ? ldq_be_p(at->slice->data + (at->index + i) * s->l2_entry_size) : 0;
+}
+static inline uint64_t qcow2_l2_bitmap(const Qcow2 *s, const QL2 *at, unsigned i)
+{
+    return at->slice && s->l2_entry_size == 16 ? ldq_be_p(at->slice->data + (at->index + i) * 16 + 8) : 0;
+}
 void qcow2_l2_set(Qcow2 *s, const QL2 *at, unsigned i, uint64_t entry, uint64_t bitmap);
 QType qcow2_type(const Qcow2 *s, uint64_t entry, uint64_t bitmap, unsigned sc);
 void qcow2_compressed_place(const Qcow2 *s, uint64_t entry, uint64_t *offset, uint64_t *bytes);

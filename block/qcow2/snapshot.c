@@ -425,6 +425,7 @@ static int apply(BlkNode *n, const QSnapshot *sn)
     }
     old = s->l1;
     s->l1 = g_steal_pointer(&l1);
+    s->gap_end = 0;
     s->l1_size = sn->l1_size;
     s->l1_offset = at;
     count_tree(n, old, old_size, -1);
@@ -509,6 +510,7 @@ bool qcow2_snapshot_load(BlkNode *n, const char *name, Error **errp)
     }
     g_free(s->l1);
     s->l1 = l1;
+    s->gap_end = 0;
     s->l1_size = sn->l1_size;
     qcache_drop(&s->l2);
     blk_node_resized(n, sn->info.disk_size);

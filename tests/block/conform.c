@@ -155,14 +155,33 @@ void verify(Blk *b)
     g_assert_cmpint(memcmp(all, shadow, SIZE), ==, 0);
 }
 
+/* What is said to be zeroes reads so. */
+static void verify_status(Blk *b)
+{
+    for (uint64_t at = 0; at < SIZE;) {
+        BlkExtent e;
+
+        g_assert_cmpint(blk_status(b, at, SIZE - at, true, &e), ==, 0);
+        g_assert_cmpuint(e.len, >, 0);
+        for (uint64_t i = 0; i < e.len && (e.flags & BLK_EXT_ZERO); i++) {
+            g_assert_cmpuint(shadow[at + i], ==, 0);
+        }
+        at += e.len;
+    }
+}
+
 void conform(const char *path, const char *options, unsigned flags)
 {
     Blk *b = open_ok(path, options, flags | BLK_O_RDWR);
 
+    memset(shadow, 0, SIZE);
+    verify_status(b);                           /* nothing of this answer may outlive the writes */
     workload(b, 1, true);
+    verify_status(b);
     verify(b);
     blk_free(b);
     b = open_ok(path, options, flags);
+    verify_status(b);
     verify(b);
     blk_free(b);
 }
