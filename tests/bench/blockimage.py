@@ -60,3 +60,24 @@ def scattered(path, size=100 << 30, count=1000000, shuffled=False, seed=1):
             f.seek(at)
             f.write(what)
         f.truncate(total * CLUSTER)
+
+
+def layer(path, backing, cluster, size):
+    """An image with one cluster of data, over another one ('' for none)."""
+    name = backing.encode()
+    ext = struct.pack('>II', 0xe2792aca, 5) + b'qcow2\0\0\0' + bytes(8)
+    assert clusters_of(size) <= CLUSTER // 8            # one L2 table
+    header = struct.pack('>4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, 104 + len(ext) if name else 0, len(name), 16, size, 0, 1, CLUSTER, 2 * CLUSTER, 1, 0, 0, 0, 0, 0, 4, 104)
+    with open(path, 'wb') as f:
+        for at, what in ((0, header + ext + name), (CLUSTER, big_endian(array.array('Q', [4 * CLUSTER | COPIED]))), (2 * CLUSTER, big_endian(array.array('Q', [3 * CLUSTER]))),
+                         (3 * CLUSTER, big_endian(array.array('H', [1] * 6))), (4 * CLUSTER + 8 * cluster, big_endian(array.array('Q', [5 * CLUSTER | COPIED]))), (5 * CLUSTER, b'layer')):
+            f.seek(at)
+            f.write(what)
+        f.truncate(6 * CLUSTER)
+
+
+def layered(folder, length, size=128 << 20):
+    """A chain: layer i has cluster i.  Returns the top."""
+    for i in range(length):
+        layer(f'{folder}/l{i}', f'l{i - 1}' if i else '', i, size)
+    return f'{folder}/l{length - 1}'

@@ -15,7 +15,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'bench'))
-from blockimage import CLUSTER, COPIED, scattered
+from blockimage import CLUSTER, COPIED, layered, scattered
 
 RHEA = os.path.abspath(sys.argv[1])
 PEER = shutil.which('qemu-img')
@@ -172,30 +172,14 @@ def next_data(f, at):
         return 1 << 62
 
 
-def overlay(path, backing, cluster):
-    """An image of 64 MiB with one cluster of data, over another one."""
-    name = backing.encode()
-    ext = struct.pack('>II', 0xe2792aca, 5) + b'qcow2\0\0\0' + bytes(8)
-    with open(path, 'wb') as f:
-        f.write(struct.pack('>4sIQIIQIIQQIIQQQQII', b'QFI\xfb', 3, 104 + len(ext) if name else 0, len(name), 16, 64 << 20, 0, 1, CLUSTER, 2 * CLUSTER, 1, 0, 0, 0, 0, 0, 4, 104))
-        f.write(ext + name)
-        for at, fmt, value in ((1, '>Q', 4 * CLUSTER | COPIED), (2, '>Q', 3 * CLUSTER), (3, '>6H', None), (5, '8s', b'layer')):
-            f.seek(at * CLUSTER)
-            f.write(struct.pack(fmt, *([1] * 6 if value is None else [value])))
-        f.seek(4 * CLUSTER + 8 * cluster)
-        f.write(struct.pack('>Q', 5 * CLUSTER | COPIED))
-        f.truncate(6 * CLUSTER)
-
-
 def case_chain():
     """A thousand layers, with fewer descriptors at first than they need: each answers for its own cluster."""
     layers = 1000
-    for i in range(layers):
-        overlay(f'l{i}', f'l{i - 1}' if i else '', i)
+    top = layered('.', layers)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < 2 * layers + 100:
         return f'the hard limit of descriptors is {hard}'
-    got = json.loads(run(RHEA, 'map', '--output=json', f'l{layers - 1}', preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))).stdout)
+    got = json.loads(run(RHEA, 'map', '--output=json', top, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))).stdout)
     same('depths', [(r['start'], r['depth']) for r in got if r['present'] and not r['zero']], [(i * CLUSTER, layers - 1 - i) for i in range(layers)])
     return None
 
