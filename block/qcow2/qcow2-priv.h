@@ -4,9 +4,8 @@
  * image format", docs/interop/qcow2 of its project's manual).
  *
  * One FiberMutex guards all metadata; data moves outside of it.  Tables are
- * cached in slices of at most 4 KiB (64 KiB where an image is gone through
- * once) and written back in the order that
- * docs/block-crash.md gives:
+ * cached in slices of at most 4 KiB (16 KiB where an image is gone through
+ * once) and written back in the order that docs/block-crash.md gives:
  *
  *     refcounts grow -> (flush) -> L2 -> (flush) -> L1 -> flush -> refcounts shrink
  *
@@ -41,7 +40,7 @@ enum { EXT_END = 0, EXT_BACKING_FORMAT = 0xe2792aca, EXT_FEATURES = 0x6803f857, 
 #define E_ZERO 1ull
 #define E_OFFSET 0x00fffffffffffe00ull
 
-enum { MAX_L1_BYTES = 32 << 20, MAX_REFTABLE_BYTES = 8 << 20, SLICE = 4096, SLICE_ONCE = 65536, MAX_SNAPSHOTS = 65536 };
+enum { MAX_L1_BYTES = 32 << 20, MAX_REFTABLE_BYTES = 8 << 20, SLICE = 4096, SLICE_ONCE = 16384, MAX_SNAPSHOTS = 65536 };
 
 /* ---- cache of table slices (cache.c) ---- */
 typedef struct QEntry {
