@@ -57,8 +57,31 @@ bool trans_tbnz(A64Dis *d, arg_tbz *a)
     return test_bit(d, a, IR_TSTNE);
 }
 
+/*
+ * CCMP and B.cond as the two branches that the source of the program had: where the first condition fails the flags are constants,
+ * and the branch is known, to its target or to what is behind it.
+ */
+static void branch_ccmp(A64Dis *d, unsigned cond, int64_t disp)
+{
+    IrCond fails = cond_negate(d->ccmp.c);
+
+    d->ccmp.on = false;
+    flags_set_nzcv(d, d->ccmp.nzcv);
+    ir_exit_if(d->ir, fails, d->ccmp.a, d->ccmp.b, nzcv_holds(cond, d->ccmp.nzcv) ? disp : d->off + 4);
+    if (d->ccmp.sub) {
+        subs_flags(d, d->ccmp.n, d->ccmp.m);
+    } else {
+        adds_flags(d, d->ccmp.n, d->ccmp.m);
+    }
+    branch_if(d, cond_get(d, cond), disp);
+}
+
 bool trans_b_cond(A64Dis *d, arg_b_cond *a)
 {
+    if (d->ccmp.on) {
+        branch_ccmp(d, a->cond, d->off + a->imm);
+        return true;
+    }
     if (a->cond >= 14) {
         end_goto(d, d->off + a->imm);
     } else {

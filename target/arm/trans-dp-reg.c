@@ -180,6 +180,17 @@ static bool ccmp(A64Dis *d, unsigned cond, IrVal n, IrVal m, unsigned nzcv, bool
         return true;
     }
     c = cond_get(d, cond);
+    if (a64_branch_follows(d)) {
+        d->ccmp.on = true;
+        d->ccmp.sub = sub;
+        d->ccmp.nzcv = nzcv;
+        d->ccmp.c = c.c;
+        d->ccmp.a = c.a;
+        d->ccmp.b = c.b;
+        d->ccmp.n = n;
+        d->ccmp.m = m;
+        return true;
+    }
     f = sub ? ir_flags_sub(b, n, m) : ir_flags_add(b, n, m);
     flags_set(d, (IrFlags){
         .n = ir_movcond(b, c.c, c.a, c.b, f.n, ir_i32(b, nzcv >> 3 & 1)),

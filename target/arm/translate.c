@@ -77,6 +77,14 @@ void flags_set_nzcv(A64Dis *d, unsigned nzcv)
     flags_set(d, (IrFlags){ .n = ir_i32(d->ir, nzcv >> 3 & 1), .z = ir_i32(d->ir, nzcv >> 2 & 1), .c = ir_i32(d->ir, nzcv >> 1 & 1), .v = ir_i32(d->ir, nzcv & 1) });
 }
 
+bool nzcv_holds(unsigned cond, unsigned nzcv)
+{
+    bool n = nzcv >> 3 & 1, z = nzcv >> 2 & 1, c = nzcv >> 1 & 1, v = nzcv & 1;
+    const bool even[7] = { z, c, n, v, c && !z, n == v, n == v && !z };
+
+    return even[cond >> 1] != (cond & 1);
+}
+
 IrVal flags_nzcv(A64Dis *d)
 {
     IrBlock *b = d->ir;
@@ -176,7 +184,7 @@ static A64Cond cond_slots(A64Dis *d, unsigned cond)
     }
 }
 
-static IrCond cond_negate(IrCond c)
+IrCond cond_negate(IrCond c)
 {
     static const IrCond not[IR_NCOND] = {
         [IR_EQ] = IR_NE, [IR_NE] = IR_EQ, [IR_LT] = IR_GE, [IR_GE] = IR_LT, [IR_LE] = IR_GT, [IR_GT] = IR_LE,
@@ -394,6 +402,26 @@ static void translate_one(A64Dis *d)
     }
 }
 
+/* Does the block end between instruction number `n` and the one before? */
+static bool ends_before(const A64Dis *d, unsigned n, int64_t off)
+{
+    const TransCtx *tc = d->tc;
+
+    return d->key & KEY_SS || n >= MIN(tc->max_insns, IR_MAX_INSNS - 1) || off >= 4096 || ir_full(d->ir) ||
+           listed(tc->breaks, (uint32_t)off) || listed(tc->own_breaks, (uint32_t)off);
+}
+
+bool a64_branch_follows(const A64Dis *d)
+{
+    uint32_t insn;
+
+    if (ends_before(d, d->ninsns + 1, d->off + 4)) {
+        return false;
+    }
+    insn = fetch(d->tc, (uint32_t)d->off + 4);
+    return (insn & 0xff000010) == 0x54000000 && (insn & 15) < 14;
+}
+
 void a64_translate(TransCtx *tc)
 {
     A64Dis d = { .tc = tc, .ir = tc->ir, .cpu = a64_cpu(tc->cpu), .key = tc->key, .off = tc->off };
@@ -411,14 +439,14 @@ void a64_translate(TransCtx *tc)
     }
     for (;;) {
         d.insn = fetch(tc, (uint32_t)d.off);
-        ir_insn(d.ir, d.off, 0);
+        ir_insn(d.ir, d.ccmp.on ? d.off - 4 : d.off, 0);        /* both or none */
         translate_one(&d);
         d.ninsns++;
         d.off += 4;
         if (d.done) {
             break;
         }
-        if (d.key & KEY_SS || d.ninsns >= MIN(tc->max_insns, IR_MAX_INSNS - 1) || d.off >= 4096 || ir_full(d.ir) || listed(tc->breaks, (uint32_t)d.off) || listed(tc->own_breaks, (uint32_t)d.off)) {
+        if (!d.ccmp.on && ends_before(&d, d.ninsns, d.off)) {
             end_goto(&d, d.off);
             break;
         }

@@ -59,6 +59,8 @@ typedef struct A64Dis {
     bool sp_checked;        /* SP is aligned to 16 from here on */
     A64CcKind cc;
     IrVal cc_a, cc_b, cc_res;
+    /* a conditional compare that is one with the B.cond behind it: two branches */
+    struct { bool on, sub; unsigned nzcv; IrCond c; IrVal a, b, n, m; } ccmp;
     /* an open LDXR in this block whose STXR would be a closed form */
     bool excl;
     IrVal excl_addr, excl_old[2];
@@ -93,9 +95,11 @@ bool fp_enabled(A64Dis *d);
 
 /* ---- flags ---- */
 typedef struct A64Cond { IrCond c; IrVal a, b; } A64Cond;
+IrCond cond_negate(IrCond c);
 A64Cond cond_get(A64Dis *d, unsigned cond);         /* 0-13; 14 and 15 are always true: a == a */
 void flags_set(A64Dis *d, IrFlags f);
 void flags_set_nzcv(A64Dis *d, unsigned nzcv);
+bool nzcv_holds(unsigned cond, unsigned nzcv);      /* ConditionHolds(): cond 0-13 */
 IrVal flags_nzcv(A64Dis *d);                        /* I64, bits 31-28 */
 void flags_from_nzcv(A64Dis *d, IrVal nzcv);
 /* add or subtract with flags; remembers what conditions need */
@@ -125,6 +129,8 @@ void raise_after(A64Dis *d, uint32_t ec, uint32_t iss);     /* preferred return 
 void raise_undef(A64Dis *d);
 
 void a64_translate(TransCtx *tc);
+/* The next instruction is a B.cond with a condition, and in this block. */
+bool a64_branch_follows(const A64Dis *d);
 uint64_t a64_landing_key(uint64_t key, unsigned btype, const uint8_t *code, uint32_t off, bool guarded);
 /* Thunk per row of the decode tables. */
 extern bool (*const a64_trans[])(struct A64Dis *d, uint32_t insn);

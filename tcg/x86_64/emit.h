@@ -95,6 +95,7 @@ typedef struct Emit {
     IrBlock *b;
     TcgBlock *tb;
     uint8_t *entry, *cold_start;
+    const uint8_t *fenced;      /* where the last full fence ended */
     unsigned i;                     /* operation being emitted */
     const IrOp *op;
     int64_t insn_off;

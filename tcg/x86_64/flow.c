@@ -159,16 +159,6 @@ static void check_pending(Emit *e, const TcgLink *l)
     alu_mi(&e->a, ALU_CMP, false, pending_mem(e->b->target), 0);
     jcc_to(&e->a, CC_NE, e->a.p);
     seen = e->a.p;
-    if (e->in_cold) {
-        uint8_t *over;
-
-        /* rare: inside a stub the pending exit sits in line */
-        land_near(seen, e->a.p + 2);
-        over = jmp_short(&e->a);
-        link_stub(e, l, e->xc->exit_pending);
-        land_short(&e->a, over);
-        return;
-    }
     go_cold(e);
     land_near(seen, e->a.p);
     link_stub(e, l, e->xc->exit_pending);
@@ -192,7 +182,7 @@ static void emit_goto(Emit *e, const IrOp *op)
 /* Side exit with work on the way: dirty slots, budget, cross-page cells. */
 static void slow_exit(Emit *e, TcgLink *l, unsigned cc, bool backward)
 {
-    uint8_t *from;
+    uint8_t *from, *seen = NULL;
 
     jcc_to(&e->a, cc, e->a.p);
     from = e->a.p;
@@ -203,12 +193,18 @@ static void slow_exit(Emit *e, TcgLink *l, unsigned cc, bool backward)
         alu_mi(&e->a, ALU_ADD, true, ENV(budget), (int32_t)(e->b->ninsns - e->insns_begun));
     }
     if (backward) {
-        check_pending(e, l);
+        alu_mi(&e->a, ALU_CMP, false, pending_mem(e->b->target), 0);
+        jcc_to(&e->a, CC_NE, e->a.p);
+        seen = e->a.p;
     }
     if (far_away(l->disp)) {
         far_jump(e, l->disp);
     } else {
         go_link(e, l, true);
+    }
+    if (backward) {
+        land_near(seen, e->a.p);
+        link_stub(e, l, e->xc->exit_pending);
     }
     go_hot(e);
 }

@@ -471,6 +471,7 @@ static void begin_block(Emit *e)
     e->in_cold = false;
     e->side_len = 0;
     e->insns_begun = 0;
+    e->fenced = NULL;
     e->insn_off = e->b->page_off;
     e->set_in_insn = false;
     if (e->b->icount) {

@@ -633,9 +633,11 @@ static void emit_probe(Emit *e, const IrOp *op)
 
 static void emit_fence(Emit *e, const IrOp *op)
 {
-    if (op->sub & IR_FENCE_FULL) {
+    /* one right behind another (STLR, then DMB) does nothing more */
+    if (op->sub & IR_FENCE_FULL && e->fenced != e->a.p) {
         put8(&e->a, 0xf0);
         alu_mi(&e->a, ALU_OR, false, mem_bd(RSP, 0), 0);
+        e->fenced = e->a.p;
     }
 }
 
