@@ -334,16 +334,17 @@ static void test_full(void)
     toy_close(b);
 }
 
+enum { LINKED_AT = 0x200000, LINKED = 8000 };
+
 /* The same with direct links from block to block, while one processor keeps writing to their pages. */
-static void test_full_links(void)
+static ToyBoard *linked_open(unsigned passes)
 {
     g_autofree char *small = g_strdup_printf("%s,tb-size=1", accel);
     ToyBoard *b = toy_open(small, 4, CLOCK_HOST, 0);
-    unsigned blocks = 8000, passes = 3;
-    uint64_t evicted = 0;
+    unsigned blocks = LINKED;
 
     for (unsigned i = 0; i < blocks; i++) {
-        ToyAsm f = { b, 0x200000 + 64 * i };
+        ToyAsm f = { b, LINKED_AT + 64 * i };
 
         toy_emit(&f, T_ADDI, 2, 2, 1);
         if (i + 1 < blocks) {
@@ -359,9 +360,9 @@ static void test_full_links(void)
         set(&a, 6, passes);
         set(&a, 9, 0);
         set(&a, 7, toy_insn(T_ADDI, 2, 2, 1));
-        toy_const(&a, 3, 0x200000 + 64 * blocks);
+        toy_const(&a, 3, LINKED_AT + 64 * blocks);
         outer = a.at;
-        toy_const(&a, 1, 0x200000);
+        toy_const(&a, 1, LINKED_AT);
         toy_const(&a, 4, a.at + 9 * 4 + 4);
         toy_emit(&a, T_JR, 0, 1, 0);
         inner = a.at;
@@ -374,13 +375,71 @@ static void test_full_links(void)
         toy_branch(&a, T_BNE, 6, 9, outer);
         toy_emit(&a, T_STOP, 0, 0, 0);
     }
+    return b;
+}
+
+static void linked_close(ToyBoard *b, unsigned passes)
+{
+    uint64_t evicted = 0;
+
     g_assert_true(toy_run(b));
     for (unsigned n = 0; n < 4; n++) {
-        g_assert_cmpuint(toy_cpu(b, n)->x[2], ==, passes * blocks);
+        g_assert_cmpuint(toy_cpu(b, n)->x[2], ==, passes * LINKED);
         evicted += toy_vcpu(b, n)->count.evicted;
     }
     g_assert_cmpuint(evicted, >, 0);
     toy_close(b);
+}
+
+static void test_full_links(void)
+{
+    linked_close(linked_open(3), 3);
+}
+
+/* And with a debugger, whose breakpoints change the blocks of a page and take links back. */
+static bool off_or_stopped(ToyBoard *b)
+{
+    bool off = true;
+
+    for (unsigned n = 0; n < 4; n++) {
+        off &= __atomic_load_n(&toy_cpu(b, n)->cpu.power_off, __ATOMIC_ACQUIRE);
+    }
+    return off || machine_poll(&b->m);
+}
+
+static unsigned stopped_at(ToyBoard *b, vaddr at)
+{
+    unsigned here = 0;
+
+    for (unsigned n = 0; n < 4; n++) {
+        ToyCpu *t = toy_cpu(b, n);
+
+        if (t->cpu.exit_code == CPU_STOP_BREAKPOINT) {
+            g_assert_cmphex(t->env.pc, ==, at);
+            here++;
+        }
+        t->cpu.exit_code = CPU_STOP_NONE;
+    }
+    return here;
+}
+
+static void test_full_debug(void)
+{
+    unsigned passes = 6 * scale, hits = 0;
+    ToyBoard *b = linked_open(passes);
+
+    for (unsigned i = 0; i < 30 * scale; i++) {
+        vaddr at = LINKED_AT + 64 * (i * 2741 % LINKED);
+
+        g_assert_true(debug_break_insert(&b->m, 0, at, 4, NULL));
+        machine_run(&b->m);
+        WAIT_UNTIL(off_or_stopped(b), g_usleep(200));
+        machine_pause(&b->m, RUN_DEBUG);
+        hits += stopped_at(b, at);
+        g_assert_true(debug_break_remove(&b->m, 0, at, 4));
+    }
+    g_assert_cmpuint(hits, >=, passes / 2);     /* in a pass a processor goes by the breakpoint, or another has and it has moved */
+    linked_close(b, passes);
 }
 
 int main(int argc, char **argv)
@@ -388,6 +447,7 @@ int main(int argc, char **argv)
     static const struct { const char *name; void (*fn)(void); } tests[] = {
         { "cross-code", test_cross_code }, { "broadcast", test_broadcast }, { "counters", test_counters }, { "same-value", test_same_value },
         { "pause", test_pause }, { "full", test_full }, { "full-links", test_full_links },
+        { "full-debug", test_full_debug },
     };
 
     g_test_init(&argc, &argv, NULL);
