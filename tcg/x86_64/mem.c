@@ -296,12 +296,37 @@ static void vec_gpr(Emit *e, uint32_t op, bool w, int x, int r)
     }
 }
 
+/*
+ * What was stored as two words just now can not be forwarded to a load of both, which waits until they are in the cache.
+ * So the words come from loads of their own, which need not wait, and are the pair when the load of both has the same.
+ */
+static void load_words(Emit *e, const Access *a, int d0, int d1)
+{
+    uint8_t *differ;
+    const uint8_t *back;
+
+    load_reg(e, SCRATCH_X, at(a, 0), IR_V128);
+    mov_rm(&e->a, true, d0, at(a, 0));
+    mov_rm(&e->a, true, d1, at(a, 8));
+    vec_gpr(e, M0F | P66 | 0x6e, true, SCRATCH_Y, d0);
+    vec_gpr(e, M3A | P66 | 0x22, true, SCRATCH_Y, d1);
+    sse3(e, M0F | P66 | 0xef, SCRATCH_Y, SCRATCH_Y, SCRATCH_X);     /* pxor */
+    sse2(e, M38 | P66 | 0x17, SCRATCH_Y, SCRATCH_Y);                /* ptest */
+    jcc_to(&e->a, CC_NE, e->a.p);
+    differ = e->a.p;
+    back = e->a.p;
+    go_cold(e);
+    land_near(differ, e->a.p);
+    vec_gpr(e, M0F | P66 | 0x7e, true, SCRATCH_X, d0);
+    vec_gpr(e, M3A | P66 | 0x16, true, SCRATCH_X, d1);
+    jmp_to(&e->a, back);
+    go_hot(e);
+}
+
 static void load_pair(Emit *e, unsigned type, const Access *a, int d0, int d1)
 {
     if (IR_MEM_SIZE(a->m) == 3) {
-        load_reg(e, SCRATCH_X, at(a, 0), IR_V128);
-        vec_gpr(e, M0F | P66 | 0x7e, true, SCRATCH_X, d0);
-        vec_gpr(e, M3A | P66 | 0x16, true, SCRATCH_X, d1);
+        load_words(e, a, d0, d1);
         return;
     }
     mov_rm(&e->a, true, d0, at(a, 0));
