@@ -365,10 +365,15 @@ static uint64_t random_tcr(Gen *g)
     g->geo[1].gran = random_gran(g);
     g->geo[0].tsz = 16 + below(g, 18);              /* to 33: the code must be in reach */
     g->geo[1].tsz = 16 + below(g, most - 15);
+    for (unsigned i = 0; i < 2 && has(g, A64_FEAT_lva); i++) {
+        if (g->geo[i].gran == 16 && percent(g, 30)) {
+            g->geo[i].tsz = 12 + below(g, 4);
+        }
+    }
     t = g->geo[0].tsz | (uint64_t)g->geo[1].tsz << 16 | (uint64_t)tg0[g->geo[0].gran] << 14 | (uint64_t)tg1[g->geo[1].gran] << 30;
     t |= 0x3500 | 0x35000000;                       /* write-back, inner shareable walks */
     t |= (rnd(g) & 1) << 22 | (rnd(g) & 1) << 36 | (percent(g, 5) ? 1 << 23 : 0);      /* A1, AS, EPD1 */
-    t |= (uint64_t)below(g, 6) << 32 | (rnd(g) & 3) << 37;                          /* IPS, TBI */
+    t |= (uint64_t)below(g, has(g, A64_FEAT_lpa) ? 7 : 6) << 32 | (rnd(g) & 3) << 37;                          /* IPS, TBI */
     if (has(g, A64_FEAT_hafdbs) && !g->device) {    /* an alignment fault in Device memory may or may not set the access flag */
         t |= (rnd(g) & 3) << 39;
     }
@@ -582,6 +587,21 @@ static uint32_t pick(Gen *g, const char *where)
 static void item_memory(Gen *g)
 {
     word(g, pick(g, "ldst"));
+}
+
+/* Structures within one page, and aligned: they fault at the first element or not at all. */
+static void item_structure(Gen *g)
+{
+    unsigned i;
+    uint32_t w;
+    char text[128];
+
+    do {
+        i = below(g, a64_nrows);
+        w = (of_row(g, i) & ~(31u << 5)) | TMP << 5;
+    } while (!structure(a64_rows[i].name) || a64_row_of(w) != (int)i || !a64_disas(w, 0, text, sizeof(text)) || touches_ours(text));
+    mov(g, TMP, data_address(g) & ~63ull);
+    word(g, w);
 }
 
 static void item_compute(Gen *g)
@@ -870,6 +890,7 @@ static void item_exclusive(Gen *g)
 static const struct { void (*make)(Gen *g); unsigned weight; } items[] = {
     { item_memory, 32 }, { item_compute, 8 }, { item_sysreg, 14 }, { item_pstate, 6 }, { item_exception, 5 }, { item_sp, 4 }, { item_base, 6 },
     { item_branch, 5 }, { item_eret, 6 }, { item_control, 3 }, { item_asid, 2 }, { item_edit, 4 }, { item_at, 4 }, { item_maintain, 5 }, { item_exclusive, 1 },
+    { item_structure, 3 },
 };
 
 static void body(Gen *g)
