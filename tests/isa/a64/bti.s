@@ -3,7 +3,7 @@
 # Bits of a result: nop, bti, bti c, bti j, bti jc, paciasp, pacibsp were reached.
 # expect x0=0x7c x1=0x78 x2=0x7c x3=0x74 x4=0x7f
 # expect x5=0x7c x6=0x18 x7=0x7c x8=0x74 x9=0x7f
-# expect x10=0x7f x11=0x7f x12=0x36000002 x13=2 x14=0x36000001 x15=0xf200004d x16=3 x17=0
+# expect x10=0x7f x11=0x7f x12=0x36000002 x13=2 x14=0x36000001 x15=0xf200004d x16=3 x17=0 x18=0 x19=2 x21=1
         .equ    ALIAS, 0x200000
         .arch_extension pauth
         ldr     x20, =vectors
@@ -103,6 +103,17 @@ again:  bl      matrix
 6:      mov     x15, x25
         ubfx    x16, x23, #10, #2
         orr     x16, x16, #1
+        // on a page that is not guarded too, whatever way it was reached before: RET, BLR, BR
+        adr     x26, pad_brk
+        adr     x27, 7f
+        ret     x26
+7:      ubfx    x18, x23, #10, #2
+        adr     x27, 8f
+        blr     x26
+8:      ubfx    x19, x23, #10, #2
+        adr     x27, 9f
+        br      x26
+9:      ubfx    x21, x23, #10, #2
         hvc     #0
         .ltorg
 

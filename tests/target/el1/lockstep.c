@@ -32,7 +32,8 @@ typedef struct Lock {
     Sysreg sys[SR_COUNT];
     unsigned nsys;
     uint64_t steps, exceptions, programs;
-    unsigned failed;
+    unsigned failed, judged;
+    bool excused;               /* the difference that was found last is one of docs/tests.md */
 } Lock;
 
 /* ---- our side ---- */
@@ -176,17 +177,45 @@ static uint64_t kept(const A64Cpu *c, unsigned reg)
     return reg == SR_SPSR_EL1 && !keeps ? ~(uint64_t)SPSR_BTYPE : reg == SR_ESR_EL1 && unaligned ? ~(uint64_t)ESR_WNR : ~0ull;
 }
 
-static bool syndromes_differ(Lock *k, bool tell)
+static const uint16_t ids[] = { SR_ESR_EL1, SR_FAR_EL1, SR_ELR_EL1, SR_SPSR_EL1 };
+
+static void peer_syndromes(Lock *k, uint64_t val[4][2])
 {
-    static const uint16_t ids[] = { SR_ESR_EL1, SR_FAR_EL1, SR_ELR_EL1, SR_SPSR_EL1 };
-    uint64_t val[4][2];
     int num[4];
-    bool bad = false;
 
     for (unsigned i = 0; i < 4; i++) {
         num[i] = peer_reg(k->peer, a64_sysregs[ids[i]].name);
     }
     peer_get(k->peer, num, 4, val);
+}
+
+static bool data_abort(uint64_t esr)
+{
+    return (esr >> 26 & ~1ull) == EC_DABORT_LOW;
+}
+
+/*
+ * An unaligned access that begins in Device memory and whose second page faults too: ours is the alignment fault of the first byte always, the
+ * peer's that or the fault of the second page, as its TLB has it.
+ */
+static bool judged(Lock *k)
+{
+    uint64_t val[4][2], far = a64_sysreg_read(k->c, SR_FAR_EL1), esr = a64_sysreg_read(k->c, SR_ESR_EL1);
+    WalkResult walk = {};
+
+    peer_syndromes(k, val);
+    if (!data_abort(esr) || !data_abort(val[0][0]) || (esr & 0x3f) != FSC_ALIGNMENT || (val[0][0] & 0x3f) == FSC_ALIGNMENT || val[1][0] != (far & ~0xfffull) + 4096) {
+        return false;
+    }
+    return a64_walk(&k->c->cpu, far, ACC_LOAD, 0, true, &walk) && walk.device;
+}
+
+static bool syndromes_differ(Lock *k, bool tell)
+{
+    uint64_t val[4][2];
+    bool bad = false;
+
+    peer_syndromes(k, val);
     for (unsigned i = 0; i < 4; i++) {
         bad |= differs(a64_sysregs[ids[i]].name, a64_sysreg_read(k->c, ids[i]) & kept(k->c, ids[i]), val[i][0] & kept(k->c, ids[i]), tell);
     }
@@ -343,7 +372,9 @@ static bool run_program(Lock *k, unsigned burst, uint64_t seed)
         peer_core(k->peer, &b);
         b.pc = untagged(k->c, b.pc);
         if (core_differs(&k->p, &a, &b, false) || syndromes_differ(k, false) || (tell && end_differs(k, false))) {
+            k->excused = tell && judged(k);
             if (tell) {
+                printf("%s", k->excused ? "#   (judged)\n" : "");
                 where(k, &before);
                 core_differs(&k->p, &a, &b, true);
                 syndromes_differ(k, true);
@@ -439,6 +470,7 @@ static void explain(Lock *k, char **argv, uint64_t seed)
     close_all(k);
     open_all(k, argv);
     fill_memory(k, seed >> 6);
+    k->excused = false;
     if (run_program(k, 1, seed)) {
         printf("#   (not when stepped one by one)\n");
     }
@@ -475,13 +507,14 @@ int main(int argc, char **argv)
     open_all(k, argv);
     for (; k->steps < steps && k->failed < DIFFERENCES; seed++) {
         if (!one(k, seed)) {
-            k->failed++;
             explain(k, argv, seed);
+            k->judged += k->excused;
+            k->failed += !k->excused;
         }
         save(path, seed + 1, k);
     }
-    printf("1..1\n%s 1 %s on %s: %" PRIu64 " steps, %" PRIu64 " seen in vectors, %" PRIu64 " programs, %u differ; next seed %" PRIu64 "\n", k->failed ? "not ok" : "ok", argv[2], argv[4],
-           k->steps, k->exceptions, k->programs, k->failed, seed);
+    printf("1..1\n%s 1 %s on %s: %" PRIu64 " steps, %" PRIu64 " seen in vectors, %" PRIu64 " programs, %u differ, %u as judged; next seed %" PRIu64 "\n", k->failed ? "not ok" : "ok", argv[2], argv[4],
+           k->steps, k->exceptions, k->programs, k->failed, k->judged, seed);
     close_all(k);
     seed = k->failed;
     g_free(k);
