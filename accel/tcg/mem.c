@@ -287,13 +287,16 @@ static unsigned first_part(vaddr va, unsigned len)
     return len < room ? len : room;
 }
 
-/* The page of va + n, behind the one that a spans.  An alignment that the first byte's memory asks for comes before all that is wrong there. */
+/*
+ * The page of va + n, behind the one that a spans.  An alignment that the first byte's memory asks for comes before all that is wrong there; what memory
+ * the last bytes are does not count (of an access to two types it may be either, or each for itself).
+ */
 static bool span_rest(TcgVcpu *v, const Span *a, vaddr va, unsigned n, unsigned unit, AccType acc, unsigned idx, Span *b)
 {
     if (a->flags & TLB_SLOW && odd(va, unit)) {
         return mem_align_fault(v, va, acc, idx);
     }
-    return span_for(v, va + n, acc, idx, b, va, unit);
+    return span_for(v, va + n, acc, idx, b, va, 1);
 }
 
 static bool read_units(TcgVcpu *v, vaddr va, unsigned len, unsigned unit, unsigned idx, void *buf)
@@ -505,7 +508,7 @@ static bool slow_probe(TcgEnv *env, IrMem m, unsigned bytes, bool write)
         return false;
     }
     for (vaddr at = va;; at = (at & ~0xfffull) + 4096) {
-        if (!span_for(v, at, acc, IR_MEM_IDX_OF(m), &s, va, unit_of(m))) {
+        if (!span(v, at, acc, IR_MEM_IDX_OF(m), &s, at == va ? unit_of(m) : 1)) {
             return false;
         }
         if (s.flags & TLB_SLOW && odd(va, unit_of(m))) {

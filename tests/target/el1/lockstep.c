@@ -372,9 +372,8 @@ static bool run_program(Lock *k, unsigned burst, uint64_t seed)
         peer_core(k->peer, &b);
         b.pc = untagged(k->c, b.pc);
         if (core_differs(&k->p, &a, &b, false) || syndromes_differ(k, false) || (tell && end_differs(k, false))) {
-            k->excused = tell && judged(k);
+            k->excused = judged(k);
             if (tell) {
-                printf("%s", k->excused ? "#   (judged)\n" : "");
                 where(k, &before);
                 core_differs(&k->p, &a, &b, true);
                 syndromes_differ(k, true);
@@ -417,6 +416,7 @@ static void fill_memory(Lock *k, uint64_t seed)
 
 static bool one(Lock *k, uint64_t seed)
 {
+    k->excused = false;
     program_make(&k->p, seed);
     fill_memory(k, seed >> 6);
     k->programs++;
@@ -424,7 +424,7 @@ static bool one(Lock *k, uint64_t seed)
         end_program(k);
         return true;
     }
-    printf("# seed %" PRIu64 ":\n", seed);
+    printf("# seed %" PRIu64 "%s:\n", seed, k->excused ? ", as judged" : "");
     return false;
 }
 
@@ -470,7 +470,6 @@ static void explain(Lock *k, char **argv, uint64_t seed)
     close_all(k);
     open_all(k, argv);
     fill_memory(k, seed >> 6);
-    k->excused = false;
     if (run_program(k, 1, seed)) {
         printf("#   (not when stepped one by one)\n");
     }
@@ -507,9 +506,11 @@ int main(int argc, char **argv)
     open_all(k, argv);
     for (; k->steps < steps && k->failed < DIFFERENCES; seed++) {
         if (!one(k, seed)) {
+            bool excused = k->excused;          /* it depends on the peer's history and may not come again */
+
+            k->judged += excused;
+            k->failed += !excused;
             explain(k, argv, seed);
-            k->judged += k->excused;
-            k->failed += !k->excused;
         }
         save(path, seed + 1, k);
     }
