@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "block/block.h"
 #include "system/gdb/gdb.h"
 
 #define COMMAND(row, ...) static const MonCommand row = { __VA_ARGS__ }; MON_COMMAND(row)
@@ -12,12 +13,14 @@ static bool migrate_run(MonCall *call, Error **errp)
 {
     const char *uri = json_get_string(call->args, "uri");
     bool was_running = machine_is_running(call->machine);
+    int ret;
 
     if (!g_str_has_prefix(uri, "file:")) {
         return error_set(errp, "unknown migration protocol: %s; there is file:PATH", uri);
     }
     machine_pause(call->machine, RUN_PAUSED);       /* before: nothing happens behind the moment that is saved */
-    if (machine_save(call->machine, uri + 5, errp)) {
+    ret = blk_flush_all(call->system->session);     /* a copy of the images that is made now goes with the file */
+    if (ret ? error_set(errp, "a disk cannot be flushed: %s", g_strerror(-ret)) : machine_save(call->machine, uri + 5, errp)) {
         return true;
     }
     if (was_running) {
