@@ -30,7 +30,7 @@ static bool migrate_run(MonCall *call, Error **errp)
 }
 static const OptKey migrate_keys[] = { { "detach", OPT_BOOL, .alias = "d" }, { "uri", OPT_STRING, .must = true }, {} };
 COMMAND(migrate_command, .name = "migrate", .params = "[-d] file:PATH", .help = "save the machine to a file and stop it",
-        .keys = migrate_keys, .rest = true, .run = migrate_run);
+        .keys = migrate_keys, .rest = true, .waits = true, .run = migrate_run);
 
 static bool incoming_run(MonCall *call, Error **errp)
 {

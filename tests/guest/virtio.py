@@ -2,8 +2,10 @@
 """Virtio under a Debian kernel: every transport and ring, behind root ports, serial ports, and a machine that is saved and goes on."""
 import hashlib
 import os
+import shutil
+import subprocess
 
-from machine import Host, Machine, Monitor, command, connect, linux, main, same
+from machine import BUILD, Host, Machine, Monitor, command, connect, linux, main, same
 
 DISK = 16 << 20
 
@@ -71,6 +73,28 @@ def saved(name, devs, **kw):
     return run
 
 
+def saved_copy(tmp):
+    """A copy of the image that is made while the saved machine waits goes with the save, though the guest has not flushed what it wrote."""
+    img = os.environ.get('RHEA_IMG') or os.path.join(BUILD, 'tools', 'rhea-img')
+    subprocess.run([img, 'create', '-q', '-f', 'qcow2', f'{tmp}/disk', '64M'], check=True)
+    script = ('dd if=/dev/urandom of=/dev/vda bs=1M count=24 2>/dev/null; echo "WROTE $(md5sum < /dev/vda)"; read line; '
+              'echo 3 > /proc/sys/vm/drop_caches; echo "READ $(md5sum < /dev/vda)"; exit 5')
+
+    def args(name):
+        return linux(append=command(script), mem=256) + ['-drive', f'if=none,id=d0,format=qcow2,file={tmp}/{name}', '-device', 'virtio-blk-pci,drive=d0']
+
+    with Machine(*args('disk'), '-monitor', f'unix:{tmp}/a,server=on,wait=off') as m:
+        want = m.expect(r'WROTE (\w+)').group(1)
+        Monitor(tmp + '/a').ask(f'migrate file:{tmp}/state')
+        shutil.copy(f'{tmp}/disk', f'{tmp}/copy')
+    with Machine(*args('copy'), '-incoming', f'file:{tmp}/state', '-monitor', f'unix:{tmp}/b,server=on,wait=off') as m:
+        Monitor(tmp + '/b').ask('cont')
+        m.send('\n')
+        same('checksum after the restore', m.expect(r'READ (\w+)').group(1), want)
+        m.expect('GUEST-EXIT 5')
+        m.end()
+
+
 def serial_ports(tmp):
     """A named port both ways, and a second console."""
     # ports appear when their messages have come, which modprobe does not wait for
@@ -103,4 +127,4 @@ MODERN = ['-global', 'virtio-mmio.force-legacy=false']
 main([works('mmio_modern_packed', MODERN + devices('device', ',packed=on')), works('pci_msix_gicv2m', devices('pci'), smp=2),
       works('pci_packed_its', devices('pci', ',packed=on'), machine='virt,gic-version=3', smp=2), works('pci_legacy', devices('pci', ',disable-modern=on')),
       works('pci_intx', devices('pci', ',vectors=0')), works('root_ports', PORTS, machine='virt,gic-version=3'),
-      saved('saved_mmio', devices('device')), saved('saved_pci', devices('pci'), machine='virt,gic-version=3'), serial_ports])
+      saved('saved_mmio', devices('device')), saved('saved_pci', devices('pci'), machine='virt,gic-version=3'), saved_copy, serial_ports])
