@@ -43,7 +43,7 @@ CPUS = len(os.sched_getaffinity(0))
 def environment(**more):
     env = dict(os.environ, PYTHONUNBUFFERED='1', ASAN_OPTIONS='abort_on_error=1:print_summary=1', TSAN_OPTIONS='halt_on_error=1:second_deadlock_stack=1',
                UBSAN_OPTIONS='halt_on_error=1:abort_on_error=1:print_summary=1:print_stacktrace=1', **more)
-    for name in ('G_MESSAGES_DEBUG', 'MAKEFLAGS', 'RHEA_BIN', 'RHEA_BUILD', 'RHEA_LONG'):
+    for name in ('G_MESSAGES_DEBUG', 'MAKEFLAGS', 'RHEA_BIN', 'RHEA_BUILD', 'RHEA_LITMUS', 'RHEA_LONG', 'RHEA_ROUNDS'):
         env.pop(name, None)
     return env
 

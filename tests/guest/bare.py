@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Bare-metal programs: power off, memory order. Argument `long` means millions of cells per shape."""
+"""Bare-metal programs: power off, memory order. With RHEA_LONG=1 millions of cells a shape.
+
+RHEA_LITMUS='NAME NAME...' runs these shapes only, RHEA_ROUNDS=N so many times 32768 cells: a long run in pieces on a quiet machine.
+"""
 import os
 import re
 import shutil
@@ -10,7 +13,7 @@ import time
 from machine import Failure, Machine, Skip, main
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROUNDS = 320 if os.environ.get('RHEA_LONG') else 3
+ROUNDS = int(os.environ.get('RHEA_ROUNDS') or (320 if os.environ.get('RHEA_LONG') else 3))
 
 
 def build(tmp, name, *sources, flags=()):
@@ -52,7 +55,7 @@ def shapes(tmp, cpus, seconds, *flags):
 
 
 def litmus(tmp):
-    rows = list(shapes(tmp, 4, 7200 if ROUNDS > 100 else 600, f'-DROUNDS={ROUNDS}'))
+    rows = list(shapes(tmp, 4, 7200 if ROUNDS > 100 else 600, f'-DROUNDS={ROUNDS}', f'-DONLY="{os.environ.get("RHEA_LITMUS", "")}"'))
     bad = [name for name, cells, forbidden, *_ in rows if forbidden or not cells]
     if bad or not rows:
         raise Failure('forbidden outcomes: ' + ', '.join(bad))

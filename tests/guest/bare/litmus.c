@@ -14,7 +14,7 @@
  */
 #include "tests/guest/bare/bare.h"
 
-enum { CELLS = 32768 };
+enum { CELLS = 32768, PIECE = 256 };
 #ifndef ROUNDS
 #define ROUNDS 32               /* times CELLS: about 10^6 cells a shape */
 #endif
@@ -159,17 +159,36 @@ static void start_line(unsigned threads)
     }
 }
 
+/* Cells that each thread has begun, in pieces; a line of the cache for each. */
+static struct { uint32_t pieces, pad[15]; } place[4] __attribute__((aligned(64)));
+
+/*
+ * One that runs ahead waits a little for the others, so that they pass each other again and again and not once a round.
+ * Only a little: on a busy host the others may not be running at all.
+ */
+static void close_up(unsigned threads, unsigned t, unsigned piece)
+{
+    __atomic_store_n(&place[t].pieces, piece + 1, __ATOMIC_RELAXED);
+    for (unsigned other = 0; other < threads; other++) {
+        for (unsigned n = 0; n < 1000 && __atomic_load_n(&place[other].pieces, __ATOMIC_RELAXED) <= piece; n++) {
+        }
+    }
+}
+
 static void run_thread(const struct Shape *s, unsigned t, unsigned round)
 {
     Body *body = s->body[t];
 
     start_line(s->threads);
-    /* now and then one begins a little later, so that the threads meet in different ways */
-    for (unsigned delay = (round * 7 + t * 13) % 32 * 8; delay; delay--) {
-        asm volatile("nop");
-    }
-    for (unsigned i = 0; i < CELLS; i++) {
-        body(&cell[i].x, &cell[i].y, &result[t][0][i], &result[t][1][i]);
+    for (unsigned piece = 0; piece < CELLS / PIECE; piece++) {
+        close_up(s->threads, t, piece);
+        /* now and then one begins a little later, so that the threads meet in different ways */
+        for (unsigned delay = ((round + piece) * 7 + t * 13) % 32 * 8; delay; delay--) {
+            asm volatile("nop");
+        }
+        for (unsigned i = piece * PIECE; i < (piece + 1) * PIECE; i++) {
+            body(&cell[i].x, &cell[i].y, &result[t][0][i], &result[t][1][i]);
+        }
     }
 }
 
@@ -193,6 +212,9 @@ static void clear(void)
 {
     for (unsigned i = 0; i < CELLS; i++) {
         cell[i].x = cell[i].y = 0;
+    }
+    for (unsigned t = 0; t < 4; t++) {
+        place[t].pieces = 0;
     }
     begun = 0;
 }
