@@ -102,7 +102,7 @@ static void let_go(VirtioBlk *s, Request *r)
 /*
  * The driver gives a queue up (NULL: all).  What the host is still writing into
  * the guest's memory for it cannot be called back, so the vCPU that did it waits;
- * under instruction-driven time completions have their own moment, and the guest goes on.
+ * under instruction-driven time its completions take effect at this instruction, and the guest's clock stands until they have come.
  */
 static void orphan(VirtioBlk *s, const VirtQueue *q)
 {
@@ -112,6 +112,9 @@ static void orphan(VirtioBlk *s, const VirtQueue *q)
         if (r->q && (!q || r->q == q)) {
             r->q = NULL;                                /* nobody hears of it any more */
             s->orphans++;
+            if (cpu) {
+                input_hurry(r->ticket);
+            }
         }
     }
     if (s->orphans && cpu && clock_mode(cpu->machine->clock) == CLOCK_HOST) {

@@ -380,6 +380,15 @@ InputTicket *input_ticket(InputPort *p, int64_t latency_ns)
     return t;
 }
 
+void input_hurry(InputTicket *t)
+{
+    Clock *c = t->port->inputs->clock;
+
+    if (clock_mode(c) == CLOCK_ICOUNT) {
+        timer_mod(&t->timer, clock_now(c));
+    }
+}
+
 void input_complete(InputTicket *t, const void *data, size_t len)
 {
     Inputs *in = t->port->inputs;

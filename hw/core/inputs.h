@@ -74,6 +74,11 @@ void input_send(InputPort *p, const void *data, size_t len);        /* data is c
 
 /* At submit, under the device's lock. */
 InputTicket *input_ticket(InputPort *p, int64_t latency_ns);
+/*
+ * Under instruction-driven time: it takes effect now, at the end of the instruction that runs, when the guest's clock waits for the host.
+ * For a device that is told to stop what it does.  The thread that runs the vCPUs; under host-driven time nothing.
+ */
+void input_hurry(InputTicket *t);
 /* From any thread, once; frees the ticket when it has taken effect. */
 void input_complete(InputTicket *t, const void *data, size_t len);
 

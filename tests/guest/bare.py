@@ -119,4 +119,21 @@ def pairs(tmp):
         raise Failure('seen in parts: ' + ', '.join(bad))
 
 
-main([power_off, litmus, pairs, litmus_control, mutant_fence, mutant_swap, mutant_swap_four])
+def disk_reset(tmp):
+    """A reset of a disk waits for the host that still reads into the guest's memory, under either kind of time; in counts of instructions at one moment each time."""
+    elf, ends = build(tmp, 'disk-reset', 'start.S', 'disk-reset.c'), []
+    for more in ([], ['-icount', 'shift=0'], ['-icount', 'shift=0']):
+        with Machine('-M', 'virt', '-cpu', 'cortex-a57', '-m', 128, '-display', 'none', '-serial', 'stdio', '-monitor', 'none', '-kernel', elf, *more,
+                     '-global', 'virtio-mmio.force-legacy=false', '-blockdev', 'null-co,node-name=d0,size=1M,read-zeroes=on,latency-ns=100000000',
+                     '-device', 'virtio-blk-device,drive=d0') as m:
+            found = m.expect(r'(CLEAN|DIRTY) (\d+)$')
+            if found.group(1) != 'CLEAN':
+                raise Failure('the read came after the reset ' + ' '.join(more))
+            if more:
+                ends.append(found.group(2))
+            m.end()
+    if ends[0] != ends[1]:
+        raise Failure(f'two runs ended at {ends}')
+
+
+main([power_off, disk_reset, litmus, pairs, litmus_control, mutant_fence, mutant_swap, mutant_swap_four])
