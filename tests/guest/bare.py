@@ -126,7 +126,7 @@ def disk_reset(tmp):
         with Machine('-M', 'virt', '-cpu', 'cortex-a57', '-m', 128, '-display', 'none', '-serial', 'stdio', '-monitor', 'none', '-kernel', elf, *more,
                      '-global', 'virtio-mmio.force-legacy=false', '-blockdev', 'null-co,node-name=d0,size=1M,read-zeroes=on,latency-ns=100000000',
                      '-device', 'virtio-blk-device,drive=d0') as m:
-            found = m.expect(r'(CLEAN|DIRTY) (\d+)$')
+            found = m.expect(r'(CLEAN|DIRTY) (\d+)\n')
             if found.group(1) != 'CLEAN':
                 raise Failure('the read came after the reset ' + ' '.join(more))
             if more:
