@@ -37,6 +37,19 @@ for pass in 1 2 3 4; do         # drivers of buses bring new devices
 done
 mods=$(word guestmods); [ -n "$mods" ] && modprobe -a $(echo "$mods" | tr , ' ')
 ip link set lo up 2>/dev/null
+mkdir -p /etc/udhcpc
+cat > /etc/udhcpc/default.script <<'END'
+#!/bin/sh
+case $1 in
+deconfig) ip addr flush dev $interface; ip link set $interface up;;
+bound|renew)
+    ip addr replace $ip/${mask:-24} dev $interface
+    [ -z "$router" ] || ip route replace default via ${router%% *}
+    : > /etc/resolv.conf
+    for d in $dns; do echo "nameserver $d" >> /etc/resolv.conf; done;;
+esac
+END
+chmod +x /etc/udhcpc/default.script
 
 root=$(word guestroot)
 if [ -n "$root" ]; then
