@@ -84,13 +84,13 @@ def saved_copy(tmp):
         return linux(append=command(script), mem=256) + ['-drive', f'if=none,id=d0,format=qcow2,file={tmp}/{name}', '-device', 'virtio-blk-pci,drive=d0']
 
     with Machine(*args('disk'), '-monitor', f'unix:{tmp}/a,server=on,wait=off') as m:
-        want = m.expect(r'WROTE (\w+)').group(1)
+        want = m.expect(r'WROTE (\w{32})').group(1)
         Monitor(tmp + '/a').ask(f'migrate file:{tmp}/state')
         shutil.copy(f'{tmp}/disk', f'{tmp}/copy')
     with Machine(*args('copy'), '-incoming', f'file:{tmp}/state', '-monitor', f'unix:{tmp}/b,server=on,wait=off') as m:
         Monitor(tmp + '/b').ask('cont')
         m.send('\n')
-        same('checksum after the restore', m.expect(r'READ (\w+)').group(1), want)
+        same('checksum after the restore', m.expect(r'READ (\w{32})').group(1), want)
         m.expect('GUEST-EXIT 5')
         m.end()
 
