@@ -50,9 +50,6 @@ bound|renew)
 esac
 END
 chmod +x /etc/udhcpc/default.script
-for word in poweroff reboot halt; do        # this script is no init that could be asked
-    rm -f /sbin/$word; printf '#!/bin/sh\nsync; exec /bin/busybox %s -f\n' $word > /sbin/$word; chmod +x /sbin/$word
-done
 
 root=$(word guestroot)
 if [ -n "$root" ]; then
