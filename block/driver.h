@@ -191,6 +191,7 @@ int node_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);
 int node_status_chain(BlkNode *n, BlkNode *base, uint64_t off, uint64_t len, BlkExtent *out);
 /* Where a format points at a hole of its file, the file's answer counts. */
 int node_status_refine(BlkExtent *e);
+/* Let the host copy, or share the blocks, when it can: -ENOTSUP is for all, -EINVAL for this range.  Nobody writes to it meanwhile. */
 int node_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags);
 bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp);
 static inline int node_pread(BlkNode *n, uint64_t off, void *buf, uint64_t len)

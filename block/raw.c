@@ -99,13 +99,7 @@ static int raw_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
 
 static int raw_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags)
 {
-    uint64_t skip = 0;
-
-    while (from->drv == to->drv) {
-        skip += ((Raw *)from->state)->offset;
-        from = from->file->node;
-    }
-    return node_copy(from, from_off + skip, to->file->node, to_off + ((Raw *)to->state)->offset, len, flags);
+    return node_copy(from, from_off, to->file->node, to_off + ((Raw *)to->state)->offset, len, flags);
 }
 
 static bool raw_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)

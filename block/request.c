@@ -310,12 +310,35 @@ int node_status_refine(BlkExtent *e)
 
 /* ---- copy and resize ---- */
 
+/* Where the bytes lie as they are read: in one piece of a node below formats. */
+static int plain_source(BlkNode **from, uint64_t *off, uint64_t len)
+{
+    while (!((*from)->drv->kind & BLK_DRV_PROTOCOL)) {
+        BlkExtent e;
+        int r = node_status(*from, *off, len, &e);
+
+        if (r < 0) {
+            return r;
+        }
+        if (e.len < len || !(e.flags & BLK_EXT_DATA) || !(e.flags & BLK_EXT_OFFSET) || (e.flags & BLK_EXT_COMPRESSED) || e.node == *from) {
+            return -EINVAL;
+        }
+        *from = e.node;
+        *off = e.offset;
+    }
+    return 0;
+}
+
 int node_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags)
 {
     int r;
 
     if (!to->drv->copy || to->read_only || !aligned(from, from_off, len) || !aligned(to, to_off, len) || from_off + len > node_size(from)) {
         return -ENOTSUP;
+    }
+    r = plain_source(&from, &from_off, len);
+    if (r < 0) {
+        return r;
     }
     r = to->drv->copy(from, from_off, to, to_off, len, flags);
     wrote(to, to_off, len, flags);

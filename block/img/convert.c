@@ -269,7 +269,7 @@ static void work(Convert *k, const Piece *p, uint8_t *buf)
     }
     if (p->kind == P_DATA && k->offload) {
         r = copy_offload(k, p);
-        copied = r == 0;
+        copied = r == 0;                /* or by hand: all pieces from now on, or this one */
     }
     if (p->kind == P_DATA && !copied) {
         r = read_piece(k, p, buf);

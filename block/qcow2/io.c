@@ -388,15 +388,15 @@ static bool must_move_whole(BlkNode *n, const Alloc *a)
     return false;
 }
 
-static int write_alloc(BlkNode *n, Alloc *a, BlkVec v, unsigned flags, bool whole)
+/* The data was written, or not (r): takes the lock, and the tables say so. */
+static int end_alloc(BlkNode *n, Alloc *a, const Alloc *link, int r)
 {
     Qcow2 *s = q2(n);
-    Alloc link = *a;
-    int r = whole ? write_whole_clusters(n, a, v, flags, &link) : write_new(n, a, v, flags), e;
+    int e;
 
     fiber_mutex_lock(&s->lock);
     if (r == 0) {
-        r = link_alloc(n, &link);
+        r = link_alloc(n, link);
         if (r < 0) {
             s->broken = true;               /* some entries may be changed, some not */
         }
@@ -408,9 +408,47 @@ static int write_alloc(BlkNode *n, Alloc *a, BlkVec v, unsigned flags, bool whol
     return r;
 }
 
+static int write_alloc(BlkNode *n, Alloc *a, BlkVec v, unsigned flags, bool whole)
+{
+    Alloc link = *a;
+    int r = whole ? write_whole_clusters(n, a, v, flags, &link) : write_new(n, a, v, flags);
+
+    return end_alloc(n, a, &link, r);
+}
+
 static bool in_place(const Map *m)
 {
     return m->type == Q_NORMAL && m->copied;
+}
+
+/* With the lock; returns with it.  1: a place is chosen and the op listed; 0: it was waited for another, look again. */
+static int list_alloc(BlkNode *n, uint64_t off, uint64_t len, Alloc *a)
+{
+    Qcow2 *s = q2(n);
+    /* wait before anything is allocated: what is there now may be ours after */
+    QOp op = { off & ~(s->cluster_size - 1), (off & ~(s->cluster_size - 1)) + s->cluster_size, OP_ALLOC, NULL };
+    int r;
+
+    if (op_clash(s, &op)) {
+        op_wait(s);
+        return 0;
+    }
+    r = begin_alloc(n, off, len, a);
+    if (r < 0) {
+        return r;
+    }
+    while (op_clash(s, &a->op) && a->clusters > 1) {    /* leave the clusters that another one is at */
+        uint64_t last = --a->clusters;
+
+        if (a->counted) {
+            qcow2_refcount_add(n, a->host + (last << s->cluster_bits), 1, -1);
+        }
+        a->op.end -= s->cluster_size;
+        a->len = MIN(a->len, a->op.end - a->off);
+    }
+    a->op.next = s->ops;
+    s->ops = &a->op;
+    return 1;
 }
 
 /* With the lock; returns with it.  The first part of a range: *done bytes of it. */
@@ -439,27 +477,10 @@ static int write_piece(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigne
         *done = m.len;
         return r;
     }
-    /* wait before anything is allocated: what is there now may be ours after */
-    op = (QOp){ off & ~(s->cluster_size - 1), (off & ~(s->cluster_size - 1)) + s->cluster_size, OP_ALLOC, NULL };
-    if (op_clash(s, &op)) {
-        op_wait(s);
-        return 0;
-    }
-    r = begin_alloc(n, off, len, &a);
-    if (r < 0) {
+    r = list_alloc(n, off, len, &a);
+    if (r <= 0) {
         return r;
     }
-    while (op_clash(s, &a.op) && a.clusters > 1) {      /* leave the clusters that another one is at */
-        uint64_t last = --a.clusters;
-
-        if (a.counted) {
-            qcow2_refcount_add(n, a.host + (last << s->cluster_bits), 1, -1);
-        }
-        a.op.end -= s->cluster_size;
-        a.len = MIN(a.len, a.op.end - a.off);
-    }
-    a.op.next = s->ops;
-    s->ops = &a.op;
     whole = must_move_whole(n, &a);
     fiber_mutex_unlock(&s->lock);
     r = write_alloc(n, &a, v, flags, whole);
@@ -476,6 +497,62 @@ int qcow2_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags
     fiber_mutex_lock(&s->lock);
     while (done < len && r == 0) {
         r = write_piece(n, off + done, len - done, blk_vec_from(v, done), flags, &now);
+        done += now;
+    }
+    fiber_mutex_unlock(&s->lock);
+    return r;
+}
+
+/* ---- copying by the host: whole clusters ---- */
+
+static int copy_piece(BlkNode *n, BlkNode *from, uint64_t from_off, uint64_t off, uint64_t len, unsigned flags, uint64_t *done)
+{
+    Qcow2 *s = q2(n);
+    Alloc a;
+    Map m;
+    int r = map(n, off, len, &m);
+
+    *done = 0;
+    if (r < 0) {
+        return r;
+    }
+    if (in_place(&m)) {
+        QOp op = { off, off + m.len, OP_WRITE, NULL };
+
+        if (!op_try(n, &op)) {
+            return 0;
+        }
+        fiber_mutex_unlock(&s->lock);
+        r = node_copy(from, from_off, s->data, m.host, m.len, flags);
+        fiber_mutex_lock(&s->lock);
+        qcow2_op_end(n, &op);
+        *done = m.len;
+        return r;
+    }
+    r = list_alloc(n, off, len, &a);
+    if (r <= 0) {
+        return r;
+    }
+    fiber_mutex_unlock(&s->lock);
+    *done = a.len;
+    return end_alloc(n, &a, &a, node_copy(from, from_off, s->data, a.host, a.len, flags));
+}
+
+int qcow2_copy(BlkNode *from, uint64_t from_off, BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
+{
+    Qcow2 *s = q2(n);
+    uint64_t done = 0, now;
+    int r = s->broken ? -EIO : 0;
+
+    if (s->crypt || s->sc_per_cluster > 1) {
+        return -ENOTSUP;
+    }
+    if ((off | len) & (s->cluster_size - 1)) {
+        return -EINVAL;
+    }
+    fiber_mutex_lock(&s->lock);
+    while (done < len && r == 0) {
+        r = copy_piece(n, from, from_off + done, off + done, len - done, flags, &now);
         done += now;
     }
     fiber_mutex_unlock(&s->lock);

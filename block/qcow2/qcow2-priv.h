@@ -244,6 +244,7 @@ int qcow2_read_words(BlkNode *n, uint64_t offset, uint64_t *words, uint64_t coun
 /* ---- io.c ---- */
 int qcow2_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
 int qcow2_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
+int qcow2_copy(BlkNode *from, uint64_t from_off, BlkNode *n, uint64_t off, uint64_t len, unsigned flags);
 int qcow2_flush(BlkNode *n);
 int qcow2_discard(BlkNode *n, uint64_t off, uint64_t len);
 int qcow2_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags);
