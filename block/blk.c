@@ -10,6 +10,7 @@ static void destroy_blk(void *object)
 
     blk_eject(b);
     throttle_leave(b->throttle);
+    stats_fini(&b->stats);
     fiber_queue_destroy(&b->wait);
     io_lock_destroy(&b->lock);
     g_free(b->device);
@@ -30,6 +31,8 @@ Blk *blk_new(Session *s, const char *name, unsigned perm, unsigned shared, Error
     b->shared = shared;
     b->loop = loop_current();
     b->held_last = &b->held;
+    b->counted = name && *name;
+    stats_init(&b->stats);
     io_lock_init(&b->lock);
     fiber_queue_init(&b->wait);
     if (!session_add(s, &blk_kind, id, b, errp)) {
@@ -187,6 +190,7 @@ void blk_set_device(Blk *b, const char *path)
 {
     g_free(b->device);
     b->device = g_strdup(path);
+    b->counted = b->counted || path;
 }
 
 const char *blk_device(const Blk *b)
@@ -196,14 +200,9 @@ const char *blk_device(const Blk *b)
 
 /* ---- facts ---- */
 
-void blk_stats(const Blk *b, BlkStats *out)
+BlkStats *blk_stats(Blk *b)
 {
-    for (unsigned i = 0; i < 5; i++) {
-        out->ops[i] = __atomic_load_n(&b->stats.ops[i], __ATOMIC_RELAXED);
-        out->bytes[i] = __atomic_load_n(&b->stats.bytes[i], __ATOMIC_RELAXED);
-        out->failed[i] = __atomic_load_n(&b->stats.failed[i], __ATOMIC_RELAXED);
-    }
-    out->highest = __atomic_load_n(&b->stats.highest, __ATOMIC_RELAXED);
+    return &b->stats;
 }
 
 bool blk_present(const Blk *b)

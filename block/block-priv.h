@@ -4,6 +4,7 @@
 #define BLOCK_BLOCK_PRIV_H
 
 #include "block/driver.h"
+#include "block/stats.h"
 #include "block/throttle.h"
 
 struct Blk {
@@ -15,7 +16,8 @@ struct Blk {
     bool writethrough;
     bool pinned;                    /* stays where it is when a node is replaced (jobs) */
     char *device;
-    BlkStats stats;                 /* atomic each */
+    bool counted;                   /* somebody may look at: */
+    BlkStats stats;
     const BlkEvents *events;
     void *opaque;
     ThrottleMember *throttle;       /* limits; changed while drained; NULL: none */

@@ -160,6 +160,7 @@ struct BlkReq {
     LoopPost post;
     BlkReq *next;                   /* while held by a drain */
     int cancelled;
+    int64_t begin;                  /* when it came, where that is counted */
     bool inside;                    /* in blk_submit(), which done() must not be called from */
     int result;
 };
@@ -167,12 +168,11 @@ void blk_submit(BlkReq *req);
 /* A request, not a command: done() is still called, with -ECANCELED if it had not begun. */
 void blk_cancel(BlkReq *req);
 
-/* ---- what a handle has done ---- */
-typedef struct BlkStats {
-    uint64_t ops[5], bytes[5], failed[5];       /* by BlkOp; zeroes count as writes for programs */
-    uint64_t highest;                           /* end of the farthest write */
-} BlkStats;
-void blk_stats(const Blk *b, BlkStats *out);
+/* ---- what a handle has done (block/stats.h); handles with a name or a device are counted ---- */
+typedef struct BlkStats BlkStats;
+BlkStats *blk_stats(Blk *b);
+/* A request that a device refused before it was one: outside of the disk, not aligned. */
+void blk_invalid(Blk *b, BlkOp op);
 /* The device that the handle belongs to, as its path; for info.  NULL: none. */
 void blk_set_device(Blk *b, const char *path);
 const char *blk_device(const Blk *b);

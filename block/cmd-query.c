@@ -10,11 +10,27 @@
 
 /* ---- nodes ---- */
 
+static Json *limits_record(const BlkNode *n)
+{
+    Json *j = json_object();
+
+    json_set_uint(j, "request-alignment", n->align);
+    json_set_uint(j, "min-mem-alignment", n->mem_align);
+    json_set_uint(j, "opt-mem-alignment", MAX(n->mem_align, 4096));
+    json_set_int(j, "max-iov", 1024);
+    if (n->cluster) {
+        json_set_uint(j, "write-zeroes-alignment", n->cluster);
+        json_set_uint(j, "discard-alignment", n->cluster);
+    }
+    return j;
+}
+
 static Json *image_record(BlkNode *n, bool chain)
 {
     Json *j = json_object();
 
     blk_node_info(n, j);
+    json_set(j, "limits", limits_record(n));
     if (chain && blk_node_below(n)) {
         json_set(j, "backing-image", image_record(blk_node_below(n), true));
     }
@@ -38,6 +54,20 @@ static void add_backing_file(Json *j, const BlkNode *n)
     }
 }
 
+static Json *children_record(const BlkNode *n)
+{
+    Json *list = json_array();
+
+    for (const BlkChild *c = n->children; c; c = c->next) {
+        Json *j = json_object();
+
+        json_set_string(j, "node-name", c->node->name);
+        json_set_string(j, "child", c->name);
+        json_append(list, j);
+    }
+    return list;
+}
+
 /* b: the handle that it is seen through; NULL: none. */
 static Json *node_record(BlkNode *n, bool flat, const Blk *b)
 {
@@ -52,6 +82,8 @@ static Json *node_record(BlkNode *n, bool flat, const Blk *b)
         json_set(j, "dirty-bitmaps", bitmaps);
     }
     json_set_bool(j, "ro", n->read_only);
+    json_set_bool(j, "active", true);
+    json_set(j, "children", children_record(n));
     json_set_string(j, "node-name", n->name);
     json_set_int(j, "backing_file_depth", depth_of(n));
     json_set_string(j, "drv", n->drv->name);
@@ -116,88 +148,3 @@ static bool disks_run(MonCall *call, Error **errp)
     return true;
 }
 COMMAND(disks_command, .qmp = "query-block", .waits = true, .run = disks_run, .ret_type = "[any]");
-
-/* ---- counters ---- */
-
-static Json *counters(const BlkStats *s)
-{
-    static const struct { const char *word; BlkOp op; } rows[] = { { "unmap", BLK_DISCARD }, { "flush", BLK_FLUSH }, { "wr", BLK_WRITE }, { "rd", BLK_READ } };
-    Json *j = json_object();
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
-        g_autofree char *ops = g_strdup_printf("%s_operations", rows[i].word), *bytes = g_strdup_printf("%s_bytes", rows[i].word),
-                        *failed = g_strdup_printf("failed_%s_operations", rows[i].word);
-        uint64_t more = rows[i].op == BLK_WRITE ? s->ops[BLK_ZEROES] : 0, more_bytes = rows[i].op == BLK_WRITE ? s->bytes[BLK_ZEROES] : 0;
-
-        json_set_uint(j, ops, s->ops[rows[i].op] + more);
-        json_set_uint(j, failed, s->failed[rows[i].op]);
-        if (rows[i].op != BLK_FLUSH) {
-            json_set_uint(j, bytes, s->bytes[rows[i].op] + more_bytes);
-        }
-        for (unsigned k = 0; k < (rows[i].op == BLK_FLUSH ? 2 : 3); k++) {
-            g_autofree char *key = g_strdup_printf(k == 0 ? "%s_total_time_ns" : k == 1 ? "invalid_%s_operations" : "%s_merged", rows[i].word);
-
-            json_set_int(j, key, 0);
-        }
-    }
-    json_set_uint(j, "wr_highest_offset", s->highest);
-    json_set_bool(j, "account_invalid", true);
-    json_set_bool(j, "account_failed", true);
-    json_set(j, "timed_stats", json_array());
-    return j;
-}
-
-static Json *node_counters(const BlkNode *n)
-{
-    Json *j = json_object();
-
-    json_set(j, "stats", counters(&(BlkStats){}));
-    json_set_string(j, "node-name", n->name);
-    return j;
-}
-
-static void each_counter(Blk *b, void *opaque)
-{
-    BlkNode *n = blk_node(b);
-    BlkStats s;
-    Json *j;
-
-    if (!*blk_name(b) && !blk_device(b)) {
-        return;
-    }
-    blk_stats(b, &s);
-    j = json_object();
-    json_set_string(j, "device", blk_name(b));
-    if (n && n->file) {
-        json_set(j, "parent", node_counters(n->file->node));
-    }
-    json_set(j, "stats", counters(&s));
-    if (n) {
-        json_set_string(j, "node-name", n->name);
-    }
-    if (blk_device(b)) {
-        json_set_string(j, "qdev", blk_device(b));
-    }
-    if (n && n->backing) {
-        json_set(j, "backing", node_counters(n->backing->node));
-    }
-    json_append(opaque, j);
-}
-
-static void each_node_counter(BlkNode *n, void *opaque)
-{
-    json_append(opaque, node_counters(n));
-}
-
-static bool stats_run(MonCall *call, Error **errp)
-{
-    call->ret = json_array();
-    if (json_get_bool(call->args, "query-nodes", false)) {
-        blk_nodes_foreach(call->session, each_node_counter, call->ret);
-    } else {
-        blks_foreach(call->session, each_counter, call->ret);
-    }
-    return true;
-}
-static const OptKey stats_keys[] = { { "query-nodes", OPT_BOOL }, {} };
-COMMAND(stats_command, .qmp = "query-blockstats", .keys = stats_keys, .waits = true, .run = stats_run, .ret_type = "[any]");

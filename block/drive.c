@@ -8,6 +8,7 @@
 
 #include "block/driver.h"
 #include "block/image.h"
+#include "block/stats.h"
 #include "block/throttle-keys.h"
 #include "block/throttle.h"
 #include "util/options.h"
@@ -32,6 +33,9 @@ static const OptKey drive_keys[] = {
     { "rerror", OPT_STRING, "what a failed read does: ignore, stop, report" },
     { "read-only", OPT_BOOL, "refuse writes", .alias = "readonly" },
     { "copy-on-read", OPT_BOOL, "keep what is read from below" },
+    { "stats-account-invalid", OPT_BOOL, "requests that can not be count as activity" },
+    { "stats-account-failed", OPT_BOOL, "failed requests count as activity" },
+    { "stats-intervals", OPT_ANY, "stats-intervals.0=SECONDS ...: latencies of so long are kept" },
     { "throttling", OPT_TREE, "limits", .sub = &throttling_group },
     { "group", OPT_STRING, "of limits" },
     THROTTLE_OLD_KEYS(false),
@@ -271,7 +275,8 @@ static void warn_probed(const BlkNode *n, const char *file)
 /* What is left of the drive's options are the node's. */
 static Json *node_options(Json *o, Json *file_options)
 {
-    static const char *const ours[] = { "file", "id", "if", "index", "bus", "unit", "media", "format", "snapshot", "cache", "aio", "werror", "rerror", "read-only", "copy-on-read", "throttling", "group" };
+    static const char *const ours[] = { "file", "id", "if", "index", "bus", "unit", "media", "format", "snapshot", "cache", "aio", "werror", "rerror", "read-only", "copy-on-read", "throttling", "group",
+                                        "stats-account-invalid", "stats-account-failed", "stats-intervals" };
     Json *rest = json_copy(o);
 
     for (unsigned i = 0; i < G_N_ELEMENTS(ours); i++) {
@@ -384,6 +389,35 @@ static bool limits_of(const Json *o, ThrottleConfig *c, const char **group, Erro
     return throttle_config_read(c, o, "", true, errp) && throttle_config_read(c, t, "", false, errp) && throttle_config_check(c, errp);
 }
 
+static bool interval(BlkStats *s, const Json *v, Error **errp)
+{
+    g_autofree char *text = json_scalar_text(v);
+    uint64_t seconds = 0;
+
+    if (!text || !g_ascii_string_to_unsigned(text, 10, 1, UINT32_MAX, &seconds, NULL)) {
+        return error_set(errp, "Invalid interval length: %s", text ? text : json_type_name(v));
+    }
+    stats_add_interval(s, (unsigned)seconds, loop_now());
+    return true;
+}
+
+static bool count_as(BlkStats *s, const Json *o, Error **errp)
+{
+    const Json *list = json_get(o, "stats-intervals");
+
+    s->account_invalid = json_get_bool(o, "stats-account-invalid", true);
+    s->account_failed = json_get_bool(o, "stats-account-failed", true);
+    if (list && !json_is(list, JSON_ARRAY) && !json_is(list, JSON_OBJECT)) {
+        return interval(s, list, errp);
+    }
+    for (unsigned i = 0; list && i < json_size(list); i++) {
+        if (!interval(s, json_at(list, i), errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static Drive *drive_make(Session *s, Json *o, Json *file_options, const DriveBoard *board, bool snapshot, Error **errp)
 {
     g_autofree char *auto_id = NULL;
@@ -418,7 +452,7 @@ static Drive *drive_make(Session *s, Json *o, Json *file_options, const DriveBoa
                      : g_strdup_printf("%s%d", if_names[d->kind], d->index);
     }
     d->blk = blk_new(s, id, perm, BLK_PERM_READ | BLK_PERM_WRITE_SAME, errp);
-    if (!d->blk || (n && !blk_insert(d->blk, n, errp))) {
+    if (!d->blk || !count_as(blk_stats(d->blk), o, errp) || (n && !blk_insert(d->blk, n, errp))) {
         blk_free(d->blk);
         blk_node_unref(n);
         goto fail;

@@ -77,6 +77,8 @@ struct BlkNode {
     uint32_t cluster;               /* granularity of allocation; 0: none */
     unsigned perm, shared;          /* of all users together */
     bool read_only;
+    uint64_t highest;               /* atomic: end of the farthest write */
+    struct { uint64_t ok, failed, bytes; } discards;        /* atomic each; of protocols */
     bool detect_zeroes;             /* written zeroes become zeroes() */
     bool probed;                    /* nobody named the format */
     char *backing_name;             /* as the image says; set by the driver's open, opened by the layer after it */

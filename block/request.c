@@ -19,7 +19,20 @@ static bool aligned(const BlkNode *n, uint64_t off, uint64_t len)
 static void wrote(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
 {
     __atomic_fetch_add(&n->write_gen, 1, __ATOMIC_RELEASE);
+    if (len && off + len > __atomic_load_n(&n->highest, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&n->highest, off + len, __ATOMIC_RELAXED);
+    }
     if (__atomic_load_n(&n->bitmaps, __ATOMIC_ACQUIRE) && !(flags & BLK_SAME)) {
+        blk_bitmaps_mark(n, off, len);
+    }
+}
+
+static void discarded(BlkNode *n, uint64_t off, uint64_t len, int r)
+{
+    __atomic_fetch_add(r ? &n->discards.failed : &n->discards.ok, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&n->discards.bytes, r ? 0 : len, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&n->write_gen, 1, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&n->bitmaps, __ATOMIC_ACQUIRE)) {
         blk_bitmaps_mark(n, off, len);
     }
 }
@@ -146,7 +159,7 @@ int node_discard(BlkNode *n, uint64_t off, uint64_t len)
         return 0;
     }
     r = n->drv->discard(n, off, end - off);
-    wrote(n, off, end - off, 0);
+    discarded(n, off, end - off, r);
     return r == -ENOTSUP ? 0 : r;
 }
 

@@ -93,18 +93,22 @@ static int pass_on(BlkReq *req)
     return -EINVAL;
 }
 
+static StatType stat_of(BlkOp op)
+{
+    static const StatType types[] = { [BLK_READ] = STAT_READ, [BLK_WRITE] = STAT_WRITE, [BLK_FLUSH] = STAT_FLUSH, [BLK_DISCARD] = STAT_UNMAP, [BLK_ZEROES] = STAT_WRITE };
+
+    return types[op];
+}
+
+void blk_invalid(Blk *b, BlkOp op)
+{
+    stats_invalid(&b->stats, stat_of(op), loop_now());
+}
+
 static void count(Blk *b, const BlkReq *req, int result)
 {
-    BlkStats *s = &b->stats;
-
-    if (result < 0) {
-        __atomic_fetch_add(&s->failed[req->op], 1, __ATOMIC_RELAXED);
-        return;
-    }
-    __atomic_fetch_add(&s->ops[req->op], 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&s->bytes[req->op], req->len, __ATOMIC_RELAXED);
-    if (req->op == BLK_WRITE && req->off + req->len > __atomic_load_n(&s->highest, __ATOMIC_RELAXED)) {
-        __atomic_store_n(&s->highest, req->off + req->len, __ATOMIC_RELAXED);
+    if (b->counted) {
+        stats_done(&b->stats, stat_of(req->op), req->op == BLK_FLUSH ? 0 : req->len, result < 0, req->begin, loop_now());
     }
 }
 
@@ -172,17 +176,23 @@ static void start(void *opaque)
     }
 }
 
-void blk_submit(BlkReq *req)
+static void submit(BlkReq *req)
 {
     Loop *loop = req->loop ? req->loop : req->blk->loop;
 
-    req->cancelled = 0;
     if (loop_current() == loop) {
         start(req);
         return;
     }
     req->post = (LoopPost){ NULL, start, req };
     loop_post_node(loop, &req->post);
+}
+
+void blk_submit(BlkReq *req)
+{
+    req->cancelled = 0;
+    req->begin = req->blk->counted ? loop_now() : 0;
+    submit(req);
 }
 
 void blk_cancel(BlkReq *req)
@@ -210,7 +220,7 @@ static void release_held(Blk *b)
         BlkReq *req = list;
 
         list = req->next;
-        blk_submit(req);
+        submit(req);
     }
 }
 
@@ -396,6 +406,7 @@ static void run_straight(void *opaque)
 {
     BlkReq *req = opaque;
 
+    req->begin = req->blk->counted ? loop_now() : 0;
     blk_begin_wait(req->blk);
     req->result = blk_run_req(req);
     blk_end(req->blk);

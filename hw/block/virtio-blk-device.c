@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/drive.h"
+#include "block/stats.h"
 #include "hw/virtio/bootorder.h"
 #include "util/bits.h"
 #include "util/bswap.h"
@@ -164,6 +165,12 @@ static bool blk_realize(Device *dev, Error **errp)
     if (!blk_set_perm(s->blk, perm, shared, errp)) {
         return false;
     }
+    if (s->account_invalid != PROP_AUTO) {
+        blk_stats(s->blk)->account_invalid = s->account_invalid == PROP_ON;
+    }
+    if (s->account_failed != PROP_AUTO) {
+        blk_stats(s->blk)->account_failed = s->account_failed == PROP_ON;
+    }
     blk_set_events(s->blk, &blk_events, s);
     blk_set_device(s->blk, dev->path);
     input_port_init(&s->port, device_inputs(dev), INPUT_BLOCK, dev->path, vblk_completed, s, dev->mutex);
@@ -228,6 +235,8 @@ static const Prop blk_props[] = {
     PROP_BOOL("write-zeroes", VirtioBlk, write_zeroes, true, .help = "on/off"),
     PROP_U32("max-discard-sectors", VirtioBlk, max_discard, 4194303, .help = "longest discard"),
     PROP_U32("max-write-zeroes-sectors", VirtioBlk, max_zeroes, 4194303, .help = "longest range of zeroes"),
+    PROP_AUTO_ONOFF("account-invalid", VirtioBlk, account_invalid, PROP_AUTO, .help = "requests that can not be count as activity"),
+    PROP_AUTO_ONOFF("account-failed", VirtioBlk, account_failed, PROP_AUTO, .help = "failed requests count as activity"),
     PROP_ENUM("werror", VirtioBlk, werror, ON_AUTO, on_error, .help = "Error handling policy, report/ignore/enospc/stop/auto"),
     PROP_ENUM("rerror", VirtioBlk, rerror, ON_AUTO, on_error, .help = "Error handling policy, report/ignore/enospc/stop/auto"),
     {}

@@ -36,7 +36,7 @@ struct VirtioBlk {
     uint32_t logical, physical;
     uint64_t logical_prop, physical_prop;
     bool share_rw, config_wce, discard, write_zeroes;
-    uint32_t max_discard, max_zeroes, werror, rerror, write_cache;
+    uint32_t max_discard, max_zeroes, werror, rerror, write_cache, account_invalid, account_failed;
     /* */
     Blk *blk;
     IoThread *thread;           /* that serves the queues; NULL: the main loop */

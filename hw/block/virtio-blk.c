@@ -106,6 +106,7 @@ static void let_go(VirtioBlk *s, Request *r)
  */
 static void orphan(VirtioBlk *s, const VirtQueue *q)
 {
+    bool host_time = clock_mode(s->vd.dev.machine->clock) == CLOCK_HOST;
     Cpu *cpu = vcpu_current();
 
     for (Request *r = s->flying; r; r = r->next) {
@@ -115,9 +116,12 @@ static void orphan(VirtioBlk *s, const VirtQueue *q)
             if (cpu) {
                 input_hurry(r->ticket);
             }
+            if (host_time) {
+                blk_cancel(&r->blk);                    /* one that waits for its turn ends now */
+            }
         }
     }
-    if (s->orphans && cpu && clock_mode(cpu->machine->clock) == CLOCK_HOST) {
+    if (s->orphans && cpu && host_time) {
         g_ptr_array_add(s->waiting, cpu);
         vcpu_hold(cpu);
     }
@@ -187,6 +191,7 @@ static void read_write(VirtioBlk *s, VirtQueue *q, VringElem *e, bool write, uin
     Request *r;
 
     if (!range_ok(s, sector, bytes) || (write && blk_read_only(s->blk))) {
+        blk_invalid(s->blk, write ? BLK_WRITE : BLK_READ);
         answer(s, q, e, S_IOERR);
         return;
     }
@@ -221,6 +226,7 @@ static void discard(VirtioBlk *s, VirtQueue *q, VringElem *e, bool zeroes)
     if (flags & ~(zeroes ? 1u : 0u)) {
         answer(s, q, e, S_UNSUPP);
     } else if (count > max || !range_ok(s, sector, (uint64_t)count * SECTOR)) {
+        blk_invalid(s->blk, zeroes ? BLK_ZEROES : BLK_DISCARD);
         answer(s, q, e, S_IOERR);
     } else {
         r = request_new(s, q, e, zeroes ? T_WRITE_ZEROES : T_DISCARD, 0);
