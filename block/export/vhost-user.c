@@ -571,7 +571,7 @@ static bool check_options(VhostExport *x, const Json *o, Error **errp)
 static bool vhost_open(Export *e, const Json *o, Error **errp)
 {
     VhostExport *x = e->state;
-    g_autoptr(SocketAddress) a = nbd_address_from_json(o, "addr", errp);
+    g_autoptr(SocketAddress) a = nbd_address_from_json(e->session, o, "addr", errp);
 
     x->exp = e;
     x->fd = -1;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/qmp-fds.h"
+
 /* KEY.MEMBER, nested or flat, as text. */
 static char *member(const Json *o, const char *key, const char *name)
 {
@@ -45,7 +47,19 @@ static SocketAddress *by_text(const char *fmt, const char *a, const char *b, Err
     return socket_address_parse(text, errp);
 }
 
-SocketAddress *nbd_address_from_json(const Json *o, const char *key, Error **errp)
+/* A number, or the name of one that came over a monitor. */
+static SocketAddress *by_fd(Session *s, const char *str, Error **errp)
+{
+    int fd;
+
+    if (g_ascii_isdigit(str[0])) {
+        return by_text("fd:%s%s", str, "", errp);
+    }
+    fd = fd_named_take(s, str, errp);
+    return fd < 0 ? NULL : socket_address_fd(fd);
+}
+
+SocketAddress *nbd_address_from_json(Session *s, const Json *o, const char *key, Error **errp)
 {
     g_autofree char *type = member(o, key, "type"), *path = member(o, key, "path"), *port = member(o, key, "port"), *cid = member(o, key, "cid"), *str = member(o, key, "str");
 
@@ -62,7 +76,7 @@ SocketAddress *nbd_address_from_json(const Json *o, const char *key, Error **err
         return !cid || !port ? missing(key, cid ? "port" : "cid", errp) : by_text("vsock:%s:%s", cid, port, errp);
     }
     if (!strcmp(type, "fd")) {
-        return str ? by_text("fd:%s%s", str, "", errp) : missing(key, "str", errp);
+        return str ? by_fd(s, str, errp) : missing(key, "str", errp);
     }
     error_set(errp, "Parameter '%s.type' does not accept value '%s'", key, type);
     return NULL;

@@ -76,7 +76,7 @@ struct NbdClient {
 
 /* client-uri.c */
 bool nbd_parse_filename(const char *name, Json *options, Error **errp);
-SocketAddress *nbd_address_from_options(Json *o, Error **errp);
+SocketAddress *nbd_address_from_options(Session *s, Json *o, Error **errp);
 char *nbd_uri(const SocketAddress *a, const char *export_name, bool tls);     /* as it is printed; NULL: has none */
 
 /* client-io.c; on the home loop */

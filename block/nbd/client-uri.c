@@ -160,7 +160,7 @@ bool nbd_parse_filename(const char *name, Json *o, Error **errp)
 
 /* ---- options to an address ---- */
 
-SocketAddress *nbd_address_from_options(Json *o, Error **errp)
+SocketAddress *nbd_address_from_options(Session *s, Json *o, Error **errp)
 {
     bool server = nbd_has_address(o, "server");
     const char *path = json_get_string(o, "path"), *host = json_get_string(o, "host"), *port = json_get_string(o, "port");
@@ -180,7 +180,7 @@ SocketAddress *nbd_address_from_options(Json *o, Error **errp)
         error_set(errp, port ? "port may not be used without host" : "NBD server address missing");
         return NULL;
     }
-    return nbd_address_from_json(o, "server", errp);
+    return nbd_address_from_json(s, o, "server", errp);
 }
 
 /* ---- and back ---- */

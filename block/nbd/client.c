@@ -61,7 +61,7 @@ static NbdClient *client_new(BlkNode *n, Json *o, Error **errp)
     c->context = g_strdup(bitmap ? bitmap : "base:allocation");
     c->reconnect_delay = json_get_u64(o, "reconnect-delay", 0) * 1000000000;
     c->open_timeout = json_get_u64(o, "open-timeout", 0) * 1000000000;
-    c->address = nbd_address_from_options(o, errp);
+    c->address = nbd_address_from_options(n->session, o, errp);
     if (!c->address || !set_tls(n, c, o, errp)) {
         nbd_client_unref(c);
         return NULL;

@@ -313,7 +313,7 @@ bool nbd_server_start(Session *s, const SocketAddress *a, const NbdServerConfig 
 
 bool nbd_server_start_json(Session *s, const Json *o, Error **errp)
 {
-    g_autoptr(SocketAddress) a = nbd_address_from_json(o, "addr", errp);
+    g_autoptr(SocketAddress) a = nbd_address_from_json(s, o, "addr", errp);
     NbdServerConfig config = { .tls_creds = json_get_string(o, "tls-creds"), .tls_authz = json_get_string(o, "tls-authz"),
                                .max_connections = json_get_u64(o, "max-connections", CONNECTIONS), .handshake_max = json_get_u64(o, "handshake-max-seconds", HANDSHAKE_SECONDS) };
 
