@@ -314,7 +314,13 @@ static bool backup_prepare(Action *a, bool drive, Error **errp)
     } else {
         b.target = cmd_node(a->session, target, target, errp);
     }
-    return b.target && backup_new(a->transaction->graph, &b, &p, &s->job, errp);
+    if (!b.target || !backup_new(a->transaction->graph, &b, &p, &s->job, errp)) {
+        return false;
+    }
+    if (a->transaction->group) {
+        job_group_add(a->transaction->group, s->job);
+    }
+    return true;
 }
 
 static bool blockdev_backup_prepare(Action *a, Error **errp)

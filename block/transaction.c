@@ -110,10 +110,8 @@ static bool transaction_run(MonCall *call, Error **errp)
     Json *actions = json_get(call->args, "actions");
     const char *mode = json_get_string(json_get(call->args, "properties"), "completion-mode");
     Transaction t = { .session = call->session };
+    bool ok;
 
-    if (mode && strcmp(mode, "individual")) {
-        return error_set(errp, "completion-mode=%s is not available in this build: jobs of a transaction end one by one (individual)", mode);
-    }
     for (unsigned i = 0; i < json_size(actions); i++) {
         const char *type = json_get_string(json_at(actions, i), "type");
         const ActionKind *kind = type ? find_kind(type) : NULL;
@@ -128,7 +126,10 @@ static bool transaction_run(MonCall *call, Error **errp)
         }
         g_ptr_array_add(list, a);
     }
-    return run_all(&t, list, errp);
+    t.group = !g_strcmp0(mode, "grouped") ? job_group_new() : NULL;
+    ok = run_all(&t, list, errp);
+    job_group_unref(t.group);
+    return ok;
 }
 static const OptKey properties_keys[] = { { "completion-mode", OPT_ENUM, .values = "individual|grouped" }, {} };
 static const OptGroup properties_group = { .name = "TransactionProperties", .keys = properties_keys };

@@ -7,6 +7,7 @@
 
 #include "block/block-priv.h"
 #include "block/cmd-priv.h"
+#include "block/job/group.h"
 
 static const char *const status_names[] = {
     "undefined", "created", "running", "paused", "ready", "standby", "waiting", "pending", "aborting", "concluded", "null"
@@ -154,6 +155,7 @@ static void let_go(BlkJob *j)
 
 static void job_free(BlkJob *j)
 {
+    job_group_remove(j);
     session_remove(j->session, &job_kind, j->id);
     if (j->type->free) {
         j->type->free(j);
@@ -355,6 +357,32 @@ static void wait_for_decision(BlkJob *j)
     }
 }
 
+/* Of a job that ends alone, or of all of a group: all end well, or none does. */
+static void settle(BlkJob *j)
+{
+    g_autoptr(GPtrArray) all = job_group_settle(j);
+    bool ok = true;
+
+    for (unsigned i = 0; all && i < all->len; i++) {
+        BlkJob *one = all->pdata[i];
+
+        if (one->result == 0 && one->type->prepare && !one->type->prepare(one, &one->error)) {
+            one->result = -EIO;
+        }
+        ok = ok && one->result == 0;
+    }
+    for (unsigned i = 0; all && i < all->len; i++) {
+        BlkJob *one = all->pdata[i];
+
+        one->result = ok || one->result ? one->result : -ECANCELED;
+        if (one->result < 0) {
+            failed(one);
+        } else if (one->type->commit) {
+            one->type->commit(one);
+        }
+    }
+}
+
 static void job_main(void *opaque)
 {
     BlkJob *j = opaque;
@@ -370,6 +398,9 @@ static void job_main(void *opaque)
     j->busy = false;
     if (j->result == 0) {
         set_status(j, JOB_WAITING);
+    }
+    job_group_meet(j, JOB_MEET_WORKED);
+    if (j->result == 0) {
         set_status(j, JOB_PENDING);
         if (soft) {
             j->cancelled = false;                   /* it ends well, without what completing would add */
@@ -377,15 +408,9 @@ static void job_main(void *opaque)
             wait_for_decision(j);
         }
     }
+    job_group_meet(j, JOB_MEET_DECIDED);
     session_lock(j->session);
-    if (j->result == 0 && j->type->prepare && !j->type->prepare(j, &j->error)) {
-        j->result = -EIO;
-    }
-    if (j->result < 0) {
-        failed(j);
-    } else if (j->type->commit) {
-        j->type->commit(j);
-    }
+    settle(j);
     {
         Session *s = j->session;
 
@@ -465,6 +490,7 @@ bool job_finalize(BlkJob *j, Error **errp)
     }
     j->finalizing = true;
     fiber_event_set(&j->decided);
+    job_group_finalize(j);
     return true;
 }
 

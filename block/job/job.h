@@ -25,6 +25,7 @@
 #include "block/graph.h"
 
 typedef struct BlkJob BlkJob;
+typedef struct JobGroup JobGroup;
 
 typedef enum {
     JOB_UNDEFINED, JOB_CREATED, JOB_RUNNING, JOB_PAUSED, JOB_READY, JOB_STANDBY, JOB_WAITING, JOB_PENDING, JOB_ABORTING, JOB_CONCLUDED, JOB_NULL
@@ -65,7 +66,8 @@ struct BlkJob {
     GPtrArray *claimed;                             /* BlkNode *, referenced */
     FiberEvent wake;
     LoopTimer timer;
-    FiberEvent decided;                             /* of a pending job: finalize or cancel was said */
+    FiberEvent decided;                             /* of a pending job: finalize or cancel was said; and by its group */
+    JobGroup *group;                                /* ends with others (job/group.h); NULL: alone */
 };
 
 typedef struct JobParams {

@@ -491,6 +491,159 @@ static void test_reopen(void)
     world_close(&w);
 }
 
+/* ---- jobs that end together ---- */
+
+#define BACKUP(id, from, to, more) \
+    "{'type':'blockdev-backup','data':{'job-id':'" id "','device':'" from "','target':'" to "','sync':'full','auto-dismiss':false" more "}}"
+#define GROUPED(a, b) "{'execute':'transaction','arguments':{'properties':{'completion-mode':'grouped'},'actions':[" a "," b "]}}"
+
+static void backups_open(World *w, bool failing)
+{
+    world_open(w);
+    for (const char *name = "abtu"; *name; name++) {
+        char one[2] = { *name, 0 };
+
+        make(w, one);
+        if (*name != 'u' || !failing) {
+            add(w, one, one);
+        }
+    }
+    if (failing) {
+        add_failing(w, "u", "u", "{'event':'none','iotype':'write','errno':28,'once':false,'immediately':false}");
+    }
+}
+
+static void end_is(World *w, const char *id, const char *error)
+{
+    g_autofree char *got = NULL;
+
+    client_wait(w->c, id, "concluded");
+    got = client_job_error(w->c, id);
+    g_assert_cmpstr(got, ==, error);
+    client_ok(w->c, "{'execute':'job-dismiss','arguments':{'id':'%s'}}", id);
+}
+
+static void wait_status(World *w, const char *id, const char *want)
+{
+    for (;;) {
+        g_autofree char *now = client_status(w->c, id);
+
+        if (!strcmp(now, want)) {
+            return;
+        }
+        g_assert_cmpstr(now, !=, "concluded");
+        loop_step(w->loop, true);
+    }
+}
+
+/* The quick one waits for the slow one; one finalize means both. */
+static void test_grouped(void)
+{
+    World w;
+    Blk *b;
+
+    backups_open(&w, false);
+    b = use(&w, "a");
+    put(b, 0, SIZE, 7);
+    client_ok(w.c, GROUPED(BACKUP("x", "a", "t", ",'auto-finalize':false,'speed':1"), BACKUP("y", "b", "u", ",'auto-finalize':false")));
+    wait_status(&w, "y", "waiting");
+    {
+        g_autofree char *x = client_status(w.c, "x");
+        g_assert_cmpstr(x, ==, "running");
+    }
+    client_ok(w.c, "{'execute':'block-job-set-speed','arguments':{'device':'x','speed':0}}");
+    wait_status(&w, "x", "pending");
+    wait_status(&w, "y", "pending");
+    client_ok(w.c, "{'execute':'job-finalize','arguments':{'id':'y'}}");
+    end_is(&w, "x", NULL);
+    end_is(&w, "y", NULL);
+    world_close(&w);
+}
+
+static void test_grouped_failure(void)
+{
+    World w;
+    Blk *b;
+
+    backups_open(&w, true);
+    b = use(&w, "b");
+    put(b, 0, SIZE, 7);
+    client_ok(w.c, GROUPED(BACKUP("x", "a", "t", ""), BACKUP("y", "b", "u", "")));
+    end_is(&w, "x", "Operation canceled");
+    end_is(&w, "y", "No space left on device");
+    client_ok(w.c, "{'execute':'transaction','arguments':{'actions':[" BACKUP("x", "a", "t", "") "," BACKUP("y", "b", "u", "") "]}}");
+    end_is(&w, "x", NULL);
+    end_is(&w, "y", "No space left on device");
+    world_close(&w);
+}
+
+static void test_grouped_cancel(void)
+{
+    World w;
+    Blk *b;
+
+    backups_open(&w, false);
+    b = use(&w, "a");
+    put(b, 0, SIZE, 7);
+    client_ok(w.c, GROUPED(BACKUP("x", "a", "t", ",'speed':1"), BACKUP("y", "b", "u", "")));
+    wait_status(&w, "y", "waiting");
+    client_ok(w.c, "{'execute':'job-cancel','arguments':{'id':'y'}}");
+    end_is(&w, "x", "Operation canceled");
+    end_is(&w, "y", "Operation canceled");
+    /* the same of one that waits for its finalize */
+    client_ok(w.c, GROUPED(BACKUP("x", "a", "t", ",'auto-finalize':false"), BACKUP("y", "b", "u", ",'auto-finalize':false")));
+    wait_status(&w, "x", "pending");
+    wait_status(&w, "y", "pending");
+    client_ok(w.c, "{'execute':'job-cancel','arguments':{'id':'x'}}");
+    end_is(&w, "x", "Operation canceled");
+    end_is(&w, "y", "Operation canceled");
+    /* and of one whose transaction fails before it begins */
+    client_refused(w.c, "Transaction aborted using Abort action", GROUPED(BACKUP("x", "a", "t", ""), "{'type':'abort','data':{}}"));
+    world_close(&w);
+}
+
+/* ---- snapshots inside ---- */
+
+static unsigned snapshots(World *w, const char *node)
+{
+    BlkNode *n = blk_node_find(w->s, node);
+    g_autoptr(GPtrArray) list = n->drv->image->snapshot_list(n);
+
+    return list->len;
+}
+
+static void test_internal(void)
+{
+    g_autoptr(Json) gone = NULL;
+    World w;
+    Blk *b;
+
+    world_open(&w);
+    make(&w, "a");
+    add(&w, "a", "a");
+    client_ok(w.c, "{'execute':'blockdev-add','arguments':{'driver':'null-co','node-name':'n'}}");
+    b = use(&w, "a");
+    put(b, 0, SIZE, 1);
+    client_ok(w.c, "{'execute':'blockdev-snapshot-internal-sync','arguments':{'device':'a','name':'s1'}}");
+    client_refused(w.c, "Snapshot with name 's1' already exists on device 'a'", "{'execute':'blockdev-snapshot-internal-sync','arguments':{'device':'a','name':'s1'}}");
+    client_refused(w.c, "Name is empty", "{'execute':'blockdev-snapshot-internal-sync','arguments':{'device':'a','name':''}}");
+    client_refused(w.c, "Block format 'null-co' used by device 'n' does not support internal snapshots",
+                   "{'execute':'blockdev-snapshot-internal-sync','arguments':{'device':'n','name':'s'}}");
+    client_refused(w.c, "Transaction aborted using Abort action", "{'execute':'transaction','arguments':{'actions':["
+                   "{'type':'blockdev-snapshot-internal-sync','data':{'device':'a','name':'s2'}},{'type':'abort','data':{}}]}}");
+    g_assert_cmpuint(snapshots(&w, "a"), ==, 1);
+    put(b, 0, SIZE, 2);
+    client_refused(w.c, "Name or id must be provided", "{'execute':'blockdev-snapshot-delete-internal-sync','arguments':{'device':'a'}}");
+    client_refused(w.c, "Snapshot with id '77' and name 's1' does not exist on device 'a'",
+                   "{'execute':'blockdev-snapshot-delete-internal-sync','arguments':{'device':'a','name':'s1','id':'77'}}");
+    gone = client_ask(w.c, "{'execute':'blockdev-snapshot-delete-internal-sync','arguments':{'device':'a','name':'s1'}}");
+    g_assert_cmpstr(json_get_string(gone, "name"), ==, "s1");
+    g_assert_cmpstr(json_get_string(gone, "id"), ==, "1");
+    g_assert_cmpuint(snapshots(&w, "a"), ==, 0);
+    expect(b, 0, SIZE, 2);
+    world_close(&w);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -504,5 +657,9 @@ int main(int argc, char **argv)
     g_test_add_func("/states/persistent", test_persistent);
     g_test_add_func("/states/incremental", test_incremental);
     g_test_add_func("/states/reopen", test_reopen);
+    g_test_add_func("/states/grouped", test_grouped);
+    g_test_add_func("/states/grouped-failure", test_grouped_failure);
+    g_test_add_func("/states/grouped-cancel", test_grouped_cancel);
+    g_test_add_func("/states/internal", test_internal);
     return g_test_run();
 }
