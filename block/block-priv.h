@@ -32,6 +32,10 @@ struct Blk {
 
 extern const SessionKind blk_kind, blk_node_kind;
 
+/* open.c: options against the driver's table (values get its types), and what they say about opening. */
+bool blk_check_options(const BlkDriver *drv, Json *o, Error **errp);
+bool blk_option_flags(Json *o, unsigned *flags, Error **errp);
+
 /* perm.c: ask for these; on failure everything is as before. */
 bool blk_edge_set_perm(BlkChild *c, unsigned perm, unsigned shared, Error **errp);
 /* The permissions of all edges anew, from the handles down, checked as one. */

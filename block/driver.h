@@ -116,6 +116,14 @@ struct BlkDriver {
     bool (*open)(BlkNode *n, Json *options, Error **errp);      /* opens children with blk_open_child(); sets size */
     bool (*reopen_rw)(BlkNode *n, Error **errp);                /* was read-only, children are writable now; NULL: nothing to do */
     bool (*reopen_ro)(BlkNode *n, Error **errp);                /* will be read-only: the last chance to write; NULL: nothing to do */
+    /*
+     * Other options of those in `changes` ("aio|..."), or other flags: all that can fail, then commit (n->flags are the new
+     * ones) or abort with what prepare returned; both free it.  NULL: only what the layer itself does can change.
+     */
+    const char *changes;
+    void *(*reopen_prepare)(BlkNode *n, Json *options, unsigned flags, Error **errp);
+    void (*reopen_commit)(BlkNode *n, void *state);
+    void (*reopen_abort)(BlkNode *n, void *state);
     void (*close)(BlkNode *n);                                  /* children are closed by the layer, after */
     /* Asks of a child for what users do with the node; NULL: by role. */
     void (*child_perm)(BlkNode *n, BlkChild *c, unsigned perm, unsigned shared, unsigned *child_perm, unsigned *child_shared);

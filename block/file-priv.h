@@ -31,6 +31,15 @@ void blk_file_now_init(BlkNode *n);
 bool blk_file_read_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
 bool blk_file_write_now(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
 
+/* file.c: what aio=X means with these flags; how direct I/O must be aligned. */
+bool blk_file_aio(const char *aio, unsigned flags, bool *threads, bool *uring, Error **errp);
+uint32_t blk_file_direct_align(int fd, bool device);
+
+/* file-reopen.c */
+void *blk_file_reopen_prepare(BlkNode *n, Json *o, unsigned flags, Error **errp);
+void blk_file_reopen_commit(BlkNode *n, void *state);
+void blk_file_reopen_abort(BlkNode *n, void *state);
+
 /* file-lock.c: byte 100+n says permission n is held, 200+n that it is not shared. */
 bool blk_file_lock(BlkFile *f, const char *filename, unsigned perm, unsigned unshared, Error **errp);
 void blk_file_unlock(BlkFile *f, unsigned keep_perm, unsigned keep_unshared);

@@ -33,29 +33,24 @@ static const OptKey file_keys[] = {
 
 /* ---- open ---- */
 
-static bool aio_option(BlkNode *n, Json *o, Error **errp)
+bool blk_file_aio(const char *aio, unsigned flags, bool *threads, bool *uring, Error **errp)
 {
-    BlkFile *f = n->state;
-    const char *aio = json_get_string(o, "aio");
-
+    *threads = *uring = false;
     if (!aio) {
         return true;
     }
-    f->uring = strcmp(aio, "threads") != 0;
+    *threads = !strcmp(aio, "threads");
+    *uring = !*threads;
     if (!strcmp(aio, "io_uring")) {
         return aio_uring_usable(loop_current(), errp);
     }
     if (!strcmp(aio, "native")) {
-        if (!(n->flags & BLK_O_DIRECT)) {
+        if (!(flags & BLK_O_DIRECT)) {
             return error_set(errp, "aio=native was specified, but it requires cache.direct=on, which was not specified.");
         }
         return true;            /* served by io_uring, or by threads where there is none */
     }
-    if (strcmp(aio, "threads")) {
-        return error_set(errp, "invalid aio option");
-    }
-    f->threads = true;
-    return true;
+    return *threads || error_set(errp, "invalid aio option");
 }
 
 static bool check_kind(BlkNode *n, const struct stat *st, const char *path, Error **errp)
@@ -91,7 +86,7 @@ static uint64_t device_size(int fd)
 }
 
 /* Direct I/O works in logical blocks; ask the file system (Linux 6.1), else try reads of growing size. */
-static uint32_t direct_align(int fd, bool device)
+uint32_t blk_file_direct_align(int fd, bool device)
 {
     struct statx sx = {};
     int block = 0;
@@ -152,7 +147,7 @@ static bool file_open(BlkNode *n, Json *o, Error **errp)
 
     f->fd = f->lock_fd = -1;
     io_lock_init(&f->lock);
-    if (!aio_option(n, o, errp)) {
+    if (!blk_file_aio(json_get_string(o, "aio"), n->flags, &f->threads, &f->uring, errp)) {
         return false;
     }
     f->fd = open_host(n, path);
@@ -168,7 +163,7 @@ static bool file_open(BlkNode *n, Json *o, Error **errp)
     blk_file_now_init(n);
     n->size = f->device ? device_size(f->fd) : (uint64_t)st.st_size;
     if (n->flags & BLK_O_DIRECT) {
-        n->align = n->mem_align = direct_align(f->fd, f->device);
+        n->align = n->mem_align = blk_file_direct_align(f->fd, f->device);
     }
     if (f->temporary) {
         unlink(path);
@@ -627,7 +622,8 @@ static bool file_parse_filename(const char *name, Json *options, Error **errp)
 
 #define FILE_OPS \
     .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(BlkFile), .options = file_keys, .needs_filename = true, .parse_filename = file_parse_filename, \
-    .open = file_open, .reopen_rw = file_reopen_rw, .close = file_close, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, \
+    .open = file_open, .reopen_rw = file_reopen_rw, .changes = "aio", .reopen_prepare = blk_file_reopen_prepare, .reopen_commit = blk_file_reopen_commit, \
+    .reopen_abort = blk_file_reopen_abort, .close = file_close, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, \
     .read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard, .zeroes = file_zeroes, .status = blk_file_status, \
     .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .fua = true
 

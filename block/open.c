@@ -78,7 +78,7 @@ static bool check_unknown(const BlkDriver *drv, const Json *o, Error **errp)
     return true;
 }
 
-static bool check_options(const BlkDriver *drv, Json *o, Error **errp)
+bool blk_check_options(const BlkDriver *drv, Json *o, Error **errp)
 {
     OptGroup own = { .name = drv->name, .keys = drv->options, .open = true };
 
@@ -109,7 +109,7 @@ static bool cache_option(Json *o, const char *key, unsigned bit, unsigned *flags
 }
 
 /* What the options say about opening, over what the caller said. */
-static bool option_flags(Json *o, unsigned *flags, Error **errp)
+bool blk_option_flags(Json *o, unsigned *flags, Error **errp)
 {
     const char *discard = json_get_string(o, "discard");
 
@@ -208,7 +208,7 @@ static BlkNode *open_driver(Session *s, const BlkDriver *drv, Json *o, unsigned 
 {
     BlkNode *n;
 
-    if (!check_options(drv, o, errp) || !option_flags(o, &flags, errp)) {
+    if (!blk_check_options(drv, o, errp) || !blk_option_flags(o, &flags, errp)) {
         return NULL;
     }
     n = node_new(s, drv, flags);
@@ -438,7 +438,7 @@ static BlkNode *open_probed(Session *s, const char *filename, Json *o, unsigned 
         g_autoptr(Json) copy = json_copy(o);
 
         to_text(copy);
-        if (!option_flags(copy, &f, errp)) {
+        if (!blk_option_flags(copy, &f, errp)) {
             return NULL;
         }
         f = (f & ~(BLK_O_NO_BACKING | BLK_O_CHECK | BLK_O_WRITETHROUGH)) | BLK_O_UNMAP | BLK_O_PROTOCOL_NODE;

@@ -293,6 +293,16 @@ void throttle_drain(ThrottleMember *m, bool on)
     io_unlock(&g->lock);
 }
 
+unsigned throttle_drained_times(ThrottleMember *m)
+{
+    unsigned times;
+
+    io_lock(&m->group->lock);
+    times = m->drained;
+    io_unlock(&m->group->lock);
+    return times;
+}
+
 void throttle_check_cancelled(ThrottleMember *m)
 {
     ThrottleGroup *g = m->group;

@@ -94,6 +94,7 @@ int throttle_io(ThrottleMember *m, bool write, uint64_t bytes, const int *cancel
 void throttle_check_cancelled(ThrottleMember *m);
 /* From on to off nothing of it waits. */
 void throttle_drain(ThrottleMember *m, bool on);
+unsigned throttle_drained_times(ThrottleMember *m);
 bool throttle_nodes_exist(Session *s);                  /* filter/throttle.c */
 
 /* ---- a disk's limits ---- */

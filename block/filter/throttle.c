@@ -50,6 +50,37 @@ static void throttle_close(BlkNode *n)
     throttle_leave(((Throttle *)n->state)->member);
 }
 
+/* Another group, from the next request on. */
+static void *throttle_reopen_prepare(BlkNode *n, Json *o, unsigned flags, Error **errp)
+{
+    const char *name = json_get_string(o, "throttle-group");
+    ThrottleGroup *g = name ? throttle_group_find(n->session, name) : NULL;
+
+    if (!name) {
+        error_set(errp, "Please specify a throttle group");
+    } else if (!g) {
+        error_set(errp, "Throttle group '%s' does not exist", name);
+    }
+    return g ? throttle_join(g) : NULL;
+}
+
+static void throttle_reopen_commit(BlkNode *n, void *state)
+{
+    Throttle *s = n->state;
+    ThrottleMember *old = s->member;
+
+    s->member = state;
+    for (unsigned times = throttle_drained_times(old); times; times--) {
+        throttle_drain(s->member, true);
+    }
+    throttle_leave(old);
+}
+
+static void throttle_reopen_abort(BlkNode *n, void *state)
+{
+    throttle_leave(state);
+}
+
 static void throttle_drained(BlkNode *n, bool on)
 {
     throttle_drain(((Throttle *)n->state)->member, on);
@@ -97,7 +128,8 @@ static int throttle_discard(BlkNode *n, uint64_t off, uint64_t len)
 
 static const BlkDriver throttle = {
     .name = "throttle", .help = "limits of a group", .kind = BLK_DRV_FILTER, .state_size = sizeof(Throttle), .options = throttle_keys, .open = throttle_open,
-    .close = throttle_close, .drain = throttle_drained, .read = throttle_read, .write = throttle_write, .write_compressed = throttle_write_compressed,
+    .close = throttle_close, .changes = "throttle-group", .reopen_prepare = throttle_reopen_prepare, .reopen_commit = throttle_reopen_commit,
+    .reopen_abort = throttle_reopen_abort, .drain = throttle_drained, .read = throttle_read, .write = throttle_write, .write_compressed = throttle_write_compressed,
     .discard = throttle_discard, .zeroes = throttle_zeroes, .status = filter_status, .resize = filter_resize, .fua = true,
 };
 BLK_DRIVER(throttle);

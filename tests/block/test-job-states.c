@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What programs see of nodes, jobs and bitmaps: order of events, texts, errors by order, what is stored. */
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "block/driver.h"
@@ -491,6 +494,147 @@ static void test_reopen(void)
     world_close(&w);
 }
 
+/* Open descriptors of this process on a file: all, and those past the page cache. */
+static void descriptors(const char *path, unsigned *all, unsigned *direct)
+{
+    GDir *d = g_dir_open("/proc/self/fd", 0, NULL);
+    const char *name;
+
+    *all = *direct = 0;
+    while ((name = g_dir_read_name(d))) {
+        g_autofree char *link = g_build_filename("/proc/self/fd", name, NULL), *target = g_file_read_link(link, NULL);
+
+        if (!g_strcmp0(target, path)) {
+            int flags = fcntl(atoi(name), F_GETFL);
+
+            ++*all;
+            *direct += !!(flags & O_DIRECT);
+        }
+    }
+    g_dir_close(d);
+}
+
+static bool direct_works(World *w)
+{
+    g_autofree char *path = path_of(w, "a");
+    int fd = open(path, O_RDONLY | O_DIRECT);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
+#define REOPEN(options) "{'execute':'blockdev-reopen','arguments':{'options':[" options "]}}"
+
+/* The cache mode goes down to the file that came with the node, or stays where it has its own. */
+static void test_reopen_direct(void)
+{
+    g_autofree char *path = NULL;
+    unsigned all, direct;
+    World w;
+    Blk *b;
+
+    world_open(&w);
+    make(&w, "a");
+    if (!direct_works(&w)) {
+        g_test_skip("the file system of temporary files knows no direct I/O");
+        world_close(&w);
+        return;
+    }
+    path = path_of(&w, "a");
+    add(&w, "a", "a");
+    b = use(&w, "a");
+    put(b, 1000, 3000, 5);
+    client_ok(w.c, REOPEN("{'driver':'qcow2','node-name':'a','cache':{'direct':true}}"));
+    descriptors(path, &all, &direct);
+    g_assert_cmpuint(direct, ==, 1);
+    g_assert_true(blk_node_find(w.s, "a")->flags & BLK_O_DIRECT);
+    put(b, 3000, 3000, 6);
+    expect(b, 1000, 2000, 5);
+    expect(b, 3000, 3000, 6);
+    client_ok(w.c, REOPEN("{'driver':'qcow2','node-name':'a','file':{'driver':'file','filename':'%s','aio':'threads','cache':{'direct':true}}}"), path);
+    descriptors(path, &all, &direct);
+    g_assert_cmpuint(direct, ==, 1);
+    g_assert_false(blk_node_find(w.s, "a")->flags & BLK_O_DIRECT);
+    client_ok(w.c, REOPEN("{'driver':'qcow2','node-name':'a'}"));
+    descriptors(path, &all, &direct);
+    g_assert_cmpuint(direct, ==, 1);                /* it has its own now */
+    client_ok(w.c, REOPEN("{'driver':'qcow2','node-name':'a','file':{'driver':'file','filename':'%s'}}"), path);
+    descriptors(path, &all, &direct);
+    g_assert_cmpuint(direct, ==, 0);
+    g_assert_cmpuint(all, >=, 1);
+    expect(b, 1000, 2000, 5);
+    client_refused(w.c, "aio=native was specified, but it requires cache.direct=on, which was not specified.",
+                   REOPEN("{'driver':'qcow2','node-name':'a','file':{'driver':'file','filename':'%s','aio':'native'}}"), path);
+    client_refused(w.c, "Cannot change the option 'filename'", REOPEN("{'driver':'qcow2','node-name':'a','file':{'driver':'file','filename':'x'}}"));
+    client_refused(w.c, "Cannot change the option 'locking'", REOPEN("{'driver':'qcow2','node-name':'a','file':{'driver':'file','filename':'%s','locking':'off'}}"), path);
+    client_refused(w.c, "Block format 'qcow2' does not support the option 'foo'", REOPEN("{'driver':'qcow2','node-name':'a','foo':1}"));
+    world_close(&w);
+}
+
+/* All that can be seen of two nodes and their files. */
+static char *looks(World *w)
+{
+    static const char *const names[] = { "a", "o" };
+    GString *text = g_string_new(NULL);
+
+    for (unsigned i = 0; i < 2; i++) {
+        const BlkNode *n = blk_node_find(w->s, names[i]);
+
+        g_string_append_printf(text, "%s: %x %d %d %s; file %x %d; ", n->name, n->flags, n->read_only, n->detect_zeroes, n->backing ? n->backing->node->name : "-",
+                               n->file->node->flags, n->file->node->read_only);
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* Several at once: all of it, or nothing. */
+static void test_reopen_atomic(void)
+{
+    g_autofree char *before = NULL, *after = NULL, *path = NULL;
+    World w;
+    Blk *b;
+
+    world_open(&w);
+    make(&w, "a");
+    make(&w, "o");
+    make(&w, "p");
+    add(&w, "a", "a");
+    add(&w, "o", "o");
+    add(&w, "p", "p");
+    path = path_of(&w, "o");
+    b = use(&w, "o");
+    put(b, 0, 4096, 1);
+    before = looks(&w);
+    client_refused(w.c, "Node 'o' is being written to; it can not become read-only",
+                   REOPEN("{'driver':'qcow2','node-name':'a','read-only':true,'detect-zeroes':'on','discard':'unmap','backing':'p'},"
+                          "{'driver':'qcow2','node-name':'o','read-only':true}"));
+    after = looks(&w);
+    g_assert_cmpstr(after, ==, before);
+    g_clear_pointer(&after, g_free);
+    client_refused(w.c, "Failed to find node with node-name='nosuch'",
+                   REOPEN("{'driver':'qcow2','node-name':'a','read-only':true},{'driver':'qcow2','node-name':'nosuch'}"));
+    client_refused(w.c, "Making 'o' a backing child of 'a' would create a cycle",
+                   REOPEN("{'driver':'qcow2','node-name':'o','backing':'a','cache':{'no-flush':true}},{'driver':'qcow2','node-name':'a','backing':'o'}"));
+    client_refused(w.c, "invalid aio option",
+                   REOPEN("{'driver':'qcow2','node-name':'a','read-only':true},{'driver':'qcow2','node-name':'o','file':{'driver':'file','filename':'%s','aio':'no'}}"), path);
+    after = looks(&w);
+    g_assert_cmpstr(after, ==, before);
+    client_ok(w.c, REOPEN("{'driver':'qcow2','node-name':'a','read-only':true,'detect-zeroes':'on'},"
+                          "{'driver':'qcow2','node-name':'o','backing':'a','discard':'unmap','cache':{'no-flush':true}}"));
+    g_assert_true(blk_node_read_only(blk_node_find(w.s, "a")));
+    g_assert_true(blk_node_find(w.s, "a")->file->node->read_only);
+    g_assert_true(blk_node_find(w.s, "a")->detect_zeroes);
+    g_assert_true(blk_node_find(w.s, "o")->flags & BLK_O_UNMAP);
+    g_assert_true(blk_node_find(w.s, "o")->file->node->flags & BLK_O_NO_FLUSH);
+    g_assert_cmpstr(blk_node_name(blk_node_backing(blk_node(b))), ==, "a");
+    expect(b, 0, 4096, 1);
+    client_ok(w.c, REOPEN("{'driver':'qcow2','node-name':'o','backing':null},{'driver':'qcow2','node-name':'a'}"));
+    after = (g_free(after), looks(&w));
+    g_assert_cmpstr(after, ==, before);
+    world_close(&w);
+}
+
 /* ---- jobs that end together ---- */
 
 #define BACKUP(id, from, to, more) \
@@ -657,6 +801,8 @@ int main(int argc, char **argv)
     g_test_add_func("/states/persistent", test_persistent);
     g_test_add_func("/states/incremental", test_incremental);
     g_test_add_func("/states/reopen", test_reopen);
+    g_test_add_func("/states/reopen-direct", test_reopen_direct);
+    g_test_add_func("/states/reopen-atomic", test_reopen_atomic);
     g_test_add_func("/states/grouped", test_grouped);
     g_test_add_func("/states/grouped-failure", test_grouped_failure);
     g_test_add_func("/states/grouped-cancel", test_grouped_cancel);
