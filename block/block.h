@@ -37,6 +37,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "block/throttle-wait.h"
 #include "io/loop.h"
 #include "io/session.h"
 #include "util/error.h"
@@ -161,6 +162,8 @@ struct BlkReq {
     BlkReq *next;                   /* while held by a drain */
     int cancelled;
     int64_t begin;                  /* when it came, where that is counted */
+    ThrottleWait wait;              /* for its turn */
+    bool limited;                   /* which has come */
     bool inside;                    /* in blk_submit(), which done() must not be called from */
     int result;
 };

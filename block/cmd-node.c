@@ -37,9 +37,20 @@ static void of_device(Blk *b, void *data)
     }
 }
 
+/* As clients know it: /machine/peripheral/ID, and what hangs below it on some buses. */
+static char *device_id(const char *id)
+{
+    static const char root[] = "/machine/peripheral/", below[] = "/virtio-backend";
+    const char *from = id && g_str_has_prefix(id, root) ? id + strlen(root) : id;
+    size_t len = from ? strlen(from) : 0;
+
+    return from && g_str_has_suffix(from, below) ? g_strndup(from, len - strlen(below)) : g_strdup(from);
+}
+
 Blk *cmd_blk(Session *s, const char *device, const char *id, Error **errp)
 {
-    OfDevice q = { id, NULL };
+    g_autofree char *wanted = device_id(id);
+    OfDevice q = { wanted, NULL };
 
     if (!device == !id) {
         error_set(errp, "Need exactly one of 'device' and 'id'");

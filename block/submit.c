@@ -119,7 +119,7 @@ int blk_run_req(BlkReq *req)
     if (r < 0 || __atomic_load_n(&req->cancelled, __ATOMIC_RELAXED)) {
         return r < 0 ? r : -ECANCELED;
     }
-    if (G_UNLIKELY(req->blk->throttle) && req->op != BLK_FLUSH) {
+    if (G_UNLIKELY(req->blk->throttle) && !req->limited && req->op != BLK_FLUSH) {
         r = throttle_io(req->blk->throttle, req->op != BLK_READ, req->op == BLK_DISCARD ? 0 : req->len, &req->cancelled);
         if (r < 0) {
             return r;
@@ -150,6 +150,28 @@ static void run(void *opaque)
     loop_post_node(loop_current(), &req->post);
 }
 
+static void turn_came(void *opaque)
+{
+    BlkReq *req = opaque;
+
+    if (req->wait.result < 0) {
+        req->result = req->wait.result;
+        finish(req);
+        return;
+    }
+    fiber_start(run, req);
+}
+
+/* Without a fiber: as many as there are may wait. */
+static void start_limited(Blk *b, BlkReq *req)
+{
+    req->wait = (ThrottleWait){ .loop = loop_current(), .post = { NULL, turn_came, req }, .bytes = req->op == BLK_DISCARD ? 0 : req->len, .cancelled = &req->cancelled };
+    req->limited = true;
+    if (throttle_enter(b->throttle, req->op != BLK_READ, &req->wait)) {
+        fiber_start(run, req);
+    }
+}
+
 static void hold(Blk *b, BlkReq *req)
 {
     io_lock(&b->lock);
@@ -167,7 +189,12 @@ static void start(void *opaque)
     Blk *b = req->blk;
 
     if (blk_begin(b)) {
-        fiber_start(run, req);
+        req->limited = false;
+        if (G_UNLIKELY(b->throttle) && req->op != BLK_FLUSH && check(b, req) == 0) {
+            start_limited(b, req);
+        } else {
+            fiber_start(run, req);
+        }
         return;
     }
     hold(b, req);

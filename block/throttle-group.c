@@ -6,20 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
-typedef struct Waiter Waiter;
-struct Waiter {
-    Waiter *next;
-    Fiber *fiber;
-    uint64_t bytes;
-    const int *cancelled;
-    int result;
-};
-
 struct ThrottleMember {
     ThrottleGroup *group;
     unsigned drained;                       /* this and the rest: under the group's lock */
     struct {
-        Waiter *first, **last;
+        ThrottleWait *first, **last;
         ThrottleMember *next;               /* in the group's circle of those that wait */
     } side[2];
 };
@@ -76,9 +67,9 @@ static void unqueue(ThrottleGroup *g, ThrottleMember *m, unsigned side)
     }
 }
 
-static Waiter *take_waiter(ThrottleMember *m, unsigned side)
+static ThrottleWait *take_waiter(ThrottleMember *m, unsigned side)
 {
-    Waiter *w = m->side[side].first;
+    ThrottleWait *w = m->side[side].first;
 
     m->side[side].first = w->next;
     if (!m->side[side].first) {
@@ -87,20 +78,20 @@ static Waiter *take_waiter(ThrottleMember *m, unsigned side)
     return w;
 }
 
-/* The waiter is on its fiber's stack: gone when that runs. */
-static void let_go(ThrottleGroup *g, Waiter *w, unsigned side, int result)
+/* The record is its owner's again. */
+static void let_go(ThrottleGroup *g, ThrottleWait *w, unsigned side, int result)
 {
     if (result == 0) {
         throttle_account(&g->state, side, w->bytes);
     }
     w->result = result;
-    fiber_wake(w->fiber);
+    loop_post_node(w->loop, &w->post);
 }
 
 static void release_one(ThrottleGroup *g, unsigned side)
 {
     ThrottleMember *m = unqueue_first(g, side);
-    Waiter *w = take_waiter(m, side);
+    ThrottleWait *w = take_waiter(m, side);
 
     if (m->side[side].first) {
         queue_member(g, m, side);
@@ -253,24 +244,40 @@ static bool may_pass(ThrottleGroup *g, const ThrottleMember *m, bool write)
     return throttle_wait(&g->state, write) == 0;
 }
 
-int throttle_io(ThrottleMember *m, bool write, uint64_t bytes, const int *cancelled)
+bool throttle_enter(ThrottleMember *m, bool write, ThrottleWait *w)
 {
     ThrottleGroup *g = m->group;
-    Waiter w = { NULL, fiber_self(), bytes, cancelled, 0 };
+    bool now;
 
+    w->next = NULL;
     io_lock(&g->lock);
-    if (may_pass(g, m, write)) {
-        throttle_account(&g->state, write, bytes);
-        io_unlock(&g->lock);
+    now = may_pass(g, m, write);
+    if (now) {
+        throttle_account(&g->state, write, w->bytes);
+    } else {
+        if (!m->side[write].first) {
+            queue_member(g, m, write);
+        }
+        *m->side[write].last = w;
+        m->side[write].last = &w->next;
+        dispatch(g);
+    }
+    io_unlock(&g->lock);
+    return now;
+}
+
+static void resume(void *fiber)
+{
+    fiber_resume(fiber);
+}
+
+int throttle_io(ThrottleMember *m, bool write, uint64_t bytes, const int *cancelled)
+{
+    ThrottleWait w = { .loop = loop_current(), .post = { NULL, resume, fiber_self() }, .bytes = bytes, .cancelled = cancelled };
+
+    if (throttle_enter(m, write, &w)) {
         return 0;
     }
-    if (!m->side[write].first) {
-        queue_member(g, m, write);
-    }
-    *m->side[write].last = &w;
-    m->side[write].last = &w.next;
-    dispatch(g);
-    io_unlock(&g->lock);
     fiber_yield();
     return w.result;
 }
@@ -309,11 +316,11 @@ void throttle_check_cancelled(ThrottleMember *m)
 
     io_lock(&g->lock);
     for (unsigned side = 0; side < 2; side++) {
-        Waiter **at = &m->side[side].first;
+        ThrottleWait **at = &m->side[side].first;
         bool had = *at;
 
         while (*at) {
-            Waiter *w = *at;
+            ThrottleWait *w = *at;
 
             if (w->cancelled && __atomic_load_n(w->cancelled, __ATOMIC_RELAXED)) {
                 *at = w->next;

@@ -24,6 +24,7 @@
 #define BLOCK_THROTTLE_H
 
 #include "block/block.h"
+#include "block/throttle-wait.h"
 #include "io/fiber.h"
 
 typedef enum {
@@ -88,6 +89,8 @@ ThrottleMember *throttle_join(ThrottleGroup *g);
 void throttle_leave(ThrottleMember *m);                 /* nothing of it waits; NULL is fine */
 ThrottleGroup *throttle_group_of(const ThrottleMember *m);
 unsigned throttle_group_members(const ThrottleGroup *g);
+/* True: now.  Else post.fn is called in time, with the result in the record: without a fiber, so that any number may wait.  Any thread. */
+bool throttle_enter(ThrottleMember *m, bool write, ThrottleWait *w);
 /* Wait for one's turn.  -ECANCELED when *cancelled (may be NULL) was set before it came.  Fiber only. */
 int throttle_io(ThrottleMember *m, bool write, uint64_t bytes, const int *cancelled);
 /* Look at the `cancelled` of what waits.  Any thread. */

@@ -5,63 +5,11 @@
 #include <string.h>
 
 #include "block/block.h"
-#include "block/throttle.h"
 #include "net/net.h"
 
 #define COMMAND(row, ...) static const MonCommand row = { __VA_ARGS__ }; MON_COMMAND(row)
 
 /* ---- disks ---- */
-
-static unsigned chain_depth(BlkNode *n)
-{
-    unsigned depth = 0;
-
-    for (; n; n = blk_node_backing(n)) {
-        depth++;
-    }
-    return depth - 1;
-}
-
-static void print_blk(Blk *b, void *data)
-{
-    GString *out = data;
-    BlkNode *n = blk_node(b), *backing = n ? blk_node_backing(n) : NULL;
-
-    if (!*blk_name(b) && !blk_device(b)) {
-        return;                                 /* a job's, an export's */
-    }
-    g_string_append_printf(out, "%s%s", out->len ? "\n" : "", blk_name(b));
-    if (!n) {
-        g_string_append(out, ": [not inserted]\n");
-        return;
-    }
-    g_string_append_printf(out, "%s(%s): %s (%s%s)\n", *blk_name(b) ? " " : "", blk_node_name(n), blk_node_filename(n), blk_node_driver(n),
-                           blk_read_only(b) ? ", read-only" : "");
-    if (blk_device(b)) {
-        g_string_append_printf(out, "    Attached to:      %s\n", blk_device(b));
-    }
-    g_string_append_printf(out, "    Cache mode:       %s\n", blk_writethrough(b) ? "writethrough" : "writeback");
-    if (backing) {
-        g_string_append_printf(out, "    Backing file:     %s (chain depth: %u)\n", blk_node_filename(backing), chain_depth(n));
-    }
-    blk_throttle_print(b, out);
-}
-
-static bool block_run(MonCall *call, Error **errp)
-{
-    const char *name = json_get_string(call->args, "device");
-    Blk *one = name ? blk_find(call->system->session, name) : NULL;
-
-    if (one) {
-        print_blk(one, call->out);
-    } else if (!name) {
-        blks_foreach(call->system->session, print_blk, call->out);
-    }
-    return true;
-}
-static const OptKey block_keys[] = { { "device", OPT_STRING }, {} };
-COMMAND(block_command, .name = "info block", .params = "[device]", .help = "show info of one block device or all block devices",
-        .keys = block_keys, .run = block_run);
 
 static bool flush_run(MonCall *call, Error **errp)
 {

@@ -172,7 +172,7 @@ static bool blk_realize(Device *dev, Error **errp)
         blk_stats(s->blk)->account_failed = s->account_failed == PROP_ON;
     }
     blk_set_events(s->blk, &blk_events, s);
-    blk_set_device(s->blk, dev->path);
+    blk_set_device(s->blk, dev->id ? dev->id : dev->path);
     input_port_init(&s->port, device_inputs(dev), INPUT_BLOCK, dev->path, vblk_completed, s, dev->mutex);
     s->vd.default_loop = s->thread ? iothread_loop(s->thread) : blk_loop(s->blk);
     virtio_setup(&s->vd, CONFIG_SIZE, s->num_queues);

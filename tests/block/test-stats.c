@@ -159,6 +159,7 @@ static void test_disk(void)
     client_ok(w.c, "{'execute':'block-latency-histogram-set','arguments':{'id':'disk7','boundaries':[1000,2000],'boundaries-flush':[7]}}");
     client_refused(w.c, "Device 'bus.0/disk7' set write boundaries fail",
                    "{'execute':'block-latency-histogram-set','arguments':{'id':'bus.0/disk7','boundaries-write':[]}}");
+    client_ok(w.c, "{'execute':'block-latency-histogram-set','arguments':{'id':'/machine/peripheral/disk7/virtio-backend','boundaries-read':[1,2]}}");
     client_refused(w.c, "Device 'd' not found", "{'execute':'block-latency-histogram-set','arguments':{'id':'d'}}");
     g_assert_cmpint(blk_flush(b), ==, 0);
     j = stats_of(&w);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Limits: the buckets against what they promise, turns, drains, cancelling, and how they are set.  Time is the test's own. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "block/block.h"
@@ -528,6 +529,51 @@ static void test_drives(void)
     world_close(&w);
 }
 
+/* -m perf: what a request costs with few and with many disks in the group. */
+static void cost(unsigned disks)
+{
+    enum { TOTAL = 200000 };
+    One *all = g_new0(One, TOTAL);
+    World w;
+    ThrottleGroup *g;
+    int64_t begin, ns;
+
+    world_open(&w);
+    group(&w, "throttle-group,id=g");
+    g = throttle_group_find(w.s, "g");
+    for (unsigned i = 0; i < disks; i++) {
+        disk(&w, "driver=null-co,if=none,id=d%u,group=g,iops=1000000", i);
+    }
+    begin = loop_now();
+    for (unsigned i = 0; i < TOTAL; i++) {
+        g_autofree char *id = g_strdup_printf("d%u", i % disks);
+
+        all[i] = (One){ .w = &w, .tag = 'x' };
+        all[i].req = (BlkReq){ .blk = blk_find(w.s, id), .op = BLK_ZEROES, .len = 512, .done = done, .opaque = &all[i] };
+        blk_submit(&all[i].req);
+    }
+    while (w.done < TOTAL) {
+        w.now += S;
+        throttle_group_run(g);
+        settle(&w);
+    }
+    ns = loop_now() - begin;
+    g_test_message("%u disks: %" PRId64 " ns a request", disks, ns / TOTAL);
+    g_free(all);
+    world_close(&w);
+}
+
+static void test_cost(void)
+{
+    if (!g_test_perf()) {
+        g_test_skip("a measurement: -m perf");
+        return;
+    }
+    cost(1);
+    cost(100);
+    cost(10000);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -543,5 +589,6 @@ int main(int argc, char **argv)
     g_test_add_func("/throttle/threads", test_threads);
     g_test_add_func("/throttle/commands", test_commands);
     g_test_add_func("/throttle/drives", test_drives);
+    g_test_add_func("/throttle/cost", test_cost);
     return g_test_run();
 }
