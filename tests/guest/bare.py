@@ -49,13 +49,20 @@ def shapes(tmp, cpus, seconds, *flags):
     with Machine('-M', 'virt', '-cpu', 'cortex-a57', '-smp', cpus, '-m', 128, '-display', 'none', '-serial', 'stdio', '-monitor', 'none', '-kernel', elf) as m:
         m.expect('LITMUS DONE', seconds)
         for row in re.findall(r'(\S+) cells=(\d+) forbidden=(\d+) seen=(\d+) met=(\d+)', m.text):
-            print('# {}: {} cells, {} forbidden, {} relaxed seen, threads met in {} rounds'.format(*row), flush=True)
+            if int(row[1]):
+                print('# {}: {} cells, {} forbidden, {} relaxed seen, threads met in {} rounds'.format(*row), flush=True)
             yield row[0], *map(int, row[1:])
         m.end()
 
 
 def litmus(tmp):
-    rows = list(shapes(tmp, 4, 7200 if ROUNDS > 100 else 600, f'-DROUNDS={ROUNDS}', f'-DONLY="{os.environ.get("RHEA_LITMUS", "")}"'))
+    """Shapes of two threads have a machine of two processors: idle ones of four would be in their way."""
+    seconds, chosen = 7200 if ROUNDS > 100 else 600, os.environ.get('RHEA_LITMUS', '')
+    rows = list(shapes(tmp, 2, seconds, f'-DROUNDS={ROUNDS}', f'-DONLY="{chosen}"'))
+    larger = ' '.join(name for name, cells, *_ in rows if not cells)
+    rows = [r for r in rows if r[1]]
+    if larger:
+        rows += shapes(tmp, 4, seconds, f'-DROUNDS={ROUNDS}', f'-DONLY="{larger}"')
     bad = [name for name, cells, forbidden, *_ in rows if forbidden or not cells]
     if bad or not rows:
         raise Failure('forbidden outcomes: ' + ', '.join(bad))
