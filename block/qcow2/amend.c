@@ -16,6 +16,7 @@
 #include "block/bitmap.h"
 #include "util/bswap.h"
 
+/* With the lock: a header written by the way must not name a table that is still being made. */
 static int write_header_now(BlkNode *n)
 {
     int r = qcow2_write_header(n);
@@ -477,7 +478,9 @@ static bool amend_data_file(BlkNode *n, const Json *o, Error **errp)
         s->autoclear &= ~(uint64_t)AUTOCLEAR_RAW;
         s->raw_data_file = false;
     }
+    fiber_mutex_lock(&s->lock);
     r = write_header_now(n);
+    fiber_mutex_unlock(&s->lock);
     if (r < 0) {
         if (s->data_file_name != old) {
             g_free(s->data_file_name);
@@ -505,11 +508,13 @@ static bool amend_lazy(BlkNode *n, bool lazy, Error **errp)
     if (lazy == !!(old & COMPAT_LAZY)) {
         return true;
     }
+    fiber_mutex_lock(&s->lock);
     s->compatible = lazy ? old | COMPAT_LAZY : old & ~(uint64_t)COMPAT_LAZY;
     r = write_header_now(n);
     if (r < 0) {
         s->compatible = old;
     }
+    fiber_mutex_unlock(&s->lock);
     return r == 0 || error_set_errno(errp, -r, "Could not write the header");
 }
 

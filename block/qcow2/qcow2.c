@@ -296,10 +296,12 @@ static bool change_backing(BlkNode *n, const char *backing, const char *format, 
     if (q2(n)->raw_data_file) {
         return error_set_errno(errp, EINVAL, "a raw data file knows no backing file");
     }
+    fiber_mutex_lock(&q2(n)->lock);         /* no table is half made */
     n->backing_name = g_strdup(backing);
     n->backing_format = g_strdup(backing ? format : NULL);
     r = qcow2_write_header(n);
     r = r ? r : node_flush(n->file->node);
+    fiber_mutex_unlock(&q2(n)->lock);
     if (r < 0) {
         g_free(n->backing_name);
         g_free(n->backing_format);
