@@ -226,14 +226,15 @@ static bool amend_width(BlkNode *n, uint64_t bits, Error **errp)
     }
     w.order = __builtin_ctzll(bits);
     w.max = w.order == 6 ? INT64_MAX : (1ull << bits) - 1;
-    if (w.order == s->refcount_order) {
-        return true;
-    }
-    if (s->version < 3) {
-        return error_set(errp, "Refcount widths other than 16 bits require compatibility level 1.1 or above (use compat=1.1 or greater)");
-    }
     qcow2_exclusive_begin(n, &op);
-    r = change_width(n, &w, &err);
+    if (w.order == s->refcount_order) {
+        r = 0;
+    } else if (s->version < 3) {
+        r = -EINVAL;
+        error_set(&err, "Refcount widths other than 16 bits require compatibility level 1.1 or above (use compat=1.1 or greater)");
+    } else {
+        r = change_width(n, &w, &err);
+    }
     qcow2_exclusive_end(n, &op);
     if (err) {
         error_propagate(errp, err);
@@ -253,14 +254,16 @@ static bool parse_compat(const char *text, unsigned *version, Error **errp)
 static bool upgrade(BlkNode *n, Error **errp)
 {
     Qcow2 *s = q2(n);
+    unsigned old;
     QOp op;
     int r;
 
     qcow2_exclusive_begin(n, &op);
+    old = s->version;
     s->version = 3;
     r = write_header_now(n);
     if (r < 0) {
-        s->version = 2;
+        s->version = old;
     }
     qcow2_exclusive_end(n, &op);
     return r == 0 || error_set_errno(errp, -r, "Could not write the header");
@@ -422,12 +425,13 @@ static int switch_down(BlkNode *n)
 
 static bool downgrade(BlkNode *n, Error **errp)
 {
+    Qcow2 *s = q2(n);
     Error *err = NULL;
     QOp op;
     int r = 0;
 
     qcow2_exclusive_begin(n, &op);
-    if (may_downgrade(n, &err)) {
+    if (s->version >= 3 && may_downgrade(n, &err)) {
         r = switch_down(n);
     }
     qcow2_exclusive_end(n, &op);
@@ -499,16 +503,17 @@ static bool amend_data_file(BlkNode *n, const Json *o, Error **errp)
 static bool amend_lazy(BlkNode *n, bool lazy, Error **errp)
 {
     Qcow2 *s = q2(n);
-    uint64_t old = s->compatible;
+    uint64_t old;
     int r;
 
-    if (lazy && s->version < 3) {
-        return error_set(errp, "Lazy refcounts only supported with compatibility level 1.1 and above (use compat=1.1 or greater)");
-    }
-    if (lazy == !!(old & COMPAT_LAZY)) {
-        return true;
-    }
     fiber_mutex_lock(&s->lock);
+    if ((lazy && s->version < 3) || lazy == !!(s->compatible & COMPAT_LAZY)) {
+        bool same_now = lazy == !!(s->compatible & COMPAT_LAZY);
+
+        fiber_mutex_unlock(&s->lock);
+        return same_now || error_set(errp, "Lazy refcounts only supported with compatibility level 1.1 and above (use compat=1.1 or greater)");
+    }
+    old = s->compatible;
     s->compatible = lazy ? old | COMPAT_LAZY : old & ~(uint64_t)COMPAT_LAZY;
     r = write_header_now(n);
     if (r < 0) {
