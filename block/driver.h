@@ -125,6 +125,8 @@ struct BlkDriver {
     void (*reopen_commit)(BlkNode *n, void *state);
     void (*reopen_abort)(BlkNode *n, void *state);
     void (*close)(BlkNode *n);                                  /* children are closed by the layer, after */
+    /* A child's edge leads to another node than `before` now; for drivers that keep more than the edge.  Drained; may be taken back by another call. */
+    void (*child_moved)(BlkNode *n, const BlkChild *c, const BlkNode *before);
     /* Asks of a child for what users do with the node; NULL: by role. */
     void (*child_perm)(BlkNode *n, BlkChild *c, unsigned perm, unsigned shared, unsigned *child_perm, unsigned *child_shared);
     /* Locks of the host: take what is new (fail: as before), then drop the rest.  Not in a fiber. */

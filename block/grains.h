@@ -104,6 +104,7 @@ int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
 int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags);
 int grains_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);
 int grains_flush(BlkNode *n);
+void grains_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before);
 /* With the lock: all tables out; `durable` with the last flush. */
 int grains_sync(BlkNode *n, bool durable);
 /* With the lock: the steps before the first change. */

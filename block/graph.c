@@ -103,13 +103,18 @@ static void users_remove(BlkNode *n, BlkChild *c)
 /* The edge's end, references untouched. */
 static void point(BlkChild *c, BlkNode *to)
 {
-    if (c->node) {
-        users_remove(c->node, c);
+    BlkNode *before = c->node;
+
+    if (before) {
+        users_remove(before, c);
     }
     c->node = to;
     if (to) {
         c->next_user = to->users;
         to->users = c;
+    }
+    if (before && to && c->parent && c->parent->drv->child_moved) {
+        c->parent->drv->child_moved(c->parent, c, before);
     }
 }
 

@@ -95,6 +95,21 @@ static int page_get(BlkNode *n, BlkNode *file, uint64_t off, MetaPage **out)
     return 0;
 }
 
+void grains_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
+{
+    Grains *g = n->state;
+
+    for (unsigned i = 0; g->pages && i < g->pages->len; i++) {
+        MetaPage *p = g->pages->pdata[i];
+
+        if (p->file == before) {
+            g_hash_table_remove(g->index, p);
+            p->file = c->node;
+            g_hash_table_add(g->index, p);
+        }
+    }
+}
+
 static void mark(Grains *g, MetaPage *p, unsigned from, unsigned to, unsigned level)
 {
     for (unsigned s = from / META_SECTOR; s <= (to - 1) / META_SECTOR; s++) {

@@ -305,7 +305,7 @@ static const OptKey parallels_keys[] = {
 static const BlkImageOps parallels_image = { .check = parallels_check, .no_dirty_flag = true };
 static const BlkDriver parallels = {
     .name = "parallels", .help = "Parallels expandable images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Parallels), .options = parallels_keys, .probe = parallels_probe,
-    .open = parallels_open, .reopen_rw = parallels_reopen_rw, .close = grains_close, .read = grains_read, .write = grains_write, .flush = grains_flush,
+    .open = parallels_open, .reopen_rw = parallels_reopen_rw, .close = grains_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush,
     .zeroes = grains_zeroes, .status = grains_status, .create_options = parallels_create_keys, .create = parallels_create, .image = &parallels_image, .zero_init = true,
 };
 BLK_DRIVER(parallels);

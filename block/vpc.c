@@ -395,7 +395,7 @@ static const OptKey vpc_keys[] = {
 };
 static const BlkDriver vpc = {
     .name = "vpc", .help = "Virtual PC disk images (VHD)", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vpc), .options = vpc_keys, .probe = vpc_probe, .open = vpc_open,
-    .close = grains_close, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .close = grains_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
     .create_options = vpc_create_keys, .create = vpc_create, .zero_init = true,
 };
 BLK_DRIVER(vpc);

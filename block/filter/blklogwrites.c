@@ -116,6 +116,13 @@ static bool log_open(BlkNode *n, Json *o, Error **errp)
     return write_super(s) == 0 || error_set(errp, "The log cannot be written");
 }
 
+static void log_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
+{
+    LogWrites *s = n->state;
+
+    s->log = c->role == BLK_CHILD_DATA ? c->node : s->log;
+}
+
 static void log_close(BlkNode *n)
 {
     LogWrites *s = n->state;
@@ -207,7 +214,7 @@ static int log_flush(BlkNode *n)
 
 static const BlkDriver blklogwrites = {
     .name = "blklogwrites", .help = "a log of all writes", .kind = BLK_DRV_FILTER, .state_size = sizeof(LogWrites), .options = log_keys, .open = log_open,
-    .close = log_close, .child_perm = log_perm, .read = filter_read, .write = log_write, .flush = log_flush, .discard = log_discard, .zeroes = log_zeroes,
+    .close = log_close, .child_moved = log_child_moved, .child_perm = log_perm, .read = filter_read, .write = log_write, .flush = log_flush, .discard = log_discard, .zeroes = log_zeroes,
     .status = filter_status, .fua = true,
 };
 BLK_DRIVER(blklogwrites);

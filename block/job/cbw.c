@@ -69,6 +69,13 @@ static bool cbw_open(BlkNode *n, Json *o, Error **errp)
     return true;
 }
 
+static void cbw_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
+{
+    Cbw *s = n->state;
+
+    s->target = c->role == BLK_CHILD_DATA ? c->node : s->target;
+}
+
 static void cbw_close(BlkNode *n)
 {
     Cbw *s = n->state;
@@ -207,7 +214,7 @@ int cbw_read_old(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
 
 const BlkDriver cbw_driver = {
     .name = "copy-before-write", .help = "what is overwritten is kept on another disk", .kind = BLK_DRV_FILTER, .state_size = sizeof(Cbw), .options = cbw_keys,
-    .open = cbw_open, .close = cbw_close, .child_perm = cbw_perm, .read = filter_read, .write = cbw_write, .write_compressed = cbw_write_compressed,
+    .open = cbw_open, .close = cbw_close, .child_moved = cbw_child_moved, .child_perm = cbw_perm, .read = filter_read, .write = cbw_write, .write_compressed = cbw_write_compressed,
     .discard = cbw_discard, .zeroes = cbw_zeroes, .status = filter_status, .fua = true,
 };
 BLK_DRIVER(cbw_driver);

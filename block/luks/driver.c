@@ -44,6 +44,11 @@ static bool luks_open(BlkNode *n, Json *o, Error **errp)
     return true;
 }
 
+static void luks_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
+{
+    ((Image *)n->state)->luks.file = c->node;
+}
+
 static void luks_close(BlkNode *n)
 {
     grains_close(n);
@@ -169,7 +174,7 @@ static const OptKey amend_keys[] = { LUKS_AMEND_KEYS(""), {} };
 static const BlkImageOps image_ops = { .info = driver_info, .encrypted = luks_encrypted, .measure = luks_measure, .amend = driver_amend, .amend_options = amend_keys };
 static const BlkDriver luks = {
     .name = "luks", .help = "encrypted disks, LUKS version 1", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Image), .options = open_keys, .probe = luks_probe, .open = luks_open,
-    .close = luks_close, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status, .resize = luks_resize,
+    .close = luks_close, .child_moved = luks_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status, .resize = luks_resize,
     .create_options = create_keys, .create = luks_create, .image = &image_ops,
 };
 BLK_DRIVER(luks);

@@ -102,6 +102,16 @@ static bool open_data_file(BlkNode *n, Json *o, Error **errp)
     return true;
 }
 
+static void child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
+{
+    Qcow2 *s = q2(n);
+
+    if (c->role != BLK_CHILD_BACKING && s->data == before) {
+        s->data = c->node;
+    }
+    s->luks.file = n->file->node;
+}
+
 /* null says: no backing file, whatever the image says. */
 static void backing_option(BlkNode *n, Json *o)
 {
@@ -324,7 +334,7 @@ const BlkImageOps qcow2_image_ops = {
 
 static const BlkDriver qcow2 = {
     .name = "qcow2", .help = "copy-on-write images, versions 2 and 3", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow2), .options = open_keys, .probe = qcow2_probe,
-    .open = qcow2_open, .reopen_rw = qcow2_reopen_rw, .reopen_ro = qcow2_reopen_ro, .close = qcow2_close,
+    .open = qcow2_open, .reopen_rw = qcow2_reopen_rw, .reopen_ro = qcow2_reopen_ro, .close = qcow2_close, .child_moved = child_moved,
     .read = qcow2_read, .write = qcow2_write, .write_compressed = qcow2_write_compressed, .copy = qcow2_copy, .flush = qcow2_flush,
     .discard = qcow2_discard, .zeroes = qcow2_zeroes, .status = qcow2_status, .resize = qcow2_resize,
     .create_options = qcow2_create_keys, .create = qcow2_create, .image = &qcow2_image_ops, .has_backing = true, .zero_init = true,

@@ -118,6 +118,18 @@ static bool vmdk_open(BlkNode *n, Json *o, Error **errp)
     return true;
 }
 
+static void vmdk_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
+{
+    Vmdk *s = vmdk_of(n);
+
+    for (unsigned i = 0; i < s->extents->len; i++) {
+        VmdkExtent *e = s->extents->pdata[i];
+
+        e->file = e->file == before ? c->node : e->file;
+    }
+    grains_child_moved(n, c, before);
+}
+
 static void vmdk_close(BlkNode *n)
 {
     grains_close(n);
@@ -231,7 +243,7 @@ static const OptKey vmdk_keys[] = {
 static const BlkImageOps vmdk_image = { .info = vmdk_info, .check = vmdk_check, .wants_packed = packed };
 static const BlkDriver vmdk = {
     .name = "vmdk", .help = "VMware disk images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vmdk), .options = vmdk_keys, .probe = vmdk_probe, .open = vmdk_open,
-    .close = vmdk_close, .read = grains_read, .write = vmdk_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .close = vmdk_close, .child_moved = vmdk_child_moved, .read = grains_read, .write = vmdk_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
     .create_options = vmdk_create_keys, .create = vmdk_create, .image = &vmdk_image, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(vmdk);

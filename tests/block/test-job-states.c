@@ -323,6 +323,55 @@ static void test_report(void)
     world_close(&w);
 }
 
+/* ---- below a format ---- */
+
+/* The file under a format moves while the format is in use. */
+static void test_below(gconstpointer opaque)
+{
+    const char *format = opaque;
+    g_autofree char *from = NULL, *to = NULL, *bytes = NULL;
+    g_autoptr(Json) o = json_object();
+    Json *again = json_object();
+    World w;
+    gsize len;
+    Blk *b;
+
+    world_open(&w);
+    from = path_of(&w, "a");
+    to = path_of(&w, "t");
+    json_set_uint(o, "size", SIZE);
+    g_assert_true(blk_create(w.s, blk_driver_find(format), from, o, NULL));
+    client_ok(w.c, "{'execute':'blockdev-add','arguments':{'driver':'%s','node-name':'a','file':{'driver':'file','node-name':'p','filename':'%s'}}}", format, from);
+    b = use(&w, "a");
+    put(b, 0, SIZE, 7);
+    g_assert_cmpint(blk_flush(b), ==, 0);
+    g_assert_true(g_file_get_contents(from, &bytes, &len, NULL));
+    g_assert_true(blk_create_file(w.s, to, len, NULL, NULL));
+    client_ok(w.c, "{'execute':'blockdev-add','arguments':{'driver':'file','node-name':'q','filename':'%s'}}", to);
+    client_ok(w.c, "{'execute':'blockdev-mirror','arguments':{'job-id':'j','device':'p','target':'q','sync':'full','auto-dismiss':false}}");
+    client_wait(w.c, "j", "ready");
+    put(b, 65536, 65536, 8);
+    client_ok(w.c, "{'execute':'job-complete','arguments':{'id':'j'}}");
+    client_wait(w.c, "j", "concluded");
+    client_ok(w.c, "{'execute':'job-dismiss','arguments':{'id':'j'}}");
+    put(b, 200000, 65536, 9);
+    g_assert_cmpint(blk_flush(b), ==, 0);
+    expect(b, 0, 65536, 7);
+    expect(b, 65536, 65536, 8);
+    blk_free(b);
+    close_session(&w);
+    open_session(&w);
+    json_set_string(again, "driver", format);
+    b = blk_open(w.s, to, again, 0, BLK_PERM_READ, BLK_PERM_ALL, NULL);
+    g_assert_nonnull(b);
+    expect(b, 0, 65536, 7);
+    expect(b, 65536, 65536, 8);
+    expect(b, 200000, 65536, 9);
+    expect(b, 300000, 65536, 7);
+    blk_free(b);
+    world_close(&w);
+}
+
 /* ---- bitmaps ---- */
 
 static uint64_t count(World *w, const char *node, const char *name, const char *member)
@@ -796,6 +845,10 @@ int main(int argc, char **argv)
     g_test_add_func("/states/texts", test_texts);
     g_test_add_func("/states/busy", test_busy);
     g_test_add_func("/states/errors", test_errors);
+    g_test_add_data_func("/states/below/qcow2", "qcow2", test_below);
+    g_test_add_data_func("/states/below/vdi", "vdi", test_below);
+    g_test_add_data_func("/states/below/vmdk", "vmdk", test_below);
+    g_test_add_data_func("/states/below/qed", "qed", test_below);
     g_test_add_func("/states/report", test_report);
     g_test_add_func("/states/bitmaps", test_bitmaps);
     g_test_add_func("/states/persistent", test_persistent);
