@@ -87,12 +87,7 @@ static int backup_run(BlkJob *j)
     job_copy_fini(&c);
     blk_bitmap_free(mine);
     r = r ? r : cbw_error(s->filter);
-    if (r == 0) {
-        job_begin(j);
-        r = node_flush(s->target);
-        job_end(j);
-    }
-    return r;
+    return r ? r : job_flush(j, s->target);
 }
 
 /* The bits of the command's moment are put back unless the copy of them is good. */

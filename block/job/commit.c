@@ -54,12 +54,7 @@ static int commit_run(BlkJob *j)
     job_copy_init(&c, j, s->todo, commit_piece, s);
     r = r ? r : job_copy_run(&c);
     job_copy_fini(&c);
-    if (r == 0) {
-        job_begin(j);
-        r = node_flush(s->base);
-        job_end(j);
-    }
-    return r;
+    return r ? r : job_flush(j, s->base);
 }
 
 static bool commit_prepare(BlkJob *j, Error **errp)

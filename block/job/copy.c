@@ -108,6 +108,21 @@ int job_copy_run(JobCopy *c)
     return c->error ? c->error : c->ignored;
 }
 
+int job_flush(BlkJob *j, BlkNode *target)
+{
+    int r;
+
+    do {
+        if (!job_go_on(j)) {
+            return -ECANCELED;
+        }
+        job_begin(j);
+        r = node_flush(target);
+        job_end(j);
+    } while (r < 0 && job_io_error(j, false, -r) == JOB_ON_ERROR_STOP);
+    return r;
+}
+
 /* ---- pieces of pieces ---- */
 
 static int copy_data(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsigned flags, bool *read)

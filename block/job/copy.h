@@ -27,6 +27,8 @@ void job_copy_init(JobCopy *c, BlkJob *j, BlkBitmap *todo, int (*piece)(JobCopy 
 void job_copy_fini(JobCopy *c);
 /* Until the set is empty (`again`: once through it) and nothing is in flight: 0; -errno, -ECANCELED. */
 int job_copy_run(JobCopy *c);
+/* What was copied is on the medium; a flush that fails is told by the policy, and tried again after a stop. */
+int job_flush(BlkJob *j, BlkNode *target);
 
 /* Read what `from` shows and write it, holes as holes. `flags` go to the writes. */
 int job_copy_range(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsigned flags, bool *read);

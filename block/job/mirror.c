@@ -106,19 +106,23 @@ static void update_total(Mirror *s)
     job_set_total(&s->job, s->job.current + blk_bitmap_bytes(s->dirty));
 }
 
-static int become_ready(Mirror *s)
+/* The copy is on the medium.  1: not yet, and the policy says to go on. */
+static int settle(Mirror *s)
 {
+    JobOnError what;
     int r;
 
     job_begin(&s->job);
     r = node_flush(s->target);
     job_end(&s->job);
     if (r == 0) {
-        job_ready(&s->job);
-    } else if (job_io_error(&s->job, false, -r) == JOB_ON_ERROR_REPORT) {
-        return r;
+        return 0;
     }
-    return 0;
+    what = job_io_error(&s->job, false, -r);
+    if (what == JOB_ON_ERROR_IGNORE) {
+        job_sleep(&s->job, IDLE_NS);
+    }
+    return what == JOB_ON_ERROR_REPORT ? r : 1;
 }
 
 /* Ready: stays a copy until somebody says what is next. */
@@ -133,15 +137,22 @@ static int follow(Mirror *s, JobCopy *c)
 
         update_total(s);
         if (!job_is_ready(j) && (!left || (passes >= PASSES && left <= LITTLE))) {
-            r = become_ready(s);
+            r = settle(s);
             if (r < 0) {
                 return r;
             }
-            passes = 0;
+            if (r == 0) {
+                job_ready(j);
+                passes = 0;
+            }
             continue;
         }
         if (job_is_ready(j) && (s->completing || j->cancelled) && (left <= LITTLE || passes >= PASSES)) {
-            return 0;
+            r = settle(s);
+            if (r <= 0) {
+                return r;
+            }
+            continue;
         }
         r = left ? job_copy_run(c) : 0;
         if (r < 0) {

@@ -67,7 +67,7 @@ static int stream_run(BlkJob *j)
     job_copy_init(&c, j, s->todo, stream_piece, s);
     r = r ? r : job_copy_run(&c);
     job_copy_fini(&c);
-    return r;
+    return r ? r : job_flush(j, s->node);
 }
 
 /* The chain gets shorter: first in the image, then in the graph. */
