@@ -20,7 +20,9 @@ DAEMON = os.path.abspath(sys.argv[1])
 MiB = 1 << 20
 GPA, UADDR, SIZE, NUM = 0x40000000, 0x7f1200000000, 4 * MiB, 64
 DESC, AVAIL, USED, TABLE, DATA = 0, 0x1000, 0x2000, 0x3000, 0x10000
-VERSION_1, PROTOCOL, EVENT_IDX, INDIRECT = 1 << 32, 1 << 30, 1 << 29, 1 << 28
+VERSION_1, PROTOCOL, EVENT_IDX, INDIRECT, PACKED = 1 << 32, 1 << 30, 1 << 29, 1 << 28, 1 << 34
+F_NEXT, F_WRITE, F_INDIRECT, F_AVAIL, F_USED = 1, 2, 4, 1 << 7, 1 << 15
+EVENTS_ON, EVENTS_OFF, EVENTS_AT = 0, 1, 2
 T_IN, T_OUT, T_FLUSH, T_GET_ID, T_DISCARD, T_ZEROES = 0, 1, 4, 8, 11, 13
 
 
@@ -157,6 +159,104 @@ class Front:
         return self.m[status], bytes(self.m[body:body + n_in]), length
 
 
+class Packed(Front):
+    """The same with a packed ring (Virtual I/O Device 1.2, section 2.8): one ring of descriptors, and an event area of each side."""
+
+    def __init__(self, path, features=0, num=NUM):
+        self.num = num
+        super().__init__(path, features | PACKED)
+        assert self.features & PACKED
+        self.avail_wrap = self.used_wrap = 1
+        self.out = {}                   # buffer id: descriptors that it takes
+        self.room = num
+        self.ids = list(range(num))
+
+    def base(self):
+        return self.avail | self.avail_wrap << 15 | self.used << 16 | self.used_wrap << 31
+
+    def start(self, queue=0):
+        equal('num', self.sure(8, struct.pack('<II', queue, self.num)), 0)
+        equal('base', self.sure(10, struct.pack('<II', queue, self.base())), 0)
+        equal('addr', self.sure(9, struct.pack('<IIQQQQ', queue, 0, UADDR + DESC, UADDR + USED, UADDR + AVAIL, 0)), 0)
+        equal('call', self.sure(13, struct.pack('<Q', queue), [self.call]), 0)
+        equal('kick', self.sure(12, struct.pack('<Q', queue), [self.kick]), 0)
+        equal('enable', self.sure(18, struct.pack('<II', queue, 1)), 0)
+
+    def put(self, pieces):
+        """Into the next slots of the ring; nothing is offered before the first one's flags are there: a function for that, and the id."""
+        ident, head = self.ids.pop(), self.avail
+        first = 0
+        for k, (off, n, flags) in enumerate(pieces):
+            flags |= (F_AVAIL if self.avail_wrap else F_USED) | (0 if k == len(pieces) - 1 else F_NEXT)
+            at = DESC + self.avail * 16
+            if k:
+                self.desc(at, GPA + off, n, 0, 0)
+                struct.pack_into('<HH', self.m, at + 12, ident, flags)
+            else:
+                first = flags
+                struct.pack_into('<QIH', self.m, at, GPA + off, n, ident)
+            self.avail += 1
+            if self.avail == self.num:
+                self.avail, self.avail_wrap = 0, self.avail_wrap ^ 1
+        self.out[ident] = len(pieces)
+        self.room -= len(pieces)
+        return ident, lambda: struct.pack_into('<H', self.m, DESC + head * 16 + 14, first)
+
+    def ask_for_calls(self, on):
+        word = self.used | self.used_wrap << 15
+        kind = EVENTS_AT if on and self.event_idx else EVENTS_ON if on else EVENTS_OFF
+        struct.pack_into('<HH', self.m, AVAIL, word, kind)
+
+    def ready(self):
+        flags = struct.unpack_from('<H', self.m, DESC + self.used * 16 + 14)[0]
+        return bool(flags & F_AVAIL) == bool(flags & F_USED) == bool(self.used_wrap)
+
+    def returned(self, n):
+        """(id, length) in the order of the ring."""
+        got = []
+        while len(got) < n:
+            while not self.ready():
+                self.ask_for_calls(True)
+                if self.ready():
+                    break
+                if not select.select([self.call], [], [], WAIT)[0]:
+                    raise AssertionError('no interrupt')
+                os.eventfd_read(self.call)
+            _, length, ident = struct.unpack_from('<QIH', self.m, DESC + self.used * 16)
+            took = self.out.pop(ident)
+            self.used += took
+            if self.used >= self.num:
+                self.used, self.used_wrap = self.used - self.num, self.used_wrap ^ 1
+            self.room += took
+            self.ids.append(ident)
+            got.append((ident, length))
+        return got
+
+    def request(self, kind, sector, out=b'', n_in=0, at=DATA, pieces=1):
+        ident, body = self.prepare(kind, sector, out, n_in, at, pieces)
+        os.eventfd_write(self.kick, 1)
+        (got, length), = self.returned(1)
+        equal('id', got, ident)
+        n = len(out) or n_in
+        return self.m[body + n], bytes(self.m[body:body + n_in]), length
+
+    def prepare(self, kind, sector, out, n_in, at, pieces, table=None):
+        struct.pack_into('<IIQ', self.m, at, kind, 0, sector)
+        self.m[at + 16:at + 16 + len(out)] = out
+        body, n, write = at + 16, len(out) or n_in, 0 if out else F_WRITE
+        parts = [(at, 16, 0)]
+        parts += [(body + n * k // pieces, n * (k + 1) // pieces - n * k // pieces, write) for k in range(pieces if n else 0)]
+        parts.append((body + n, 1, F_WRITE))
+        self.m[body + n] = 0xee
+        if table is not None:           # one slot of the ring, however many pieces: those of a table go by their order
+            for k, (off, size, flags) in enumerate(parts):
+                struct.pack_into('<QIHH', self.m, table + k * 16, GPA + off, size, 0, flags)
+            parts = [(table, len(parts) * 16, F_INDIRECT)]
+        ident, offer = self.put(parts)
+        offer()
+        return ident, body
+
+
 def image(size=4 * MiB):
     data = random.Random(1).randbytes(size)
     with open('r.img', 'wb') as f:
@@ -231,6 +331,85 @@ def test_many_and_indirect():
             body = DATA + k * 8192
             equal('status', f.m[body + 16], 0)
             equal('data', bytes(f.m[body + 512:body + 512 + 4096]), data[k * 4096:k * 4096 + 4096])
+
+
+def test_packed():
+    """A ring that is not a power of two, so that requests lie across its end in every way."""
+    data = bytearray(image())
+    rnd = random.Random(4)
+    for features, num in ((0, 7), (EVENT_IDX, 7), (EVENT_IDX | INDIRECT, 64), (0, 256)):
+        with Export() as e:
+            f = Packed(e.path, features, num)
+            f.start()
+            for _ in range(150):
+                n, pieces = rnd.randrange(1, 128) * 512, rnd.randrange(1, 5)
+                sector = rnd.randrange(8192 - n // 512)
+                at = sector * 512
+                if rnd.random() < 0.5:
+                    equal('read', f.request(T_IN, sector, n_in=n, pieces=pieces), (0, bytes(data[at:at + n]), n + 1))
+                else:
+                    part = rnd.randbytes(n)
+                    equal('write', f.request(T_OUT, sector, part, pieces=pieces)[0], 0)
+                    data[at:at + n] = part
+            equal('flush', f.request(T_FLUSH, 0)[0], 0)
+            equal('beyond', f.request(T_IN, 8192, n_in=512)[0], 1)
+            base = struct.unpack('<II', f.ask(11, struct.pack('<II', 0, 0)))
+            equal('base', base, (0, f.base()))
+            f.start()                   # goes on where it was, in the middle of the ring
+            equal('read', f.request(T_IN, 64, n_in=512)[:2], (0, bytes(data[32768:33280])))
+        with open('r.img', 'rb') as r:
+            equal('image', r.read(), bytes(data))
+
+
+def test_packed_many():
+    """The ring full of requests, which come back in any order."""
+    data = image()
+    rnd = random.Random(5)
+    for features in (EVENT_IDX, EVENT_IDX | INDIRECT, 0):
+        with Export() as e:
+            f = Packed(e.path, features, 96)
+            f.start()
+            waiting, free, done = {}, list(range(32)), 0
+            while done < 600:
+                f.ask_for_calls(False)
+                while free and f.room >= 5 and rnd.random() < 0.9:
+                    place, sector, pieces = free.pop(), rnd.randrange(8192 - 8), rnd.randrange(1, 4)
+                    at = DATA + place * 8192
+                    table = TABLE + place * 128 if features & INDIRECT and rnd.random() < 0.7 else None
+                    ident, body = f.prepare(T_IN, sector, b'', 4096, at, pieces, table)
+                    waiting[ident] = (place, sector, body)
+                os.eventfd_write(f.kick, 1)
+                for ident, length in f.returned(rnd.randrange(1, len(waiting) + 1) if waiting else 0):
+                    place, sector, body = waiting.pop(ident)
+                    equal('status', (f.m[body + 4096], length), (0, 4097))
+                    equal('data', bytes(f.m[body:body + 4096]), data[sector * 512:sector * 512 + 4096])
+                    free.append(place)
+                    done += 1
+            f.returned(len(waiting))
+
+
+def test_packed_hostile():
+    data = image()
+    with Export() as e:
+        rnd = random.Random(6)
+        for turn in range(40):
+            f = Packed(e.path, EVENT_IDX | INDIRECT, 16)
+            f.start()
+            try:
+                for _ in range(20):
+                    at = DESC + rnd.randrange(16) * 16
+                    struct.pack_into('<QIHH', f.m, at, GPA + rnd.choice((0, DATA, SIZE - 8, 1 << 40)), rnd.choice((0, 16, 512, 1 << 20, 0xffffffff)), rnd.randrange(65536),
+                                     rnd.choice((F_AVAIL, F_AVAIL | F_NEXT, F_AVAIL | F_INDIRECT, F_AVAIL | F_WRITE, F_USED, rnd.randrange(65536))))
+                    f.m[AVAIL:AVAIL + 4] = rnd.randbytes(4)
+                    os.eventfd_write(f.kick, 1)
+                f.sure(8, struct.pack('<II', 0, rnd.choice((0, 1, 3, 1 << 15, 1 << 20))))
+                f.sure(10, struct.pack('<II', 0, rnd.randrange(1 << 32)))
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                pass
+            f.s.close()
+        f = Packed(e.path)
+        f.start()
+        equal('read', f.request(T_IN, 0, n_in=512)[:2], (0, data[:512]))
 
 
 def test_read_only():
