@@ -9,6 +9,8 @@
  * memory as files, and one that makes such a file shorter ends this process.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -290,20 +292,32 @@ static VhostQueue *queue_of(VhostExport *x, const Message *m)
     return i < x->nqueues ? &x->q[i] : NULL;
 }
 
-/* A descriptor of a queue, or none (bit 8). */
-static int taken_fd(Message *m)
+/* Reading and writing it must not keep anybody, and it must be something that can be waited for. */
+static bool is_eventfd(int fd)
 {
-    int fd = m->nfds == 1 && !(get64(m, 0) & 0x100) ? m->fds[0] : -1;
+    char path[64], what[64];
+    ssize_t n;
 
-    if (fd >= 0) {
-        m->nfds = 0;                    /* ours now */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    n = readlink(path, what, sizeof(what));
+    return (n < 0 || (n == 20 && !memcmp(what, "anon_inode:[eventfd]", 20))) && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0;
+}
+
+/* A descriptor of a queue, or none (bit 8, or nothing came): -1. */
+static bool take_eventfd(Message *m, int *fd)
+{
+    *fd = m->nfds == 1 && !(get64(m, 0) & 0x100) ? m->fds[0] : -1;
+    if (*fd >= 0 && !is_eventfd(*fd)) {
+        return false;
     }
-    return fd;
+    m->nfds = *fd >= 0 ? 0 : m->nfds;   /* ours now */
+    return true;
 }
 
 static bool set_ring(VhostExport *x, Message *m)
 {
     VhostQueue *q = queue_of(x, m);
+    int fd;
 
     if (!q) {
         return false;
@@ -340,13 +354,19 @@ static bool set_ring(VhostExport *x, Message *m)
         vhost_blk_run(q);
         return true;
     case SET_VRING_CALL:
-        set_fd(&q->call, taken_fd(m));
+        if (!take_eventfd(m, &fd)) {
+            return false;
+        }
+        set_fd(&q->call, fd);
         return true;
     case SET_VRING_ERR:
         return true;                    /* errors are told to nobody: the ring just stops */
     case SET_VRING_KICK:
+        if (!take_eventfd(m, &fd)) {
+            return false;
+        }
         queue_stop(q);
-        set_fd(&q->kick, taken_fd(m));
+        set_fd(&q->kick, fd);
         return queue_start(q);
     }
     return false;

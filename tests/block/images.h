@@ -11,12 +11,17 @@ typedef struct ImageRow {
     const char *options;            /* "a=b c=d" for create */
     uint64_t size;
     GByteArray *(*by_hand)(void);   /* NULL: created */
+    const char *key;                /* option that names its secret; NULL: not encrypted */
 } ImageRow;
 extern const ImageRow image_rows[]; /* ends with {} */
 
 /* The image, with some data written: borrowed, made once.  Inside of a test with a loop attached. */
 const GByteArray *image_good(const ImageRow *row);
 const ImageRow *image_row(char letter);
+/* A session with what the image needs; NULL: not in this build. */
+Session *image_session(const ImageRow *row);
+/* Opens the row's format over the bytes of the disk in memory, with its secret. */
+Blk *image_open(const ImageRow *row, Session *s, unsigned flags, Error **errp);
 void images_free(void);
 /* create()'s options from "a=b c=d". */
 Json *image_options(const char *text, uint64_t size);

@@ -117,7 +117,12 @@ BLK_DRIVER(test_bytes);
 
 Blk *memdisk_open(Session *s, const char *format, unsigned flags, Error **errp)
 {
-    g_autofree char *text = g_strdup_printf("{\"driver\": \"%s\", \"file\": {\"driver\": \"test-bytes\"}}", format);
+    return memdisk_open_more(s, format, "", flags, errp);
+}
+
+Blk *memdisk_open_more(Session *s, const char *format, const char *more, unsigned flags, Error **errp)
+{
+    g_autofree char *text = g_strdup_printf("{\"driver\": \"%s\"%s, \"file\": {\"driver\": \"test-bytes\"}}", format, more);
     unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
 
     return blk_open(s, NULL, json_parse(text, strlen(text), NULL), flags, perm, BLK_PERM_ALL, errp);

@@ -14,5 +14,7 @@ void memdisk_clear(void);
 unsigned memdisk_fail(int n, int error);
 /* A handle on FORMAT over those bytes, or NULL. */
 Blk *memdisk_open(Session *s, const char *format, unsigned flags, Error **errp);
+/* With more options of the node, JSON that begins with a comma, or "". */
+Blk *memdisk_open_more(Session *s, const char *format, const char *more, unsigned flags, Error **errp);
 
 #endif

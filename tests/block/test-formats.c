@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Formats that are read only, from images made by hand; hostile images by name; the log of VHDX. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,6 +140,7 @@ typedef struct {
         int size;                       /* of the value; negative: little endian */
         uint64_t value;
     } change[4];
+    const char *from;                   /* places count from where these four bytes are last in the image; NULL: from its begin */
 } Hostile;
 
 static const Hostile hostile[] = {
@@ -205,31 +208,99 @@ static const Hostile hostile[] = {
     { "cloop-bomb", 'o', NULL, { { 128, 4, 1 << 26 } } },
     { "cow-size-2^62", 'w', "unsupported cow header", { { 12, 8, 1ull << 62 } } },
     { "cow-align-0", 'w', "unsupported cow header", { { 24, 4, 0 } } },
+    { "dmg-chunks-2^32", 'D', NULL, { { 200, 4, 0xffffffff } }, "mish" },
+    { "dmg-chunk-of-2^62-sectors", 'D', "larger than max", { { 204 + 16, 8, 1ull << 62 } }, "mish" },
+    { "dmg-chunk-of-2^24-sectors", 'D', "larger than max", { { 204 + 16, 8, 1ull << 24 } }, "mish" },
+    { "dmg-chunk-packed-2^62", 'D', "larger than max", { { 204 + 32, 8, 1ull << 62 } }, "mish" },
+    { "dmg-chunk-far-away", 'D', "larger than max", { { 204 + 24, 8, 1ull << 62 } }, "mish" },
+    { "dmg-chunks-at-2^63", 'D', "larger than max", { { 8, 8, 1ull << 63 } }, "mish" },
+    { "dmg-fork-at-2^63", 'D', "outside of it", { { 40, 8, 1ull << 63 } }, "koly" },
+    { "dmg-fork-of-2^62", 'D', "outside of it", { { 48, 8, 1ull << 62 } }, "koly" },
+    { "dmg-xml-at-2^63", 'd', "outside of it", { { 216, 8, 1ull << 63 } }, "koly" },
+    { "dmg-xml-of-2^62", 'd', "outside of it", { { 224, 8, 1ull << 62 } }, "koly" },
+    { "luks-key-iterations-2^32", 'l', "out of range", { { 164, 4, 0xffffffff } } },
+    { "luks-slot-iterations-2^32", 'l', "out of range", { { 208 + 4, 4, 0xffffffff } } },
+    { "luks-slot-iterations-0", 'l', "out of range", { { 208 + 4, 4, 0 } } },
+    { "luks-stripes-2^32", 'l', "is corrupted", { { 208 + 44, 4, 0xffffffff } } },
+    { "luks-slot-in-header", 'l', "outside of the header", { { 208 + 40, 4, 0 } } },
+    { "luks-slot-far-away", 'l', "outside of the header", { { 208 + 40, 4, 0x7fffffff } } },
+    { "luks-slots-overlap", 'l', "overlapping", { { 208 + 48 + 40, 4, 8 } } },
+    { "luks-key-of-2^32-bytes", 'l', "not supported", { { 108, 4, 0xffffffff } } },
+    { "luks-payload-in-header", 'l', "outside of the header", { { 104, 4, 0 } } },
+    { "luks-payload-far-away", 'l', NULL, { { 104, 4, 0xffffffff } } },
+    { "luks-no-key", 'l', "Invalid password", { { 208, 4, 0x0000dead } } },
+    { "luks-cipher-without-end", 'l', "not supported", { { 8, 8, 0x7878787878787878 }, { 16, 8, 0x7878787878787878 }, { 24, 8, 0x7878787878787878 }, { 32, 8, 0x7878787878787878 } } },
+    { "qcow2-cluster-bits-63", 'Q', "Unsupported cluster size", { { 20, 4, 63 } } },
+    { "qcow2-size-2^63", 'Q', "too big", { { 24, 8, 1ull << 63 } } },
+    { "qcow2-l1-of-2^32-entries", 'Q', "too large", { { 36, 4, 0xffffffff } } },
+    { "qcow2-l1-too-short", 'Q', "too small", { { 24, 8, 1ull << 40 } } },
+    { "qcow2-l1-at-2^63", 'Q', "offset invalid", { { 40, 8, 1ull << 63 } } },
+    { "qcow2-l1-odd", 'Q', "offset invalid", { { 40, 8, 0x3001 } } },
+    { "qcow2-counts-at-2^63", 'Q', "offset invalid", { { 48, 8, 1ull << 63 } } },
+    { "qcow2-table-of-counts-2^32", 'Q', "too large", { { 56, 4, 0xffffffff } } },
+    { "qcow2-snapshots-2^32", 'Q', "too large", { { 60, 4, 0xffffffff } } },
+    { "qcow2-snapshots-in-header", 'Q', "too large", { { 60, 4, 60000 }, { 64, 8, 0x1000 } } },
+    { "qcow2-count-width-2^63", 'Q', "too large", { { 96, 4, 63 } } },
+    { "qcow2-header-of-2^32-bytes", 'Q', "exceeds cluster size", { { 100, 4, 0xffffffff } } },
+    { "qcow2-extension-of-2^32-bytes", 'Q', "too large", { { 112, 4, 0x6803f857 }, { 116, 4, 0xffffffff } } },
+    { "qcow2-backing-name-2^32", 'Q', "too long", { { 8, 8, 512 }, { 16, 4, 0xffffffff } } },
+    { "qcow2-feature-nobody-knows", 'Q', "Unsupported qcow2 feature", { { 72, 8, 1ull << 40 } } },
+    { "qcow2-l1-names-itself", 'Q', NULL, { { 0x3000, 8, 0x3000 | 1ull << 63 } } },
+    { "qcow2-l1-names-the-counts", 'Q', NULL, { { 0x3000, 8, 0x2000 | 1ull << 63 } } },
+    { "qcow2-l2-far-away", 'Q', NULL, { { 0x3000, 8, 1ull << 55 } } },
+    { "qcow2-counts-name-themselves", 'Q', NULL, { { 0x1000, 8, 0x1000 } } },
+    { "qcow2-counts-far-away", 'Q', NULL, { { 0x1000, 8, 1ull << 62 } } },
+    { "qcow2-two-clusters-in-one-place", 'Q', NULL, { { 0x4000, 8, 0x5000 | 1ull << 63 }, { 0x4008, 8, 0x5000 | 1ull << 63 }, { 0x4010, 8, 0x1000 | 1ull << 63 } } },
+    { "qcow2-packed-far-away", 'Q', NULL, { { 0x4000, 8, 1ull << 62 | 0x3ffffffffffffffull } } },
+    { "qcow2-packed-in-itself", 'Q', NULL, { { 0x4000, 8, 1ull << 62 | 0x0300000000004000ull } } },
+    { "qcow2-luks-header-2^62", 'L', "Encryption header", { { 8, 8, 1ull << 62 } }, "\x05\x37\xbe\x77" },
+    { "qcow2-luks-header-of-2^62", 'L', "Encryption header", { { 16, 8, 1ull << 62 } }, "\x05\x37\xbe\x77" },
+    { "qcow2-luks-stripes-2^32", 'L', "is corrupted", { { 208 + 44, 4, 0xffffffff } }, "LUKS" },
+    { "qcow2-luks-iterations-2^32", 'L', "out of range", { { 164, 4, 0xffffffff } }, "LUKS" },
 };
+
+static uint64_t last_of(const GByteArray *a, const char *four)
+{
+    uint64_t at = a->len - 4;
+
+    while (at && memcmp(a->data + at, four, 4)) {
+        at--;
+    }
+    return at;
+}
 
 static void test_hostile(gconstpointer opaque)
 {
     const Hostile *h = opaque;
+    const ImageRow *row = image_row(h->letter);
     g_autofree uint8_t *copy = NULL, *buf = g_malloc(65536);
     const GByteArray *good;
     Error *err = NULL;
-    uint64_t end = 0;
+    uint64_t end = 0, from;
+    Session *s;
     Blk *b;
 
     setup();
-    good = image_good(image_row(h->letter));
+    s = image_session(row);
+    if (!s) {
+        g_test_skip("no secrets in this build");
+        teardown();
+        return;
+    }
+    good = image_good(row);
+    from = h->from ? last_of(good, h->from) : 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(h->change); i++) {
-        end = MAX(end, h->change[i].at + 8);
+        end = MAX(end, from + h->change[i].at + 8);
     }
     g_assert_cmpuint(end, <=, good->len);
     copy = g_memdup2(good->data, good->len);
     for (unsigned i = 0; i < G_N_ELEMENTS(h->change) && h->change[i].size; i++) {
         for (int k = 0, n = ABS(h->change[i].size); k < n; k++) {
-            copy[h->change[i].at + k] = h->change[i].value >> 8 * (h->change[i].size < 0 ? k : n - 1 - k);
+            copy[from + h->change[i].at + k] = h->change[i].value >> 8 * (h->change[i].size < 0 ? k : n - 1 - k);
         }
     }
     memdisk_set(copy, good->len);
-    b = memdisk_open(session, image_row(h->letter)->format, BLK_O_NO_BACKING, &err);
+    b = image_open(row, s, BLK_O_NO_BACKING, &err);
     if (h->says) {
         g_assert_null(b);
         if (!strstr(error_message(err), h->says)) {
@@ -249,6 +320,65 @@ static void test_hostile(gconstpointer opaque)
         blk_check(b, &c);
         blk_free(b);
     }
+    session_free(s);
+    teardown();
+}
+
+/* ---- a chain that goes round ---- */
+
+static char *chain_file(const char *dir, const char *name, const char *backing)
+{
+    char *path = g_build_filename(dir, name, NULL);
+    g_autoptr(Json) o = json_object();
+
+    json_set_uint(o, "size", 1 << 20);
+    if (backing) {
+        json_set_string(o, "backing_file", backing);
+        json_set_string(o, "backing_fmt", "qcow2");
+    }
+    g_assert_true(blk_create(session, blk_driver_find("qcow2"), path, o, NULL));
+    return path;
+}
+
+static void set_backing(const char *path, const char *backing)
+{
+    Json *o = json_object();
+    Blk *b;
+
+    json_set_string(o, "driver", "qcow2");
+    b = blk_open(session, path, o, BLK_O_RDWR | BLK_O_NO_BACKING, BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_ALL, NULL);
+    g_assert_true(b && blk_node(b)->drv->image->change_backing(blk_node(b), backing, "qcow2", NULL));
+    blk_free(b);
+}
+
+static void refused(const char *path)
+{
+    Error *err = NULL;
+
+    g_assert_null(blk_open(session, path, NULL, 0, BLK_PERM_READ, BLK_PERM_ALL, &err));
+    g_assert_nonnull(strstr(error_message(err), "circular"));
+    error_free(err);
+}
+
+static void test_cycle(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("formats-XXXXXX", NULL), *a, *b, *c;
+
+    setup();
+    a = chain_file(dir, "a", NULL);
+    b = chain_file(dir, "b", "a");
+    c = chain_file(dir, "c", "b");
+    set_backing(a, "a");
+    refused(a);                             /* itself */
+    refused(c);
+    set_backing(a, "c");
+    refused(a);                             /* a round of three, from each */
+    refused(b);
+    refused(c);
+    unlink(a);
+    unlink(b);
+    unlink(c);
+    rmdir(dir);
     teardown();
 }
 
@@ -335,10 +465,23 @@ static void test_vhdx_log(void)
     teardown();
 }
 
+/* An image that wants more than this is one that has won.  (A sanitizer's shadow alone is larger.) */
+static void bounded(void)
+{
+    struct rlimit memory = { 768 << 20, 768 << 20 }, seconds = { 120, 120 };
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
+    setrlimit(RLIMIT_AS, &memory);
+#endif
+    (void)memory;
+    setrlimit(RLIMIT_CPU, &seconds);
+}
+
 int main(int argc, char **argv)
 {
     int r;
 
+    bounded();
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(readers); i++) {
         g_autofree char *name = g_strconcat("/formats/read/", readers[i].name, NULL);
@@ -348,6 +491,7 @@ int main(int argc, char **argv)
         g_autofree char *name = g_strconcat("/formats/hostile/", hostile[i].name, NULL);
         g_test_add_data_func(name, &hostile[i], test_hostile);
     }
+    g_test_add_func("/formats/hostile/chain-goes-round", test_cycle);
     g_test_add_func("/formats/vhdx-log", test_vhdx_log);
     r = g_test_run();
     images_free();
