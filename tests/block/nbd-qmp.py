@@ -7,6 +7,7 @@ usage: nbd-qmp.py RHEA RHEA-IMG RHEA-STORAGE-DAEMON [TEST...]
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import sys
 from nbdlib import *
 
 RHEA, IMG, DAEMON = (os.path.abspath(a) for a in sys.argv[1:4])
+NBD = os.path.join(os.path.dirname(IMG), 'rhea-nbd')
 MiB = 1 << 20
 
 
@@ -151,6 +153,72 @@ def test_removed_under_load():
                         break
                     assert not err and d[8:] == data[cookie * 1000:cookie * 1000 + 30000]
                 c.close()
+
+
+def server_for(path, name):
+    """A server of an image at an address that stays, whoever serves it."""
+    where, pid = os.path.abspath(name), os.path.abspath(name + '.pid')
+    subprocess.run([NBD, '-k', where, '-t', '-f', 'raw', '--fork', f'--pid-file={pid}', path], check=True, timeout=WAIT)
+    with open(pid) as f:
+        s = Server.__new__(Server)
+        s.pid, s.path = int(f.read()), where
+        return s
+
+
+def killed(s):
+    s.stop(signal.SIGKILL)
+    os.unlink(s.path)
+
+
+def job_at(m, *states):
+    """Until the job is in one of these."""
+    while True:
+        jobs = m.do('query-jobs')
+        if not jobs or jobs[0]['status'] in states:
+            return jobs[0] if jobs else {'status': 'null'}
+
+
+def test_server_dies_under_a_job():
+    """A copy goes to a server that is killed in the middle, and comes back: waited for, stopped and resumed, or told."""
+    data = random.Random(11).randbytes(8 * MiB)
+    with open('src.img', 'wb') as f:
+        f.write(data)
+    for kind, delay, policy in (('blockdev-mirror', WAIT, 'report'), ('blockdev-backup', WAIT, 'report'), ('blockdev-mirror', 0, 'stop'), ('blockdev-backup', 0, 'stop'),
+                                ('blockdev-mirror', 0, 'report'), ('blockdev-backup', 0, 'report')):
+        with open('dst.img', 'wb') as f:
+            f.truncate(len(data))
+        s = server_for('dst.img', 'job.sock')
+        what = f'{kind}, {delay} s, {policy}'
+        with Machine() as m:
+            m.do('blockdev-add', driver='file', node_name='a', filename=os.path.abspath('src.img'))
+            m.do('blockdev-add', driver='nbd', node_name='b', server={'type': 'unix', 'path': s.path}, reconnect_delay=delay)
+            m.do(kind, job_id='j', device='a', target='b', sync='full', speed=1024, on_target_error=policy, auto_dismiss=False)
+            while not m.do('query-jobs')[0]['current-progress']:
+                pass
+            killed(s)
+            if not delay:
+                m.do('block-job-set-speed', device='j', speed=0)
+                state = job_at(m, 'paused', 'concluded')
+                equal(what, (state['status'], state.get('error')), ('paused', None) if policy == 'stop' else ('concluded', 'Input/output error'))
+            if policy == 'stop' or delay:
+                s = server_for('dst.img', 'job.sock')
+            if delay:
+                m.do('block-job-set-speed', device='j', speed=0)
+            elif policy == 'stop':
+                equal('io-status', m.do('query-block-jobs')[0]['io-status'], 'failed')
+                m.do('job-resume', id='j')
+            while job_at(m, 'paused', 'ready', 'concluded')['status'] == 'paused':
+                m.do('job-resume', id='j')                  # what had begun before the server was back
+            if job_at(m, 'ready', 'concluded')['status'] == 'ready':
+                m.do('job-complete', id='j')
+            end = job_at(m, 'concluded')
+            if policy == 'stop' or delay:
+                equal(what, end.get('error'), None)
+            m.do('job-dismiss', id='j')
+        if policy == 'stop' or delay:
+            s.stop()
+            with open('dst.img', 'rb') as f:
+                equal(what, f.read(), data)
 
 
 def test_bitmaps():

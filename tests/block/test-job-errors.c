@@ -451,6 +451,7 @@ int main(int argc, char **argv)
             points += test_policy(&rows[i], policies[p], EIO, true);
             points += test_policy(&rows[i], policies[p], ENOSPC, true);
             points += test_policy(&rows[i], policies[p], ENOSPC, false);
+            points += test_policy(&rows[i], policies[p], EIO, false);           /* the server has died, and comes back with the resume */
         }
         printf("# %s: %u points\n%s %u - %s\n", label, points, bad ? "not ok" : "ok", i + 1, label);
         fflush(stdout);
