@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BLOCK = 4096, FILE_MAX = 256 << 20 };
 
@@ -174,6 +175,28 @@ void faults_clear(void)
         g_ptr_array_unref(files);
         files = NULL;
     }
+}
+
+void faults_dump(const char *dir)
+{
+    for (unsigned i = 0; i < files->len; i++) {
+        const File *f = files->pdata[i];
+        g_autofree char *path = g_build_filename(dir, f->name, NULL);
+
+        if (!g_file_set_contents(path, (const char *)f->now->data, f->now->len, NULL)) {
+            g_error("cannot write %s", path);
+        }
+    }
+}
+
+void faults_undump(const char *dir)
+{
+    for (unsigned i = 0; i < files->len; i++) {
+        g_autofree char *path = g_build_filename(dir, ((File *)files->pdata[i])->name, NULL);
+
+        unlink(path);
+    }
+    rmdir(dir);
 }
 
 const GByteArray *faults_file(const char *name)

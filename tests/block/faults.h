@@ -31,6 +31,9 @@ void faults_load(const char *dir);
 void faults_save(void);
 void faults_reset(void);
 void faults_clear(void);
+/* The files as they are now, in a folder of the host; and away with them and the folder. */
+void faults_dump(const char *dir);
+void faults_undump(const char *dir);
 /* Requests wait now and then, so that several are under way. */
 void faults_wait(GRand *rnd);
 /* A file as it is now; NULL: there is none. */
