@@ -351,7 +351,8 @@ static const OptKey qcow_keys[] = {
 static const BlkImageOps qcow_image = { .encrypted = qcow_encrypted };
 static const BlkDriver qcow = {
     .name = "qcow", .help = "copy-on-write images, version 1", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow), .options = qcow_keys, .probe = qcow_probe, .open = qcow_open,
-    .close = qcow_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .close = qcow_close, .child_moved = grains_child_moved,
+    .read = grains_read, .write = grains_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
     .create_options = qcow_create_keys, .create = qcow_create, .image = &qcow_image, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(qcow);
