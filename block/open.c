@@ -99,8 +99,8 @@ static bool cache_option(Json *o, const char *key, unsigned bit, unsigned *flags
 
     v = v ? v : json_get(o, dotted);
     text = v ? json_scalar_text(v) : NULL;
-    if (text) {
-        if (!bool_parse(text, &on, NULL)) {
+    if (v) {
+        if (!text || !bool_parse(text, &on, NULL)) {
             return error_set(errp, "Parameter '%s' expects 'on' or 'off'", dotted);
         }
         flag(flags, bit, on);
@@ -113,6 +113,9 @@ bool blk_option_flags(Json *o, unsigned *flags, Error **errp)
 {
     const char *discard = json_get_string(o, "discard");
 
+    if (json_get(o, "cache") && !json_is(json_get(o, "cache"), JSON_OBJECT)) {
+        return error_set(errp, "Invalid parameter type for 'cache', expected: object");
+    }
     if (json_get(o, "read-only")) {
         flag(flags, BLK_O_RDWR, !json_get_bool(o, "read-only", false));
     }

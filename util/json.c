@@ -335,7 +335,7 @@ static int member_find(const Json *j, const char *key)
 
 Json *json_get(const Json *j, const char *key)
 {
-    int at = j ? member_find(j, key) : -1;
+    int at = j && j->type == JSON_OBJECT ? member_find(j, key) : -1;
 
     return at < 0 ? NULL : json_at(j, at);
 }

@@ -61,7 +61,7 @@ unsigned json_size(const Json *j);                      /* members of an array o
 Json *json_at(const Json *j, unsigned i);               /* array member, or value of the i-th object member */
 const char *json_key_at(const Json *object, unsigned i);
 void json_append(Json *array, Json *take);
-Json *json_get(const Json *object, const char *key);    /* borrowed; NULL when absent or object is NULL */
+Json *json_get(const Json *object, const char *key);    /* borrowed; NULL when absent, or object is NULL or none */
 void json_set(Json *object, const char *key, Json *take);       /* replaces in place, else goes last */
 bool json_remove(Json *object, const char *key);
 /* Short forms. */

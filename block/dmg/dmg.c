@@ -71,6 +71,9 @@ static bool sort_chunks(BlkNode *n, Error **errp)
     Dmg *s = n->state;
     uint64_t end = 0;
 
+    if (!s->chunks->len) {
+        return true;                    /* all of it is zeroes */
+    }
     qsort(s->chunks->data, s->chunks->len, sizeof(DmgChunk), by_start);
     for (unsigned i = 0; i < s->chunks->len; i++) {
         const DmgChunk *c = &g_array_index(s->chunks, DmgChunk, i);
