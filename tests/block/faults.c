@@ -138,7 +138,9 @@ void faults_load(const char *dir)
         f->now = g_byte_array_new();
         f->used = g_byte_array_new();
         file_resize(f, len);
-        memcpy(f->now->data, bytes, len);
+        if (len) {
+            memcpy(f->now->data, bytes, len);
+        }
         for (unsigned b = 0; b < f->used->len; b++) {
             f->used->data[b] = 1;
         }
