@@ -14,6 +14,18 @@ enum { HDR_TEXT_OFFSET = 8, HDR_IMAGE_SIZE = 16, HDR_MAGIC = 56, HDR_BYTES = 64 
 /* include/linux/pe.h, drivers/firmware/efi/libstub/zboot: a compressed Image inside an EFI program. */
 enum { ZBOOT_MAGIC_AT = 4, ZBOOT_OFFSET = 8, ZBOOT_SIZE = 12, ZBOOT_METHOD = 24, ZBOOT_METHOD_LEN = 8 };
 
+/* A file that ROMs lie in as it stands. */
+static GBytes *load(Machine *m, const char *path, Error **errp)
+{
+    bool mapped;
+    GBytes *bytes = image_file_mapped(path, &mapped, errp);
+
+    if (mapped) {
+        machine_rom_mapped(m, bytes);
+    }
+    return bytes;
+}
+
 static bool add(Machine *m, const char *name, paddr addr, GBytes *bytes, Error **errp)
 {
     return machine_add_rom(m, name, addr, g_bytes_ref(bytes), errp);
@@ -111,7 +123,7 @@ static bool place_initrd(Machine *m, ArmBoot *b, paddr kernel_end, paddr *end, E
     if (!b->initrd) {
         return true;
     }
-    bytes = image_file(b->initrd, errp);
+    bytes = load(m, b->initrd, errp);
     if (!bytes) {
         return error_prepend(errp, "could not load initrd '%s': ", b->initrd);
     }
@@ -127,7 +139,7 @@ static bool place_initrd(Machine *m, ArmBoot *b, paddr kernel_end, paddr *end, E
 
 static bool place_kernel(Machine *m, ArmBoot *b, Error **errp)
 {
-    g_autoptr(GBytes) file = image_file(b->kernel, errp), plain = NULL, kernel = NULL;
+    g_autoptr(GBytes) file = load(m, b->kernel, errp), plain = NULL, kernel = NULL;
     paddr end = b->ram_base;
 
     if (!file) {

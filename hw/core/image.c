@@ -8,11 +8,19 @@
 #include "util/bswap.h"
 #include "util/filemap.h"
 
-GBytes *image_file(const char *path, Error **errp)
+GBytes *image_file_mapped(const char *path, bool *mapped, Error **errp)
 {
     FileMap *map = file_map(path, errp);
 
+    *mapped = map && map->mapped;
     return map ? g_bytes_new_with_free_func(map->data, map->size, (GDestroyNotify)file_map_free, map) : NULL;
+}
+
+GBytes *image_file(const char *path, Error **errp)
+{
+    bool mapped;
+
+    return image_file_mapped(path, &mapped, errp);
 }
 
 bool image_is_gzip(GBytes *bytes)

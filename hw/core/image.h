@@ -17,6 +17,8 @@
 
 /* The whole file, mapped.  NULL: *errp says why. */
 GBytes *image_file(const char *path, Error **errp);
+/* The same; *mapped: its pages can be had from the file again (machine_rom_mapped()). */
+GBytes *image_file_mapped(const char *path, bool *mapped, Error **errp);
 bool image_is_gzip(GBytes *bytes);
 /* At most `limit` bytes come out, else an error. */
 GBytes *image_gunzip(GBytes *bytes, uint64_t limit, Error **errp);

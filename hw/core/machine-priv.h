@@ -15,6 +15,7 @@ typedef struct MachinePriv {
     GArray *extra;              /* ExtraState */
     GArray *hooks;              /* ResetHook */
     GArray *roms;               /* Rom */
+    GPtrArray *rom_maps;        /* GBytes of mapped files that ROMs lie in */
     /* run control */
     pthread_mutex_t vcpu_lock;  /* leaf */
     pthread_cond_t changed;     /* somebody parked, left an exclusive section, or ended */

@@ -197,6 +197,7 @@ static Machine *machine_new(Session *session, const MachineType *type, const Mac
     m->priv->extra = g_array_new(FALSE, FALSE, sizeof(ExtraState));
     m->priv->hooks = g_array_new(FALSE, FALSE, sizeof(ResetHook));
     m->priv->roms = g_array_new(FALSE, FALSE, sizeof(Rom));
+    m->priv->rom_maps = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     m->priv->wake = config->wake;
     m->priv->wake_opaque = config->wake_opaque;
     m->priv->icount_sleep = config->icount_sleep;
@@ -285,6 +286,7 @@ static void free_lists(Machine *m)
     g_array_free(p->extra, TRUE);
     g_array_free(p->hooks, TRUE);
     g_array_free(p->roms, TRUE);
+    g_ptr_array_free(p->rom_maps, TRUE);
     g_ptr_array_free(m->cpus, TRUE);
     g_ptr_array_free(m->devices, TRUE);
     g_ptr_array_free(m->buses, TRUE);

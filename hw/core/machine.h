@@ -212,6 +212,8 @@ void machine_add_reset(Machine *m, void (*fn)(void *opaque), void *opaque);
 /* Bytes that every reset puts at a physical address (kernel, initrd, tree, ROMs); takes the bytes.  Overlaps are errors.
  * `info roms` lists them. */
 bool machine_add_rom(Machine *m, const char *name, paddr addr, GBytes *bytes, Error **errp);
+/* ROMs lie in these bytes, a mapped file: after each load its pages leave the process, whose memory has the bytes a second time as the guest's. */
+void machine_rom_mapped(Machine *m, GBytes *bytes);
 bool machine_rom_free(Machine *m, paddr addr, uint64_t size);   /* nothing there yet */
 void machine_roms_foreach(Machine *m, void (*fn)(const char *name, paddr addr, uint64_t size, void *data), void *data);
 

@@ -2,6 +2,8 @@
 /* Bytes that every reset puts in memory: kernels, initrds, device trees, firmware. */
 #include "hw/core/machine-priv.h"
 
+#include <sys/mman.h>
+
 bool machine_rom_free(Machine *m, paddr addr, uint64_t size)
 {
     for (guint i = 0; i < m->priv->roms->len; i++) {
@@ -32,6 +34,11 @@ bool machine_add_rom(Machine *m, const char *name, paddr addr, GBytes *bytes, Er
     rom.name = g_strdup(name);
     g_array_append_val(m->priv->roms, rom);
     return true;
+}
+
+void machine_rom_mapped(Machine *m, GBytes *bytes)
+{
+    g_ptr_array_add(m->priv->rom_maps, g_bytes_ref(bytes));
 }
 
 void machine_roms_foreach(Machine *m, void (*fn)(const char *name, paddr addr, uint64_t size, void *data), void *data)
@@ -70,5 +77,11 @@ void machine_load_roms(Machine *m)
         const uint8_t *p = g_bytes_get_data(r->bytes, &len);
 
         put_bytes(m, r->addr, p, len);
+    }
+    for (guint i = 0; i < m->priv->rom_maps->len; i++) {
+        gsize len;
+        const void *p = g_bytes_get_data(g_ptr_array_index(m->priv->rom_maps, i), &len);
+
+        madvise((void *)p, len, MADV_DONTNEED);
     }
 }
