@@ -373,10 +373,11 @@ static bool run_program(Lock *k, unsigned burst, uint64_t seed)
         b.pc = untagged(k->c, b.pc);
         if (core_differs(&k->p, &a, &b, false) || syndromes_differ(k, false) || (tell && end_differs(k, false))) {
             k->excused = judged(k);
+            printf("# seed %" PRIu64 ", %u at a time%s:\n", seed, n, k->excused ? ", as judged" : "");
+            where(k, &before);
+            core_differs(&k->p, &a, &b, true);
+            syndromes_differ(k, true);
             if (tell) {
-                where(k, &before);
-                core_differs(&k->p, &a, &b, true);
-                syndromes_differ(k, true);
                 end_differs(k, true);
             }
             return false;
@@ -388,7 +389,12 @@ static bool run_program(Lock *k, unsigned burst, uint64_t seed)
         }
     }
     k->steps += steps;
-    return !end_differs(k, tell);
+    if (end_differs(k, tell)) {
+        printf("# seed %" PRIu64 ", at its end:\n", seed);
+        end_differs(k, true);
+        return false;
+    }
+    return true;
 }
 
 /* To EL1 by its SVC, so that the next program can begin. */
@@ -424,7 +430,9 @@ static bool one(Lock *k, uint64_t seed)
         end_program(k);
         return true;
     }
-    printf("# seed %" PRIu64 "%s:\n", seed, k->excused ? ", as judged" : "");
+    /* what is not compared after each program, but may be read: did an earlier one leave a difference there? */
+    memory_differs(k, RAM_BASE, CODE_BASE - RAM_BASE, true);
+    memory_differs(k, EXEC_BASE, EXEC_SIZE, true);
     return false;
 }
 
