@@ -43,7 +43,7 @@ def case_own():
     same(listed(RHEA, 'a'), {'x': (4096, ['auto']), 'y': (65536, [])})
     same(run(RHEA, 'bitmap', '--add', 'a', 'x', status=1), 'rhea-img: Operation add on bitmap x failed: Bitmap already exists: x\n')
     same(run(RHEA, 'bitmap', '--enable', 'a', 'z', status=1), "rhea-img: Operation enable on bitmap z failed: Dirty bitmap 'z' not found\n")
-    same(run(RHEA, 'bitmap', 'a', 'x', status=1), 'rhea-img: Need at least one of --add, --remove, --clear, --enable, --disable, or --merge\n')
+    same(run(RHEA, 'bitmap', 'a', 'x', status=1), 'rhea-img: Need at least one of --add, --remove, --remove-all, --clear, --enable, --disable, or --merge\n')
     run(RHEA, 'bitmap', '--remove', 'a', 'x')
     same(listed(RHEA, 'a'), {'y': (65536, [])})
     run(RHEA, 'check', 'a')
