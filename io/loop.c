@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,6 +120,10 @@ void loop_free(Loop *loop)
     g_hash_table_destroy(loop->locals);
     free_dead(loop);
     assert(loop->timers == 0);
+    /* who posted what was the last thing to do may still be about to wake us */
+    while (__atomic_load_n(&loop->posting, __ATOMIC_ACQUIRE)) {
+        sched_yield();
+    }
     close(loop->epfd);
     close(loop->wakefd);
     if (current == loop) {
@@ -149,13 +154,20 @@ static void wake(Loop *loop)
 void loop_post_node(Loop *loop, LoopPost *post)
 {
     LoopPost *head = __atomic_load_n(&loop->posted, __ATOMIC_RELAXED);
+    bool foreign = current != loop;
 
+    if (foreign) {
+        __atomic_fetch_add(&loop->posting, 1, __ATOMIC_RELAXED);
+    }
     do {
         post->next = head;
     } while (!__atomic_compare_exchange_n(&loop->posted, &head, post, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
     /* its own thread looks at `posted` before it sleeps; between the sources of a GLib context it may be about to */
-    if (!head && (current != loop || (loop->source && !loop->depth))) {
+    if (!head && (foreign || (loop->source && !loop->depth))) {
         wake(loop);
+    }
+    if (foreign) {
+        __atomic_fetch_sub(&loop->posting, 1, __ATOMIC_RELEASE);
     }
 }
 

@@ -231,9 +231,10 @@ static int go_link(Run *r, const IrpOp *o)
     env->page_base = env->pc & ~0xfffull;
     for (unsigned i = 0; i < 2; i++) {
         const TcgCells *cells = l->site;
+        const void *host = __atomic_load_n(&cells->host[i], __ATOMIC_ACQUIRE);     /* before the generation: a writer empties that first */
 
-        if (cells->gen[i] == env->generation && env->generation) {
-            return go_host(r, cells->host[i]);
+        if (__atomic_load_n(&cells->gen[i], __ATOMIC_ACQUIRE) == env->generation && env->generation) {
+            return go_host(r, host);
         }
     }
     return go_confirmed(r, l);

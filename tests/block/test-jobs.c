@@ -54,8 +54,10 @@ static void drained(void *opaque)
 {
     Guest *g = opaque;
 
-    memcpy(g->earlier, g->moment, SIZE);
-    memcpy(g->moment, g->shadow, SIZE);
+    if (!g->thread) {                   /* else the moment is known to the guest's thread only */
+        memcpy(g->earlier, g->moment, SIZE);
+        memcpy(g->moment, g->shadow, SIZE);
+    }
 }
 
 static bool take(Guest *g, unsigned first, unsigned n)

@@ -201,7 +201,7 @@ void guest_kick(Guest *g, unsigned queue)
 bool guest_irq(Guest *g)
 {
     bool mmio = g->kind <= GUEST_MMIO;
-    int level = mmio ? g->transport->irq[0].level : g->transport->irq[(DEVFN >> 3) % 4].level;
+    int level = __atomic_load_n(&g->transport->irq[mmio ? 0 : (DEVFN >> 3) % 4].level, __ATOMIC_ACQUIRE);
     uint32_t isr;
 
     if (!level) {
