@@ -134,7 +134,7 @@ struct BlkDriver {
     void (*perm_commit)(BlkNode *n, unsigned perm, unsigned shared);
     void (*perm_abort)(BlkNode *n);
 
-    /* A user is drained, from `on` until off: nothing that it has asked for may wait for time to pass.  Main loop, not in a fiber. */
+    /* A user is drained, from `on` until off: nothing that it has asked for may wait for time to pass.  Main loop, not in a fiber.  open() says blk_drain_asks_nodes(). */
     void (*drain)(BlkNode *n, bool on);
 
     int (*read)(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
@@ -187,6 +187,8 @@ char *blk_path_combine(const char *base, const char *name);
 bool blk_path_has_protocol(const char *path);
 /* Ask again for permissions after node->read_only or the like changed. */
 bool blk_refresh_perms(BlkNode *n, Error **errp);
+/* There is a node in the session whose driver wants to know of drains. */
+void blk_drain_asks_nodes(Session *s);
 void blk_node_resized(BlkNode *n, uint64_t size);       /* sets n->size and tells the users */
 
 /* In the order of opening. */

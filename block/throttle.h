@@ -98,7 +98,6 @@ void throttle_check_cancelled(ThrottleMember *m);
 /* From on to off nothing of it waits. */
 void throttle_drain(ThrottleMember *m, bool on);
 unsigned throttle_drained_times(ThrottleMember *m);
-bool throttle_nodes_exist(Session *s);                  /* filter/throttle.c */
 
 /* ---- a disk's limits ---- */
 /* Join a group (made when there is none; "": one of its own) and give it limits that were checked; NULL: no limits, out of any group.  Drains. */

@@ -75,7 +75,7 @@ LIBRARIES = {
     r'pixman': {'ui', 'hw/display'},
     r'png\.h|jpeglib\.h': {'ui'},
     r'seccomp\.h': {'system'},
-    r'curl/|libssh/|fuse': {'block', 'tools'},
+    r'curl/|libssh/|iscsi/|fuse': {'block', 'tools'},
     r'linux/kvm\.h': {'accel', 'target/arm', 'target/x86', 'target/riscv'},
 }
 

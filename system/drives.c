@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "block/drive.h"
+#include "block/iscsi.h"
 
 enum { FLASHES = 2 };
 
@@ -30,6 +31,11 @@ static bool open_blockdev(const CmdArg *a, void *data, Error **errp)
     return blockdev_add(s->session, a->text, errp);
 }
 
+static bool take_iscsi(const CmdArg *a, void *data, Error **errp)
+{
+    return iscsi_defaults(((System *)data)->session, a->value, errp);
+}
+
 static bool open_drive(const CmdArg *a, void *data, Error **errp)
 {
     System *s = data;
@@ -45,7 +51,7 @@ bool drives_open(System *s, Error **errp)
 {
     s->drives = g_new0(struct Drives, 1);
     board_of(s->type, &s->drives->board);
-    return cmdline_each(s->cl, "blockdev", open_blockdev, s, errp) && cmdline_each(s->cl, "drive", open_drive, s, errp);
+    return cmdline_each(s->cl, "iscsi", take_iscsi, s, errp) && cmdline_each(s->cl, "blockdev", open_blockdev, s, errp) && cmdline_each(s->cl, "drive", open_drive, s, errp);
 }
 
 void drives_plan(System *s, MachineConfig *config)

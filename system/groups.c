@@ -43,6 +43,13 @@ static const OptKey boot_keys[] = {
 };
 GROUP(boot_group, .name = "boot-opts", .implied = "order", .keys = boot_keys);
 
+static const OptKey iscsi_keys[] = {
+    { "user", OPT_STRING, .help = "who we are (CHAP)" }, { "password", OPT_STRING, .help = "in the clear; better is password-secret" },
+    { "password-secret", OPT_STRING, .help = "id of a secret object" }, { "header-digest", OPT_STRING, .help = "none, crc32c, none-crc32c, crc32c-none" },
+    { "initiator-name", OPT_STRING, .help = "our own name" }, { "timeout", OPT_NUMBER, .max = 1000000, .help = "seconds until a request without an answer fails; 0: never" }, {}
+};
+GROUP(iscsi_group, .name = "iscsi", .keys = iscsi_keys);
+
 static const OptKey name_keys[] = {
     { "guest", OPT_STRING, .help = "name of the guest" }, { "process", OPT_STRING, .help = "name of the process" },
     { "debug-threads", OPT_BOOL, .def = "on", .help = "threads have names" }, {}

@@ -63,7 +63,9 @@ const CmdOption cmd_options[] = {
     ABSENT("fda", "x", "there is no floppy drive"), ABSENT("fdb", "x", "there is no floppy drive"),
     ABSENT("mtdblock", "x", "there is no on-board flash of that kind; use -drive if=pflash"), ABSENT("sd", "x", "there is no SD card slot"),
     ABSENT("fsdev", "x", "there is no file system sharing"), ABSENT("virtfs", "x", "there is no file system sharing"),
-    ABSENT("iscsi", "x", "there is no iSCSI"),
+    { "iscsi", "[user=user][,password=password][,password-secret=id]\n"
+      "       [,header-digest=CRC32C|CRC32C-NONE|NONE-CRC32C|NONE]\n"
+      "       [,initiator-name=initiator-iqn][,timeout=seconds]", "settings of iSCSI disks that do not have their own", "iscsi" },
 
     HEADING("USB convenience options:"),
     ABSENT("usb", NULL, no_usb), ABSENT("usbdevice", "x", no_usb),

@@ -237,6 +237,8 @@ static void last_id(const char *id, void *object, void *opaque)
 
 void exports_close_all(Session *s)
 {
+    blk_drain_all_begin(s);             /* what waits for a target that is not there fails now */
+    blk_drain_all_end(s);
     while (session_count(s, &export_kind)) {
         const char *id = NULL;
         g_autofree char *copy = NULL;

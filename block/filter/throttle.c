@@ -8,15 +8,6 @@ typedef struct {
     ThrottleMember *member;
 } Throttle;
 
-/* There are such nodes in the session: drains look for them. */
-static const SessionKind mark_kind = { .name = "mark", .space = "throttle-nodes" };
-static const char mark_id[] = "#any";
-
-bool throttle_nodes_exist(Session *s)
-{
-    return session_get(s, &mark_kind, mark_id);
-}
-
 static const OptKey throttle_keys[] = {
     { "throttle-group", OPT_STRING, "id of the group with the limits" },
     { "file", OPT_ANY, "what is limited" },
@@ -39,9 +30,7 @@ static bool throttle_open(BlkNode *n, Json *o, Error **errp)
         return false;
     }
     s->member = throttle_join(g);
-    if (!throttle_nodes_exist(n->session)) {
-        session_add(n->session, &mark_kind, mark_id, (void *)mark_id, NULL);
-    }
+    blk_drain_asks_nodes(n->session);
     return true;
 }
 

@@ -26,7 +26,7 @@ NOT_HERE = {
     'format blkverify': 'does not apply: `quorum` with `blkverify=on` compares two children',
     'format host_cdrom': 'refused: unknown driver; `host_device` reads a drive',
     'format io_uring': 'does not apply: a driver for NVMe devices by libblkio; `aio=io_uring` is here for files',
-    'format iscsi': 'refused: unknown driver', 'format iser': 'refused: unknown driver; needs RDMA hardware',
+    'format iser': 'refused: unknown driver; needs RDMA hardware',
     'format nfs': 'refused: unknown driver; mount it, and name the file', 'format nvme': 'refused: unknown driver; user space NVMe needs VFIO',
     'format nvme-io_uring': 'refused: unknown driver; needs libblkio', 'format rbd': 'refused: unknown driver; needs Ceph',
     'format replication': 'refused: unknown driver; of COLO', 'format virtio-blk-vfio-pci': 'refused: unknown driver; needs libblkio',
