@@ -51,7 +51,7 @@ class Target:
         for number in random.sample(range(10000, 30000), 20):
             self.control = str(number)
             with open('tgtd.log', 'w') as log:
-                self.process = subprocess.Popen([TGTD, '-f', '-C', self.control, '--iscsi', 'portal=127.0.0.1:0'], stdout=log, stderr=log)
+                self.process = subprocess.Popen([TGTD, '-f', '-t', '2', '-C', self.control, '--iscsi', 'portal=127.0.0.1:0'], stdout=log, stderr=log)
             end = time.monotonic() + PATIENCE
             while self.process.poll() is None and time.monotonic() < end:
                 r = self.run('--mode', 'portal', '--op', 'show')
