@@ -25,7 +25,7 @@ struct Loop {
     int epfd;
     int wakefd;
     LoopPost *posted;               /* atomic; newest first */
-    unsigned posting;               /* atomic; posts of other threads that still look at this loop */
+    unsigned posting;               /* atomic; calls from other threads that still look at this loop */
     LoopPost *ready;                /* taken off `posted`, oldest first */
     LoopTimer **heap;               /* heap[1..timers], earliest first */
     unsigned timers, heap_room;

@@ -482,8 +482,10 @@ void loop_run(Loop *loop)
 
 void loop_quit(Loop *loop)
 {
+    __atomic_fetch_add(&loop->posting, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&loop->quit, true, __ATOMIC_RELEASE);
     wake(loop);
+    __atomic_fetch_sub(&loop->posting, 1, __ATOMIC_RELEASE);
 }
 
 void loop_run_until(Loop *loop, const bool *done)

@@ -366,6 +366,8 @@ int main(int argc, char **argv)
     d.session = session_new();
     status = serve(&d, wanted);
     session_free(d.session);
+    while (loop_step(d.loop, false)) {      /* what was posted to things that are closed now */
+    }
     loop_attach(NULL);
     loop_free(d.loop);
     return status;

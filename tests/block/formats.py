@@ -254,7 +254,8 @@ def test_luks():
     ours('resize', *SECRETS, '--image-opts', luks_node('l.img', 'two'), '+5M')
     equal('size of a longer luks image', info(ours, 'luks', 'l.img')['virtual-size'], info(peer, 'luks', 'l.img')['virtual-size'])
     a, b = (t('convert', '-f', 'luks', '-O', 'raw', 'l.img', 'x.raw', status=None) for t in (ours, peer))
-    equal('luks without a key', (a.returncode, a.stderr.split(': ', 1)[1]), (b.returncode, b.stderr.split(': ', 1)[1]))
+    first = lambda r: (r.returncode, r.stderr.splitlines()[0].split(': ', 1)[1])    # ours says the way out on a second line
+    equal('luks without a key', first(a), first(b))
 
 
 ENCRYPTED = [
