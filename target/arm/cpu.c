@@ -179,7 +179,13 @@ static int disassemble(Cpu *cpu, const uint8_t *code, size_t len, vaddr pc, char
 
 static void pre_save(void *obj)
 {
-    a64_pmu_sync(obj);
+    A64Cpu *c = obj;
+
+    a64_pmu_sync(c);
+    if (c->excl_addr == UINT64_MAX) {   /* what the last reservation was depends on where blocks begin, and nobody sees it */
+        c->excl_size = 0;
+        memset(c->excl_val, 0, sizeof(c->excl_val));
+    }
 }
 
 static bool post_load(void *obj, Error **errp)
