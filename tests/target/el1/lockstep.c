@@ -286,7 +286,8 @@ static bool memory_differs(Lock *k, uint64_t pa, size_t len, bool tell)
 /* What is looked at when a program is over. */
 static bool end_differs(Lock *k, bool tell)
 {
-    return vectors_differ(k, tell) | sysregs_differ(k, tell) | memory_differs(k, DATA_BASE, DATA_SIZE, tell) | memory_differs(k, TABLES_BASE, k->p.tables_used, tell);
+    return vectors_differ(k, tell) | sysregs_differ(k, tell) | memory_differs(k, DATA_BASE, DATA_SIZE, tell) | memory_differs(k, TABLES_BASE, k->p.tables_used, tell) |
+        memory_differs(k, EXEC_BASE, EXEC_SIZE, tell);
 }
 
 static void find_sysregs(Lock *k)
@@ -420,11 +421,24 @@ static void fill_memory(Lock *k, uint64_t seed)
     both_load(k, DATA_BASE, w, DATA_SIZE);
 }
 
+/* What an earlier program stored there could be an instruction of one of the two only. */
+static void fill_exec(Lock *k)
+{
+    static const uint32_t filler = 0xd61f0380;      /* BR X28 */
+    g_autofree uint32_t *exec = g_malloc(EXEC_SIZE);
+
+    for (unsigned i = 0; i < EXEC_SIZE / 4; i++) {
+        exec[i] = filler;
+    }
+    both_load(k, EXEC_BASE, exec, EXEC_SIZE);
+}
+
 static bool one(Lock *k, uint64_t seed)
 {
     k->excused = false;
     program_make(&k->p, seed);
     fill_memory(k, seed >> 6);
+    fill_exec(k);
     k->programs++;
     if (run_program(k, BURST, seed)) {
         end_program(k);
@@ -432,7 +446,6 @@ static bool one(Lock *k, uint64_t seed)
     }
     /* what is not compared after each program, but may be read: did an earlier one leave a difference there? */
     memory_differs(k, RAM_BASE, CODE_BASE - RAM_BASE, true);
-    memory_differs(k, EXEC_BASE, EXEC_SIZE, true);
     return false;
 }
 
@@ -446,9 +459,6 @@ static void clear(Lock *k, uint64_t from, uint64_t to)
 
 static void open_all(Lock *k, char **argv)
 {
-    static const uint32_t filler = 0xd61f0380;      /* BR X28 */
-    g_autofree uint32_t *exec = g_malloc(EXEC_SIZE);
-
     k->m = ours_open(argv[2], argv[4]);
     k->c = a64_cpu(machine_cpu(k->m, 0));
     k->peer = peer_start(argv[1], argv[3]);
@@ -459,10 +469,7 @@ static void open_all(Lock *k, char **argv)
     find_sysregs(k);
     clear(k, RAM_BASE, CODE_BASE);
     clear(k, CODE_BASE + CODE_SIZE, EXEC_BASE);
-    for (unsigned i = 0; i < EXEC_SIZE / 4; i++) {
-        exec[i] = filler;
-    }
-    both_write(k, EXEC_BASE, exec, EXEC_SIZE);
+    fill_exec(k);
 }
 
 static void close_all(Lock *k)
