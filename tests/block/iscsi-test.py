@@ -271,11 +271,8 @@ def until(what, true):
 def leaving(t):
     """A request that waits for a target for ever does not keep a program from ending."""
     p = Proxy(t.portal, 3 << 20, False, False)
-    with open('lsan', 'w') as f:                             # libiscsi 1.19 forgets 24 bytes of each connection that breaks before its login ends
-        f.write('leak:libiscsi.so\n')
-    env = dict(os.environ, LSAN_OPTIONS=f'suppressions={os.path.abspath("lsan")}:print_suppressions=0')
     node = f'driver=iscsi,node-name=d,portal={p.portal},target={NAME},lun=1'
-    daemon = subprocess.Popen([DAEMON, '--blockdev', node, '--nbd-server', 'addr.type=unix,addr.path=nbd.sock', '--export', 'type=nbd,id=e,node-name=d', '--pidfile', 'pid'], env=env)
+    daemon = subprocess.Popen([DAEMON, '--blockdev', node, '--nbd-server', 'addr.type=unix,addr.path=nbd.sock', '--export', 'type=nbd,id=e,node-name=d', '--pidfile', 'pid'])
     try:
         until('daemon', lambda: os.path.exists('pid') or daemon.poll() is not None)
         reader = subprocess.Popen([IMG, 'convert', '-f', 'raw', '-O', 'raw', 'nbd+unix:///d?socket=nbd.sock', 'd.raw'], stderr=subprocess.PIPE, text=True)
@@ -298,6 +295,9 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        with open('lsan', 'w') as f:                         # libiscsi 1.19 forgets 24 bytes of each connection that breaks before its login ends
+            f.write('leak:libiscsi.so\n')
+        os.environ['LSAN_OPTIONS'] = f'suppressions={folder}/lsan:print_suppressions=0'
         os.makedirs('/var/run/tgtd', exist_ok=True)
         t = Target()
         try:
