@@ -62,14 +62,14 @@ static int def_copy(Emit *e, uint16_t out, uint16_t x, bool w, uint32_t avoid)
 }
 
 /* Should x and y change places, so that the result can grow in y's register? */
-static void order(Emit *e, const IrOp *op, uint16_t *x, uint16_t *y)
+static void order(Emit *e, uint16_t out, uint16_t *x, uint16_t *y)
 {
     int64_t c;
     int ry = e->loc[*y].reg, rx = e->loc[*x].reg;
     bool y_const = ra_const(e, *y, &c);
-    bool swap = !y_const && (ra_const(e, *x, &c) || (ry != NOREG && ry == e->hint[op->out[0]] && rx != ry) ||
+    bool swap = !y_const && (ra_const(e, *x, &c) || (ry != NOREG && ry == e->hint[out] && rx != ry) ||
                              (ry != NOREG && ry < 16 && (TEMP_MASK >> ry & 1) && ra_dies(e, *y) && !ra_dies(e, *x) &&
-                              e->hint[op->out[0]] != rx));
+                              e->hint[out] != rx));
 
     if (swap) {
         uint16_t t = *x;
@@ -98,7 +98,7 @@ static void emit_add(Emit *e, const IrOp *op)
         lea(&e->a, w, d, m);
         return;
     }
-    order(e, op, &x, &y);
+    order(e, op->out[0], &x, &y);
     is_imm = ra_imm32(e, y, w, &imm);
     a = ra_use(e, x);
     b = second(e, y, w);
@@ -124,7 +124,7 @@ static void alu2(Emit *e, const IrOp *op, unsigned k, bool comm)
     int b, d;
 
     if (comm) {
-        order(e, op, &x, &y);
+        order(e, op->out[0], &x, &y);
     }
     ra_use(e, x);
     b = second(e, y, w);
@@ -185,7 +185,7 @@ static void emit_mul(Emit *e, const IrOp *op)
     int32_t imm;
     int a, b, d;
 
-    order(e, op, &x, &y);
+    order(e, op->out[0], &x, &y);
     a = ra_use(e, x);
     if (ra_imm32(e, y, w, &imm)) {
         d = ra_def(e, op->out[0], ra_dies(e, x) ? a : NOREG, 0);
@@ -682,17 +682,52 @@ void x86_flags_again(Emit *e, const IrOp *op)
     mov_rm(&e->a, true, t, ENV(arg[6]));
 }
 
+/* A sum or difference for its flags; the result is kept where something wants it (live.c). */
+static void flags_result(Emit *e, const IrOp *op)
+{
+    unsigned k = op->opc == OP_flags_sub ? ALU_SUB : op->opc == OP_flags_adc ? ALU_ADC : ALU_ADD;
+    uint16_t x = op->in[0], y = op->in[1], result = (uint16_t)op->imm;
+    int c = op->opc == OP_flags_adc ? ra_use(e, op->in[2]) : NOREG, b, d;
+    bool w = is_w(op);
+
+    if (result) {
+        if (k != ALU_SUB) {
+            order(e, result, &x, &y);
+        }
+        ra_use(e, x);
+        b = second(e, y, w);
+        d = def_copy(e, result, x, w, bit_of(b) | bit_of(c));
+    } else {
+        second(e, y, w);
+        d = ra_temp(e);
+        ra_load_to(e, d, x, w);
+    }
+    if (c != NOREG) {
+        op_rr(&e->a, M0F | 0xba, false, 4, c);      /* bt c, 0 */
+        put8(&e->a, 0);
+    }
+    if (x == y) {
+        alu_rr(&e->a, k, w, d, d);
+    } else {
+        alu_val(e, k, w, d, y);
+    }
+    ra_unlock(e, d);
+}
+
 static void emit_flags(Emit *e, const IrOp *op)
 {
     bool w = is_w(op);
     int32_t imm;
-    int b, t;
 
-    if (!flags_wanted(e, op)) {
+    if (!flags_wanted(e, op) && !op->imm) {
         return;
     }
     switch (op->opc) {
     case OP_flags_sub:
+        if (op->imm) {
+            flags_result(e, op);
+            break;
+        }
         ra_use(e, op->in[0]);
         alu_val(e, ALU_CMP, w, e->loc[op->in[0]].reg, op->in[1]);
         break;
@@ -705,21 +740,7 @@ static void emit_flags(Emit *e, const IrOp *op)
         }
         break;
     default:
-        b = second(e, op->in[1], w);
-        (void)b;
-        t = ra_temp(e);
-        if (op->opc == OP_flags_adc) {
-            int c = ra_use(e, op->in[2]);
-
-            ra_load_to(e, t, op->in[0], w);
-            op_rr(&e->a, M0F | 0xba, false, 4, c);      /* bt c, 0 */
-            put8(&e->a, 0);
-            alu_val(e, ALU_ADC, w, t, op->in[1]);
-        } else {
-            ra_load_to(e, t, op->in[0], w);
-            alu_val(e, ALU_ADD, w, t, op->in[1]);
-        }
-        ra_unlock(e, t);
+        flags_result(e, op);
         break;
     }
     e->locked = 0;

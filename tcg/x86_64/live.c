@@ -263,6 +263,58 @@ static void check_hint(Back *k, uint16_t v)
     }
 }
 
+/* The last operation in front of i that is still there. */
+static unsigned before(const Emit *e, unsigned i)
+{
+    while (i && (e->opf[--i] & OPF_DEAD)) {
+    }
+    return i;
+}
+
+static bool both_in(const IrOp *op, uint16_t x, uint16_t y)
+{
+    return (op->in[0] == x && op->in[1] == y) || (op->in[0] == y && op->in[1] == x);
+}
+
+static bool flags_needed(const Emit *e, const IrOp *op)
+{
+    for (unsigned o = 0; o < 4; o++) {
+        if (op->out[o] && e->last_use[op->out[o]] && !e->waits[op->out[o]]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * The flags of a sum or difference right behind it: one host instruction makes both, and the imm of the operation that makes flags names
+ * the result.  x + y + carry are two additions.
+ */
+static void join_result(Emit *e, unsigned i)
+{
+    IrBlock *b = e->b;
+    IrOp *op = &b->ops[i];
+    unsigned at = before(e, i), first = op->opc == OP_flags_adc ? before(e, at) : at;
+    const IrOp *last = &b->ops[at], *d = &b->ops[first];
+    unsigned want = op->opc == OP_flags_sub ? OP_sub : OP_add;
+
+    op->imm = 0;
+    if (last->opc != want || last->sub || last->type != op->type || d->opc != want || d->sub || d->type != op->type ||
+        !e->last_use[last->out[0]] || !flags_needed(e, op)) {
+        return;
+    }
+    if (want == OP_sub ? d->in[0] != op->in[0] || d->in[1] != op->in[1] : !both_in(d, op->in[0], op->in[1])) {
+        return;
+    }
+    if (first != at && (e->last_use[d->out[0]] || !both_in(last, d->out[0], op->in[2]))) {
+        return;
+    }
+    op->imm = last->out[0];
+    b->values[op->imm].def = (uint16_t)i;
+    e->opf[at] |= OPF_DEAD;
+    e->opf[first] |= OPF_DEAD;
+}
+
 void x86_liveness(Emit *e)
 {
     static __thread Back back;
@@ -284,6 +336,10 @@ void x86_liveness(Emit *e)
 
         if (e->opf[i] & OPF_DEAD) {
             continue;
+        }
+        if (op->opc == OP_flags_add || op->opc == OP_flags_adc || op->opc == OP_flags_sub) {
+            join_result(e, i);
+            check_hint(k, (uint16_t)op->imm);
         }
         for (unsigned o = 0; o < info->nout; o++) {
             live |= op->out[o] && e->last_use[op->out[o]];

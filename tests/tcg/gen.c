@@ -75,16 +75,39 @@ static IrVal pick(Gen *g, IrType t)
 static IrType int_type(Gen *g) { return below(g, 2) ? IR_I64 : IR_I32; }
 static IrType fp_type(Gen *g) { return below(g, 2) ? IR_F64 : IR_F32; }
 
+/* With the result or without; the result in front of the flags, as front ends have it. */
 static IrFlags gen_flags(Gen *g, IrType t)
 {
+    IrVal x = pick(g, t), y = pick(g, t), r;
     IrBlock *b = g->b;
+    IrFlags f;
 
     switch (below(g, 4)) {
-    case 0: return ir_flags_add(b, pick(g, t), pick(g, t));
-    case 1: return ir_flags_adc(b, pick(g, t), pick(g, t), ir_get(b, FAKE_C));
-    case 2: return ir_flags_and(b, pick(g, t), pick(g, t));
-    default: return ir_flags_sub(b, pick(g, t), pick(g, t));
+    case 0:
+        r = ir_add(b, x, y);
+        f = ir_flags_add(b, x, y);
+        break;
+    case 1: {
+        IrVal carry = ir_get(b, FAKE_C);
+        IrVal wide = t == IR_I64 ? ir_zext(b, carry) : carry;
+
+        r = ir_add(b, ir_add(b, x, y), wide);
+        f = ir_flags_adc(b, x, y, carry);
+        break;
     }
+    case 2:
+        r = ir_and(b, x, y);
+        f = ir_flags_and(b, x, y);
+        break;
+    default:
+        r = ir_sub(b, x, y);
+        f = ir_flags_sub(b, x, y);
+        break;
+    }
+    if (below(g, 2)) {
+        keep(g, r);
+    }
+    return f;
 }
 
 /* As a front end has them: all four, or all but some, at the end of an instruction. */
