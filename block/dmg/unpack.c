@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Chunks: ADC, zlib, bzip2, and LZMA where the library is there. */
+/* Chunks: ADC, zlib, bzip2, LZFSE, and LZMA where the library is there. */
 #include "block/dmg/dmg-priv.h"
 
 #include <bzlib.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "block/deflate.h"
+#include "block/dmg/lzfse.h"
 #include "block/dmg/lzma.h"
 
 bool dmg_packing_known(uint32_t type, Error **errp)
@@ -16,11 +17,10 @@ bool dmg_packing_known(uint32_t type, Error **errp)
     case CHUNK_ADC:
     case CHUNK_ZLIB:
     case CHUNK_BZIP2:
+    case CHUNK_LZFSE:
         return true;
     case CHUNK_LZMA:
         return dmg_lzma_here() || error_set(errp, "built without LZMA; install liblzma-dev and build again");
-    case CHUNK_LZFSE:
-        return error_set(errp, "dmg images packed with LZFSE are not in this program; convert it with hdiutil to UDZO");
     default:
         return error_set(errp, "a dmg chunk of the unknown type 0x%" PRIx32, type);
     }
@@ -77,6 +77,8 @@ int dmg_unpack(uint32_t type, uint8_t *out, size_t out_len, const uint8_t *in, s
         return deflate_unpack(out, out_len, in, in_len, DEFLATE_ZLIB);
     case CHUNK_BZIP2:
         return unpack_bzip2(out, out_len, in, in_len);
+    case CHUNK_LZFSE:
+        return lzfse_unpack(out, out_len, in, in_len);
     default:
         return dmg_lzma_unpack(out, out_len, in, in_len);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/deflate.h"
+#include "tests/block/pack-lzfse.h"
 #include "util/bswap.h"
 
 bool hand_sector(unsigned s, uint8_t *out)
@@ -177,13 +178,26 @@ static void trailer(GByteArray *a, uint64_t where, uint64_t off, uint64_t len)
     stq_be_p(k + 0x1ec, HAND_SECTORS);
 }
 
+static GByteArray *dmg_end(Dmg *d)
+{
+    g_autofree char *text = NULL, *xml = NULL;
+    uint64_t xml_at = d->file->len;
+
+    chunk(d, 0xffffffffu, HAND_SECTORS, 0, NULL, 0);
+    stl_be_p(d->table->data + 200, d->count);
+    text = g_base64_encode(d->table->data, d->table->len);
+    xml = g_strdup_printf("<?xml version=\"1.0\"?>\n<plist><dict><key>resource-fork</key><dict><key>blkx</key><array><dict><key>Data</key>\n<data>\n%s\n</data></dict></array></dict></dict></plist>\n", text);
+    g_byte_array_append(d->file, (uint8_t *)xml, strlen(xml));
+    trailer(d->file, 0xd8, xml_at, strlen(xml));
+    g_byte_array_unref(d->table);
+    return d->file;
+}
+
 static GByteArray *make_dmg(bool bzip2)
 {
     Dmg d = dmg_begin();
     uint8_t plain[40 * 512], packed[40 * 1024];
     unsigned len = sizeof(packed);
-    g_autofree char *text = NULL, *xml = NULL;
-    uint64_t xml_at;
 
     sectors(0, 32, plain);
     chunk(&d, 0x80000005u, 0, 32, packed, deflate_pack(packed, sizeof(packed), plain, 32 * 512, DEFLATE_ZLIB));
@@ -198,15 +212,39 @@ static GByteArray *make_dmg(bool bzip2)
     }
     chunk(&d, bzip2 ? 0x80000006u : 0x80000005u, 100, 30, packed, len);
     chunk(&d, 0, 130, HAND_SECTORS - 130, NULL, 0);
-    chunk(&d, 0xffffffffu, HAND_SECTORS, 0, NULL, 0);
-    stl_be_p(d.table->data + 200, d.count);
-    text = g_base64_encode(d.table->data, d.table->len);
-    xml = g_strdup_printf("<?xml version=\"1.0\"?>\n<plist><dict><key>resource-fork</key><dict><key>blkx</key><array><dict><key>Data</key>\n<data>\n%s\n</data></dict></array></dict></dict></plist>\n", text);
-    xml_at = d.file->len;
-    g_byte_array_append(d.file, (uint8_t *)xml, strlen(xml));
-    trailer(d.file, 0xd8, xml_at, strlen(xml));
-    g_byte_array_unref(d.table);
-    return d.file;
+    return dmg_end(&d);
+}
+
+/* Each kind of block alone, then all in one chunk. */
+GByteArray *hand_dmg_lzfse(void)
+{
+    static void (*const pack[])(GByteArray *out, const uint8_t *in, unsigned len) = { pack_lzfse, pack_lzvn, pack_lz_plain };
+    Dmg d = dmg_begin();
+    uint8_t plain[40 * 512];
+    GByteArray *a;
+
+    sectors(0, 40, plain);
+    for (unsigned i = 0; i < 3; i++) {
+        a = g_byte_array_new();
+        pack[i](a, plain + i * 8 * 512, 8 * 512);
+        pack_lz_end(a);
+        chunk(&d, 0x80000007u, i * 8, 8, a->data, a->len);
+        g_byte_array_unref(a);
+    }
+    a = g_byte_array_new();
+    for (unsigned i = 0; i < 8; i++) {
+        pack[i % 3](a, plain + (24 + i * 2) * 512, 2 * 512);
+    }
+    pack_lz_end(a);
+    chunk(&d, 0x80000007u, 24, 16, a->data, a->len);
+    g_byte_array_unref(a);
+    sectors(100, 30, plain);
+    a = g_byte_array_new();
+    pack_lzfse(a, plain, 30 * 512);
+    chunk(&d, 0x80000007u, 100, 30, a->data, a->len);       /* and no end */
+    g_byte_array_unref(a);
+    chunk(&d, 2, 130, HAND_SECTORS - 130, NULL, 0);
+    return dmg_end(&d);
 }
 
 GByteArray *hand_dmg(void)

@@ -23,6 +23,7 @@ GByteArray *hand_cow2(void);                /* version 2 */
 GByteArray *hand_dmg(void);                 /* zlib, bzip2, plain chunks in a property list */
 GByteArray *hand_dmg_zlib(void);            /* without bzip2 */
 GByteArray *hand_dmg_old(void);             /* ADC and zlib chunks in a resource fork */
+GByteArray *hand_dmg_lzfse(void);           /* LZFSE, LZVN and plain blocks */
 GByteArray *hand_sesparse(void);            /* the extent alone */
 GByteArray *hand_cowd(void);                /* an ESX sparse extent */
 GByteArray *hand_stream(void);              /* vmdk with its directory at the end */

@@ -27,6 +27,7 @@ const ImageRow image_rows[] = {
     { "cow", 'w', .by_hand = hand_cow },
     { "dmg", 'd', .by_hand = hand_dmg },
     { "dmg", 'D', .by_hand = hand_dmg_old },
+    { "dmg", 'Z', .by_hand = hand_dmg_lzfse },
     {}
 };
 

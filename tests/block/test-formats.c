@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "block/dmg/lzfse.h"
 #include "block/image.h"
 #include "tests/block/handmade.h"
 #include "tests/block/images.h"
+#include "tests/block/pack-lzfse.h"
 #include "util/bswap.h"
 
 static Loop *loop;
@@ -43,6 +45,7 @@ static const struct {
     { "dmg", "dmg", ".dmg", NULL, hand_dmg, false },
     { "dmg-zlib", "dmg", ".dmg", NULL, hand_dmg_zlib, true },
     { "dmg-old", "dmg", ".dmg", NULL, hand_dmg_old, false },
+    { "dmg-lzfse", "dmg", ".dmg", NULL, hand_dmg_lzfse, false },
     { "vmdk-cowd-alone", "vmdk", ".img", NULL, hand_cowd, false },
     { "vmdk-cowd", "vmdk", ".img", "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"vmfsSparse\"\nRW 512 VMFSSPARSE \"%s\"\n", hand_cowd, true },
     { "vmdk-stream", "vmdk", ".img", NULL, hand_stream, true },
@@ -136,6 +139,57 @@ static void test_reader(gconstpointer opaque)
     teardown();
 }
 
+/* ---- LZFSE: what the program of those who published it makes of "abc" 100 times, and of 4096 times 'A' ---- */
+
+static const struct { const char *name, *hex, *of; unsigned times; } published[] = {
+    { "lzvn", "6276786e2c01000013000000c803616263f0fff005e163060000000000000062767824", "abc", 100 },
+    { "lzfse", "6276783200100000040000000003007000000000000c0050830000002490000ce7d75c030000005c03000000c04ff0937c0f0000000000000000000000000000000000000000000000000000000000"
+      "0000c0a30f000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000003456ff3f62767824", "A", 4096 },
+};
+
+static void test_published(gconstpointer opaque)
+{
+    unsigned i = GPOINTER_TO_UINT(opaque), period = strlen(published[i].of), size = period * published[i].times, len = strlen(published[i].hex) / 2;
+    g_autofree uint8_t *in = g_malloc(len), *out = g_malloc(size);
+
+    for (unsigned k = 0; k < len; k++) {
+        in[k] = g_ascii_xdigit_value(published[i].hex[2 * k]) << 4 | g_ascii_xdigit_value(published[i].hex[2 * k + 1]);
+    }
+    g_assert_cmpint(lzfse_unpack(out, size, in, len), ==, 0);
+    for (unsigned k = 0; k < size; k++) {
+        g_assert_cmpint(out[k], ==, published[i].of[k % period]);
+    }
+    g_assert_cmpint(lzfse_unpack(out, size - 1, in, len), <, 0);        /* exactly */
+    g_assert_cmpint(lzfse_unpack(out, size, in, len - 16), <, 0);
+}
+
+static void test_packed(void)
+{
+    static void (*const pack[])(GByteArray *out, const uint8_t *in, unsigned len) = { pack_lzfse, pack_lzvn };
+    GRand *r = g_rand_new_with_seed(11);
+    uint8_t in[8000], out[8000];
+
+    for (unsigned t = 0; t < 40; t++) {
+        unsigned len = 100 + (unsigned)g_rand_int_range(r, 0, sizeof(in) - 100);
+        g_autoptr(GByteArray) a = g_byte_array_new();
+
+        for (unsigned k = 0; k < len;) {
+            unsigned n = 1 + (unsigned)g_rand_int_range(r, 0, 90), how = (unsigned)g_rand_int_range(r, 0, 4), back = how == 1 ? 97 : 555;
+            uint8_t c = g_rand_int(r);
+
+            for (; n && k < len; n--, k++) {
+                in[k] = how == 0 ? c : (how == 1 || how == 2) && k >= back ? in[k - back] : g_rand_int(r) % (2 + 6 * t);
+            }
+        }
+        pack[t % 2](a, in, len / 2);
+        pack[t / 2 % 2](a, in + len / 2, len - len / 2);
+        pack_lz_end(a);
+        g_assert_cmpint(lzfse_unpack(out, len, a->data, a->len), ==, 0);
+        g_assert_cmpmem(out, len, in, len);
+    }
+    g_rand_free(r);
+}
+
 /* ---- hostile images, by name ---- */
 
 /* Up to four changes of a good image: place, bytes, value (big or little endian as the format is). */
@@ -226,6 +280,16 @@ static const Hostile hostile[] = {
     { "dmg-fork-of-2^62", 'D', "outside of it", { { 48, 8, 1ull << 62 } }, "koly" },
     { "dmg-xml-at-2^63", 'd', "outside of it", { { 216, 8, 1ull << 63 } }, "koly" },
     { "dmg-xml-of-2^62", 'd', "outside of it", { { 224, 8, 1ull << 62 } }, "koly" },
+    { "lzfse-block-of-2^32-bytes", 'Z', NULL, { { 4, -4, 0xffffffff } }, "bvx2" },
+    { "lzfse-header-of-2^32-bytes", 'Z', NULL, { { 24, -4, 0xffffffff } }, "bvx2" },
+    { "lzfse-strings-too-long", 'Z', NULL, { { 8, -8, 0x7ffffffffffffff } }, "bvx2" },
+    { "lzfse-states-too-many", 'Z', NULL, { { 16, -8, ~0ull } }, "bvx2" },
+    { "lzfse-frequencies-too-large", 'Z', NULL, { { 32, -8, ~0ull } }, "bvx2" },
+    { "lzfse-bits-of-nothing", 'Z', NULL, { { 20, -4, 0 } }, "bvx2" },
+    { "lzvn-block-of-2^32-bytes", 'Z', NULL, { { 4, -4, 0xffffffff } }, "bvxn" },
+    { "lzvn-string-of-2^32-bytes", 'Z', NULL, { { 8, -4, 0xffffffff } }, "bvxn" },
+    { "lzvn-copy-from-before-the-begin", 'Z', NULL, { { 12, 4, 0x3fffff00 } }, "bvxn" },
+    { "lzfse-plain-of-2^32-bytes", 'Z', NULL, { { 4, -4, 0xffffffff } }, "bvx-" },
     { "luks-key-iterations-2^32", 'l', "out of range", { { 164, 4, 0xffffffff } } },
     { "luks-slot-iterations-2^32", 'l', "out of range", { { 208 + 4, 4, 0xffffffff } } },
     { "luks-slot-iterations-0", 'l', "out of range", { { 208 + 4, 4, 0 } } },
@@ -506,6 +570,11 @@ int main(int argc, char **argv)
         g_autofree char *name = g_strconcat("/formats/read/", readers[i].name, NULL);
         g_test_add_data_func(name, GUINT_TO_POINTER(i), test_reader);
     }
+    for (unsigned i = 0; i < G_N_ELEMENTS(published); i++) {
+        g_autofree char *name = g_strconcat("/formats/lzfse/published/", published[i].name, NULL);
+        g_test_add_data_func(name, GUINT_TO_POINTER(i), test_published);
+    }
+    g_test_add_func("/formats/lzfse/packed", test_packed);
     for (unsigned i = 0; i < G_N_ELEMENTS(hostile); i++) {
         g_autofree char *name = g_strconcat("/formats/hostile/", hostile[i].name, NULL);
         g_test_add_data_func(name, &hostile[i], test_hostile);
