@@ -186,15 +186,22 @@ int qcow2_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
 
 /* ---- write ---- */
 
+/* The first part of a range, with a place for it; its op is listed, so that nobody else changes the map there. */
 typedef struct {
     QOp op;
     uint64_t off, len;          /* what the guest writes, within the clusters */
     uint64_t host;              /* of the first cluster */
     uint64_t clusters;
+    bool in_place;              /* the tables stay as they are; of the rest only `op`, `off`, `len` and `host` count */
     bool in_cluster;            /* the cluster is ours already: subclusters are added */
     bool fresh;                 /* the host's clusters read as zeroes */
     bool counted;
-} Alloc;
+} Piece;
+
+static uint64_t host_byte(const Piece *p)
+{
+    return p->host + (p->off - p->op.start);
+}
 
 /* How many clusters from here on need a new host cluster each. */
 static unsigned count_new(const Qcow2 *s, const QL2 *at, uint64_t off, uint64_t len)
@@ -213,7 +220,7 @@ static unsigned count_new(const Qcow2 *s, const QL2 *at, uint64_t off, uint64_t 
 }
 
 /* Choose where the bytes go; the op is listed on success. */
-static int begin_alloc(BlkNode *n, uint64_t off, uint64_t len, Alloc *a)
+static int begin_alloc(BlkNode *n, uint64_t off, uint64_t len, Piece *a)
 {
     Qcow2 *s = q2(n);
     uint64_t start = off & ~(s->cluster_size - 1), e;
@@ -224,7 +231,7 @@ static int begin_alloc(BlkNode *n, uint64_t off, uint64_t len, Alloc *a)
     if (r < 0) {
         return r;
     }
-    *a = (Alloc){ .off = off };
+    *a = (Piece){ .off = off };
     e = qcow2_l2_entry(s, &at, 0);
     a->clusters = count_new(s, &at, off, len);
     if (a->clusters == 0) {
@@ -249,12 +256,12 @@ static int begin_alloc(BlkNode *n, uint64_t off, uint64_t len, Alloc *a)
 }
 
 /* The parts of the first and last subcluster that the guest does not write are copied from below, or zeroes. */
-static int write_new(BlkNode *n, const Alloc *a, BlkVec v, unsigned flags)
+static int write_new(BlkNode *n, const Piece *a, BlkVec v, unsigned flags)
 {
     Qcow2 *s = q2(n);
     uint64_t whole = a->in_cluster || s->sc_per_cluster > 1 ? s->sc_size : s->cluster_size;
     uint64_t head = a->off & (whole - 1), end = a->off + a->len, tail = -end & (whole - 1);
-    uint64_t host = a->host + (a->off - a->op.start);
+    uint64_t host = host_byte(a);
     g_autofree struct iovec *iov = NULL;
     uint8_t *buf = NULL;
     unsigned cnt = 0;
@@ -310,7 +317,7 @@ static int write_new(BlkNode *n, const Alloc *a, BlkVec v, unsigned flags)
 }
 
 /* Bits of the subclusters of cluster i that now hold data. */
-static uint64_t new_bitmap(const Qcow2 *s, const Alloc *a, uint64_t cluster, uint64_t old)
+static uint64_t new_bitmap(const Qcow2 *s, const Piece *a, uint64_t cluster, uint64_t old)
 {
     uint64_t from = MAX(a->off, cluster), to = MIN(a->off + a->len, cluster + s->cluster_size);
     unsigned first, last;
@@ -326,7 +333,7 @@ static uint64_t new_bitmap(const Qcow2 *s, const Alloc *a, uint64_t cluster, uin
 }
 
 /* The data is written: let the tables say so.  Subclusters of a cluster that moved are copied with it. */
-static int link_alloc(BlkNode *n, const Alloc *a)
+static int link_alloc(BlkNode *n, const Piece *a)
 {
     Qcow2 *s = q2(n);
 
@@ -352,7 +359,7 @@ static int link_alloc(BlkNode *n, const Alloc *a)
  * A cluster with subclusters that must move (shared or compressed) takes all
  * of its data with it: widen the write to the whole cluster.
  */
-static int write_whole_clusters(BlkNode *n, Alloc *a, BlkVec v, unsigned flags, Alloc *wide)
+static int write_whole_clusters(BlkNode *n, Piece *a, BlkVec v, unsigned flags)
 {
     uint64_t start = a->op.start, bytes = a->op.end - start, size = node_size(n), have = MIN(bytes, size - start);
     uint8_t *buf = blk_buffer(bytes);
@@ -365,17 +372,16 @@ static int write_whole_clusters(BlkNode *n, Alloc *a, BlkVec v, unsigned flags, 
         r = qcow2_data_write(n, a->host, start, bytes, BLK_VEC1(buf, bytes), flags & BLK_FUA);
     }
     free(buf);
-    *wide = *a;
-    wide->off = start;
-    wide->len = bytes;
+    a->off = start;
+    a->len = bytes;
     return r;
 }
 
-static bool must_move_whole(BlkNode *n, const Alloc *a)
+static bool must_move_whole(BlkNode *n, const Piece *a)
 {
     Qcow2 *s = q2(n);
 
-    if (s->sc_per_cluster == 1 || a->in_cluster) {
+    if (s->sc_per_cluster == 1 || a->in_cluster || a->in_place) {
         return false;
     }
     for (uint64_t at = a->op.start; at < a->op.end; at += s->cluster_size) {
@@ -388,41 +394,13 @@ static bool must_move_whole(BlkNode *n, const Alloc *a)
     return false;
 }
 
-/* The data was written, or not (r): takes the lock, and the tables say so. */
-static int end_alloc(BlkNode *n, Alloc *a, const Alloc *link, int r)
-{
-    Qcow2 *s = q2(n);
-    int e;
-
-    fiber_mutex_lock(&s->lock);
-    if (r == 0) {
-        r = link_alloc(n, link);
-        if (r < 0) {
-            s->broken = true;               /* some entries may be changed, some not */
-        }
-    } else if (a->counted) {
-        e = qcow2_refcount_add(n, a->host, a->clusters, -1);
-        r = e < 0 ? e : r;
-    }
-    qcow2_op_end(n, &a->op);
-    return r;
-}
-
-static int write_alloc(BlkNode *n, Alloc *a, BlkVec v, unsigned flags, bool whole)
-{
-    Alloc link = *a;
-    int r = whole ? write_whole_clusters(n, a, v, flags, &link) : write_new(n, a, v, flags);
-
-    return end_alloc(n, a, &link, r);
-}
-
 static bool in_place(const Map *m)
 {
     return m->type == Q_NORMAL && m->copied;
 }
 
 /* With the lock; returns with it.  1: a place is chosen and the op listed; 0: it was waited for another, look again. */
-static int list_alloc(BlkNode *n, uint64_t off, uint64_t len, Alloc *a)
+static int list_alloc(BlkNode *n, uint64_t off, uint64_t len, Piece *a)
 {
     Qcow2 *s = q2(n);
     /* wait before anything is allocated: what is there now may be ours after */
@@ -451,41 +429,63 @@ static int list_alloc(BlkNode *n, uint64_t off, uint64_t len, Alloc *a)
     return 1;
 }
 
-/* With the lock; returns with it.  The first part of a range: *done bytes of it. */
-static int write_piece(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags, uint64_t *done)
+/* With the lock; returns with it.  1: the op of *p is listed, and the data may move without the lock; 0: it was waited for another, look again. */
+static int begin_piece(BlkNode *n, uint64_t off, uint64_t len, Piece *p)
 {
-    Qcow2 *s = q2(n);
-    Alloc a;
+    const uint64_t cluster = q2(n)->cluster_size;
     Map m;
-    bool whole;
-    QOp op;
     int r = map(n, off, len, &m);
 
-    *done = 0;
     if (r < 0) {
         return r;
     }
-    if (in_place(&m)) {
-        op = (QOp){ off & ~(s->cluster_size - 1), (off + m.len + s->cluster_size - 1) & ~(s->cluster_size - 1), OP_WRITE, NULL };
-        if (!op_try(n, &op)) {
-            return 0;
-        }
-        fiber_mutex_unlock(&s->lock);
-        r = qcow2_data_write(n, m.host, off, m.len, v, flags & BLK_FUA);
-        fiber_mutex_lock(&s->lock);
-        qcow2_op_end(n, &op);
-        *done = m.len;
-        return r;
+    if (!in_place(&m)) {
+        return list_alloc(n, off, len, p);
     }
-    r = list_alloc(n, off, len, &a);
+    *p = (Piece){ .off = off, .len = m.len, .host = m.host - (off & (cluster - 1)), .in_place = true };
+    p->op = (QOp){ off & ~(cluster - 1), (off + m.len + cluster - 1) & ~(cluster - 1), OP_WRITE, NULL };
+    return op_try(n, &p->op);
+}
+
+/* The data was written, or not (r): takes the lock, and the tables say so. */
+static int end_piece(BlkNode *n, Piece *p, int r)
+{
+    Qcow2 *s = q2(n);
+    int e;
+
+    fiber_mutex_lock(&s->lock);
+    if (r == 0 && !p->in_place) {
+        r = link_alloc(n, p);
+        if (r < 0) {
+            s->broken = true;               /* some entries may be changed, some not */
+        }
+    } else if (p->counted) {
+        e = qcow2_refcount_add(n, p->host, p->clusters, -1);
+        r = e < 0 ? e : r;
+    }
+    qcow2_op_end(n, &p->op);
+    return r;
+}
+
+/* With the lock; returns with it.  The first part of a range: *done bytes of it. */
+static int write_piece(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags, uint64_t *done)
+{
+    Piece p;
+    bool whole;
+    int r = begin_piece(n, off, len, &p);
+
+    *done = r > 0 ? p.len : 0;
     if (r <= 0) {
         return r;
     }
-    whole = must_move_whole(n, &a);
-    fiber_mutex_unlock(&s->lock);
-    r = write_alloc(n, &a, v, flags, whole);
-    *done = a.len;
-    return r;
+    whole = must_move_whole(n, &p);
+    fiber_mutex_unlock(&q2(n)->lock);
+    if (p.in_place) {
+        r = qcow2_data_write(n, host_byte(&p), off, p.len, v, flags & BLK_FUA);
+    } else {
+        r = whole ? write_whole_clusters(n, &p, v, flags) : write_new(n, &p, v, flags);
+    }
+    return end_piece(n, &p, r);
 }
 
 int qcow2_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
@@ -508,34 +508,15 @@ int qcow2_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags
 static int copy_piece(BlkNode *n, BlkNode *from, uint64_t from_off, uint64_t off, uint64_t len, unsigned flags, uint64_t *done)
 {
     Qcow2 *s = q2(n);
-    Alloc a;
-    Map m;
-    int r = map(n, off, len, &m);
+    Piece p;
+    int r = begin_piece(n, off, len, &p);
 
-    *done = 0;
-    if (r < 0) {
-        return r;
-    }
-    if (in_place(&m)) {
-        QOp op = { off, off + m.len, OP_WRITE, NULL };
-
-        if (!op_try(n, &op)) {
-            return 0;
-        }
-        fiber_mutex_unlock(&s->lock);
-        r = node_copy(from, from_off, s->data, m.host, m.len, flags);
-        fiber_mutex_lock(&s->lock);
-        qcow2_op_end(n, &op);
-        *done = m.len;
-        return r;
-    }
-    r = list_alloc(n, off, len, &a);
+    *done = r > 0 ? p.len : 0;
     if (r <= 0) {
         return r;
     }
     fiber_mutex_unlock(&s->lock);
-    *done = a.len;
-    return end_alloc(n, &a, &a, node_copy(from, from_off, s->data, a.host, a.len, flags));
+    return end_piece(n, &p, node_copy(from, from_off, s->data, host_byte(&p), p.len, flags));
 }
 
 int qcow2_copy(BlkNode *from, uint64_t from_off, BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
