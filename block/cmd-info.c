@@ -7,17 +7,18 @@
 #include "block/image.h"
 #include "block/throttle.h"
 
-static unsigned chain_depth(const BlkNode *n)
+/* The node's image and all that lie below it. */
+static void print_images(GString *out, BlkNode *n)
 {
-    unsigned depth = 0;
+    g_autoptr(Json) all = blk_image_info(n, true);
 
-    for (; blk_node_below(n); n = blk_node_below(n)) {
-        depth += n->backing != NULL;
+    g_string_append(out, "\nImages:\n");
+    for (const Json *j = all; j; j = json_get(j, "backing-image")) {
+        blk_info_text(out, j);
     }
-    return depth;
 }
 
-static void print_node(GString *out, BlkNode *n, const Blk *b)
+static void print_node(GString *out, BlkNode *n, const Blk *b, bool verbose)
 {
     bool encrypted = n->drv->image && n->drv->image->encrypted && n->drv->image->encrypted(n);
 
@@ -28,7 +29,7 @@ static void print_node(GString *out, BlkNode *n, const Blk *b)
     g_string_append_printf(out, "    Cache mode:       %s%s%s\n", b && blk_writethrough(b) ? "writethrough" : "writeback",
                            n->flags & BLK_O_DIRECT ? ", direct" : "", n->flags & BLK_O_NO_FLUSH ? ", ignore flushes" : "");
     if (n->backing) {
-        g_string_append_printf(out, "    Backing file:     %s (chain depth: %u)\n", n->backing->node->filename, chain_depth(n));
+        g_string_append_printf(out, "    Backing file:     %s (chain depth: %u)\n", n->backing->node->filename, blk_chain_depth(n));
     }
     if (n->detect_zeroes) {
         g_string_append_printf(out, "    Detect zeroes:    %s\n", n->flags & BLK_O_UNMAP ? "unmap" : "on");
@@ -36,7 +37,12 @@ static void print_node(GString *out, BlkNode *n, const Blk *b)
     if (b) {
         blk_throttle_print(b, out);
     }
+    if (verbose) {
+        print_images(out, n);
+    }
 }
+
+typedef struct { GString *out; bool verbose; } Listing;
 
 static void next_one(GString *out)
 {
@@ -47,7 +53,8 @@ static void next_one(GString *out)
 
 static void print_disk(Blk *b, void *opaque)
 {
-    GString *out = opaque;
+    const Listing *l = opaque;
+    GString *out = l->out;
     BlkNode *n = blk_node(b);
 
     if (!*blk_name(b) && !blk_device(b)) {
@@ -62,36 +69,37 @@ static void print_disk(Blk *b, void *opaque)
     if (*blk_name(b)) {
         g_string_append_printf(out, " (%s)", n->name);
     }
-    print_node(out, n, b);
+    print_node(out, n, b, l->verbose);
 }
 
 static void print_named(BlkNode *n, void *opaque)
 {
-    GString *out = opaque;
+    const Listing *l = opaque;
 
-    next_one(out);
-    g_string_append(out, n->name);
-    print_node(out, n, NULL);
+    next_one(l->out);
+    g_string_append(l->out, n->name);
+    print_node(l->out, n, NULL, l->verbose);
 }
 
 static bool block_run(MonCall *call, Error **errp)
 {
     const char *name = json_get_string(call->args, "device");
     bool nodes = json_get_bool(call->args, "nodes", false);
+    Listing l = { call->out, json_get_bool(call->args, "verbose", false) };
     Blk *b = name ? blk_find(call->session, name) : NULL;
     BlkNode *n = name ? blk_node_find(call->session, name) : NULL;
 
     if (b && !nodes) {
-        print_disk(b, call->out);
+        print_disk(b, &l);
     } else if (n) {
-        print_named(n, call->out);
+        print_named(n, &l);
     } else if (!name && nodes) {
-        blk_nodes_foreach(call->session, print_named, call->out);
+        blk_nodes_foreach(call->session, print_named, &l);
     } else if (!name) {
-        blks_foreach(call->session, print_disk, call->out);
+        blks_foreach(call->session, print_disk, &l);
     }
     return true;
 }
-static const OptKey block_keys[] = { { "nodes", OPT_BOOL, .alias = "n" }, { "device", OPT_STRING }, {} };
-COMMAND(block_command, .name = "info block", .params = "[-n] [device]", .help = "show info of one block device or all block devices (-n: show named nodes)",
-        .keys = block_keys, .run = block_run);
+static const OptKey block_keys[] = { { "nodes", OPT_BOOL, .alias = "n" }, { "verbose", OPT_BOOL, .alias = "v" }, { "device", OPT_STRING }, {} };
+COMMAND(block_command, .name = "info block", .params = "[-n] [-v] [device]",
+        .help = "show info of one block device or all block devices (-n: show named nodes; -v: show details)", .keys = block_keys, .waits = true, .run = block_run);

@@ -10,43 +10,6 @@
 
 /* ---- nodes ---- */
 
-static Json *limits_record(const BlkNode *n)
-{
-    Json *j = json_object();
-
-    json_set_uint(j, "request-alignment", n->align);
-    json_set_uint(j, "min-mem-alignment", n->mem_align);
-    json_set_uint(j, "opt-mem-alignment", MAX(n->mem_align, 4096));
-    json_set_int(j, "max-iov", 1024);
-    if (n->cluster) {
-        json_set_uint(j, "write-zeroes-alignment", n->cluster);
-        json_set_uint(j, "discard-alignment", n->cluster);
-    }
-    return j;
-}
-
-static Json *image_record(BlkNode *n, bool chain)
-{
-    Json *j = json_object();
-
-    blk_node_info(n, j);
-    json_set(j, "limits", limits_record(n));
-    if (chain && blk_node_below(n)) {
-        json_set(j, "backing-image", image_record(blk_node_below(n), true));
-    }
-    return j;
-}
-
-static unsigned depth_of(const BlkNode *n)
-{
-    unsigned depth = 0;
-
-    for (; blk_node_below(n); n = blk_node_below(n)) {
-        depth += n->backing != NULL;
-    }
-    return depth;
-}
-
 static void add_backing_file(Json *j, const BlkNode *n)
 {
     if (n->backing) {
@@ -75,7 +38,7 @@ static Json *node_record(BlkNode *n, bool flat, const Blk *b)
 
     blk_throttle_describe(b, j);
     json_set_string(j, "detect_zeroes", n->detect_zeroes ? n->flags & BLK_O_UNMAP ? "unmap" : "on" : "off");
-    json_set(j, "image", image_record(n, !flat));
+    json_set(j, "image", blk_image_info(n, !flat));
     json_set_int(j, "write_threshold", 0);
     bitmaps = blk_bitmaps_info(n);
     if (bitmaps) {
@@ -85,7 +48,7 @@ static Json *node_record(BlkNode *n, bool flat, const Blk *b)
     json_set_bool(j, "active", true);
     json_set(j, "children", children_record(n));
     json_set_string(j, "node-name", n->name);
-    json_set_int(j, "backing_file_depth", depth_of(n));
+    json_set_int(j, "backing_file_depth", flat ? 0 : blk_chain_depth(n));
     json_set_string(j, "drv", n->drv->name);
     json_set_bool(j, "encrypted", n->drv->image && n->drv->image->encrypted && n->drv->image->encrypted(n));
     add_backing_file(j, n);

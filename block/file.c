@@ -620,12 +620,24 @@ static bool file_parse_filename(const char *name, Json *options, Error **errp)
     return true;
 }
 
+/* A record without members: readers find the type. */
+static Json *file_special(BlkNode *n)
+{
+    Json *j = json_object();
+
+    json_set_string(j, "type", n->drv->name);
+    json_set(j, "data", json_object());
+    return j;
+}
+
+static const BlkImageOps file_image_ops = { .info = file_special };
+
 #define FILE_OPS \
     .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(BlkFile), .options = file_keys, .needs_filename = true, .parse_filename = file_parse_filename, \
     .open = file_open, .reopen_rw = file_reopen_rw, .changes = "aio", .reopen_prepare = blk_file_reopen_prepare, .reopen_commit = blk_file_reopen_commit, \
     .reopen_abort = blk_file_reopen_abort, .close = file_close, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, \
     .read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard, .zeroes = file_zeroes, .status = blk_file_status, \
-    .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .fua = true
+    .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .image = &file_image_ops, .fua = true
 
 static const OptKey create_keys[] = { { "size", OPT_SIZE, "Virtual disk size" }, {} };
 

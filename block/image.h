@@ -64,7 +64,15 @@ void blk_snapshot_free(BlkSnapshot *sn);
 /* The members of a node's record of info, added to `into`; of a list of snapshots. */
 void blk_node_info(BlkNode *n, Json *into);
 Json *blk_snapshots_info(const GPtrArray *list);
-int64_t blk_node_allocated(BlkNode *n);             /* bytes on the host's disk; -1: not known */
+unsigned blk_chain_depth(const BlkNode *n);         /* how many nodes lie below: backing files and what filters filter */
+/* What requests to a node are best rounded to; 1 is any. */
+Json *blk_limits_info(const BlkNode *n);
+/* What programs see as a node's "image": with limits, and with what lies below it in "backing-image" when `chain`. */
+Json *blk_image_info(BlkNode *n, bool chain);
+/* Such records as people read them ("children" and "limits" where there are any), without what lies below; a list of snapshots, nothing when it is empty. */
+void blk_info_text(GString *out, const Json *info);
+void blk_snapshots_text(GString *out, const Json *list);
+int64_t blk_node_allocated(BlkNode *n);             /* bytes on the host's disk, of all its files without backing files; -1: not known */
 /* The check of the format of b's node, from anywhere; -ENOTSUP when it has none. */
 int blk_check(Blk *b, BlkCheck *c);
 

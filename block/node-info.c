@@ -2,6 +2,10 @@
 /* What a node is, as a record: for image tools and for programs. */
 #include "block/image.h"
 
+#include <unistd.h>
+
+#include "block/graph.h"
+
 static Json *snapshot_record(const BlkSnapshot *sn)
 {
     Json *j = json_object();
@@ -31,10 +35,30 @@ Json *blk_snapshots_info(const GPtrArray *list)
 
 int64_t blk_node_allocated(BlkNode *n)
 {
-    while (n && !n->drv->allocated) {
-        n = n->file ? n->file->node : NULL;
+    int64_t sum = -1;
+
+    if (n->drv->allocated) {
+        return n->drv->allocated(n);
     }
-    return n ? n->drv->allocated(n) : -1;
+    for (BlkChild *c = n->children; c; c = c->next) {
+        int64_t one = c->role == BLK_CHILD_BACKING ? 0 : blk_node_allocated(c->node);
+
+        if (one < 0) {
+            return -1;
+        }
+        sum = MAX(sum, 0) + one;
+    }
+    return sum;
+}
+
+unsigned blk_chain_depth(const BlkNode *n)
+{
+    unsigned depth = 0;
+
+    for (n = blk_node_below(n); n; n = blk_node_below(n)) {
+        depth++;
+    }
+    return depth;
 }
 
 static void add_backing(Json *j, BlkNode *n)
@@ -45,9 +69,17 @@ static void add_backing(Json *j, BlkNode *n)
     json_set_string(j, "backing-filename", n->backing_name);
 }
 
+/* A filter's is that of what it filters. */
+static bool has_dirty_flag(BlkNode *n)
+{
+    n = blk_node_skip_filters(n);
+    return !n->drv->image || !n->drv->image->no_dirty_flag;
+}
+
 void blk_node_info(BlkNode *n, Json *j)
 {
     const BlkImageOps *ops = n->drv->image;
+    int64_t allocated;
     Json *special;
 
     if (n->backing_format) {
@@ -66,8 +98,9 @@ void blk_node_info(BlkNode *n, Json *j)
         json_set_uint(j, "cluster-size", n->cluster);
     }
     json_set_string(j, "format", n->drv->name);
-    if (blk_node_allocated(n) >= 0) {
-        json_set_int(j, "actual-size", blk_node_allocated(n));
+    allocated = blk_node_allocated(n);
+    if (allocated >= 0) {
+        json_set_int(j, "actual-size", allocated);
     }
     special = ops && ops->info ? ops->info(n) : NULL;
     if (special) {
@@ -79,7 +112,40 @@ void blk_node_info(BlkNode *n, Json *j)
     if (ops && ops->encrypted && ops->encrypted(n)) {
         json_set_bool(j, "encrypted", true);
     }
-    if (!ops || !ops->no_dirty_flag) {
+    if (has_dirty_flag(n)) {
         json_set_bool(j, "dirty-flag", ops && ops->dirty && ops->dirty(n));
     }
+}
+
+Json *blk_limits_info(const BlkNode *n)
+{
+    Json *j = json_object();
+    const BlkNode *bottom = n;
+
+    while (bottom->file) {
+        bottom = bottom->file->node;
+    }
+    if (n->cluster && n->drv->zeroes) {
+        json_set_uint(j, "write-zeroes-alignment", n->cluster);
+    }
+    json_set_uint(j, "request-alignment", MAX(n->align, 1));
+    json_set_uint(j, "min-mem-alignment", MAX(bottom->mem_align, 1));
+    if (n->cluster && n->drv->discard) {
+        json_set_uint(j, "discard-alignment", n->cluster);
+    }
+    json_set_uint(j, "opt-mem-alignment", MAX(bottom->mem_align, (uint32_t)sysconf(_SC_PAGESIZE)));
+    json_set_uint(j, "max-iov", (uint64_t)sysconf(_SC_IOV_MAX));
+    return j;
+}
+
+Json *blk_image_info(BlkNode *n, bool chain)
+{
+    Json *j = json_object();
+
+    blk_node_info(n, j);
+    json_set(j, "limits", blk_limits_info(n));
+    if (chain && blk_node_below(n)) {
+        json_set(j, "backing-image", blk_image_info(blk_node_below(n), true));
+    }
+    return j;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A disk that forgets: for measuring what is above it. */
-#include "block/driver.h"
+#include "block/image.h"
 
 #include "util/size.h"
 
@@ -87,9 +87,11 @@ static int64_t null_allocated(BlkNode *n)
     return 0;
 }
 
+static const BlkImageOps null_image_ops = { .no_dirty_flag = true };
+
 #define NULL_OPS \
     .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(Null), .options = null_keys, .parse_filename = null_parse_filename, .open = null_open, .read = null_read, .write = null_write, \
-    .flush = delay, .discard = null_discard, .zeroes = null_range, .status = null_status, .resize = null_resize, .allocated = null_allocated, .fua = true
+    .flush = delay, .discard = null_discard, .zeroes = null_range, .status = null_status, .resize = null_resize, .allocated = null_allocated, .image = &null_image_ops, .fua = true
 
 static const BlkDriver null_co = { .name = "null-co", .help = "a disk that forgets", .prefix = "null-co://", NULL_OPS };
 static const BlkDriver null_aio = { .name = "null-aio", .help = "a disk that forgets, completing from the loop", .prefix = "null-aio://", NULL_OPS };

@@ -1,50 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* info: one record a node, printed as text or JSON. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "block/img/img-priv.h"
-#include "util/size.h"
 
-/* What requests are rounded to: 1 is any. */
-static Json *limits(const BlkNode *n)
+static Json *with_limits_first(BlkNode *n, bool with_limits)
 {
     Json *j = json_object();
 
-    if (n->cluster) {
-        json_set_uint(j, "write-zeroes-alignment", n->cluster);
+    if (with_limits) {
+        json_set(j, "limits", blk_limits_info(n));
     }
-    json_set_uint(j, "request-alignment", MAX(n->align, 1));
-    json_set_uint(j, "min-mem-alignment", MAX(n->file ? n->file->node->mem_align : n->mem_align, 1));
-    if (n->cluster) {
-        json_set_uint(j, "discard-alignment", n->cluster);
-    }
-    json_set_uint(j, "opt-mem-alignment", sysconf(_SC_PAGESIZE));
-    json_set_uint(j, "max-iov", sysconf(_SC_IOV_MAX));
     return j;
 }
 
 static Json *file_info(BlkNode *n, bool with_limits)
 {
-    Json *j = json_object(), *special = json_object();
+    Json *j = with_limits_first(n, with_limits);
 
-    if (with_limits) {
-        json_set(j, "limits", limits(n));
-    }
     json_set(j, "children", json_array());
-    json_set_uint(j, "virtual-size", node_size(n));
-    json_set_string(j, "filename", n->filename);
-    json_set_string(j, "format", n->drv->name);
-    if (blk_node_allocated(n) >= 0) {
-        json_set_int(j, "actual-size", blk_node_allocated(n));
-    }
-    json_set_string(special, "type", n->drv->name);
-    json_set(special, "data", json_object());
-    json_set(j, "format-specific", special);
-    json_set_bool(j, "dirty-flag", false);
+    blk_node_info(n, j);
     return j;
 }
 
@@ -68,149 +44,28 @@ static Json *children(BlkNode *n, bool with_limits)
 
 static Json *node_info(BlkNode *n, bool with_limits)
 {
-    Json *j = json_object();
+    Json *j = with_limits_first(n, with_limits);
 
-    if (with_limits) {
-        json_set(j, "limits", limits(n));
-    }
     json_set(j, "children", children(n, with_limits));
     blk_node_info(n, j);
     return j;
 }
 
-/* ---- text ---- */
-
-static void print_size(const char *indent, const char *key, uint64_t bytes, bool both)
+static void print_info(const Json *info)
 {
-    g_autofree char *text = size_text(bytes);
+    g_autoptr(GString) out = g_string_new(NULL);
 
-    if (both) {
-        printf("%s%s: %s (%" PRIu64 " bytes)\n", indent, key, text, bytes);
-    } else {
-        printf("%s%s: %s\n", indent, key, text);
-    }
-}
-
-static void print_snapshots(const Json *list)
-{
-    printf("Snapshot list:\n%-7s %-16s %8s %19s %15s %10s\n", "ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT");
-    for (unsigned i = 0; i < json_size(list); i++) {
-        const Json *s = json_at(list, i);
-        g_autofree char *size = size_text(json_get_u64(s, "vm-state-size", 0)), *clock = NULL, *icount = NULL;
-        time_t t = json_get_u64(s, "date-sec", 0);
-        uint64_t sec = json_get_u64(s, "vm-clock-sec", 0);
-        char date[32];
-        struct tm tm;
-
-        localtime_r(&t, &tm);
-        strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
-        clock = g_strdup_printf("%04d:%02d:%02d.%03d", (int)(sec / 3600), (int)(sec / 60 % 60), (int)(sec % 60), (int)(json_get_u64(s, "vm-clock-nsec", 0) / 1000000));
-        icount = json_get(s, "icount") ? g_strdup_printf("%" PRIu64, json_get_u64(s, "icount", 0)) : g_strdup("--");
-        printf("%-7s %-16s %8s %19s %15s %10s\n", json_get_string(s, "id"), json_get_string(s, "name"), size, date, clock, icount);
-    }
+    blk_info_text(out, info);
+    fputs(out->str, stdout);
 }
 
 void img_print_snapshots(const GPtrArray *list)
 {
+    g_autoptr(GString) out = g_string_new(NULL);
     g_autoptr(Json) j = blk_snapshots_info(list);
 
-    if (list->len) {
-        print_snapshots(j);
-    }
-}
-
-static void print_tree(const Json *j, unsigned depth);
-
-static void print_member(const char *key, const Json *v, unsigned depth)
-{
-    g_autofree char *text = json_scalar_text(v), *name = g_strdelimit(g_strdup(key), "-", ' ');
-
-    if (json_is(v, JSON_BOOL)) {
-        bool on = false;
-
-        json_as_bool(v, &on);
-        g_free(text);
-        text = g_strdup(on ? "true" : "false");
-    }
-    printf("%*s%s:%s%s\n", depth * 4, "", name, text ? " " : "", text ? text : "");
-    if (!text) {
-        print_tree(v, depth + 1);
-    }
-}
-
-static void print_tree(const Json *j, unsigned depth)
-{
-    for (unsigned i = 0; i < json_size(j); i++) {
-        if (json_is(j, JSON_OBJECT)) {
-            print_member(json_key_at(j, i), json_at(j, i), depth);
-        } else {
-            g_autofree char *index = g_strdup_printf("[%u]", i);
-            print_member(index, json_at(j, i), depth);
-        }
-    }
-}
-
-static void print_disk_size(const char *indent, const Json *info)
-{
-    if (json_get(info, "actual-size")) {
-        print_size(indent, "disk size", json_get_u64(info, "actual-size", 0), false);
-    } else {
-        printf("%sdisk size: unavailable\n", indent);
-    }
-}
-
-static void print_limits(const Json *info, unsigned depth)
-{
-    if (json_get(info, "limits")) {
-        printf("%*sBlock limits:\n", depth * 4, "");
-        print_tree(json_get(info, "limits"), depth + 1);
-    }
-}
-
-static void print_children(const Json *list)
-{
-    for (unsigned i = 0; i < json_size(list); i++) {
-        const Json *c = json_at(list, i), *info = json_get(c, "info");
-
-        printf("Child node '/%s':\n", json_get_string(c, "name"));
-        printf("    filename: %s\n    protocol type: %s\n", json_get_string(info, "filename"), json_get_string(info, "format"));
-        print_size("    ", "file length", json_get_u64(info, "virtual-size", 0), true);
-        print_disk_size("    ", info);
-        print_limits(info, 1);
-    }
-}
-
-static void print_info(const Json *j)
-{
-    const char *backing = json_get_string(j, "backing-filename"), *full = json_get_string(j, "full-backing-filename");
-
-    printf("image: %s\nfile format: %s\n", json_get_string(j, "filename"), json_get_string(j, "format"));
-    print_size("", "virtual size", json_get_u64(j, "virtual-size", 0), true);
-    print_disk_size("", j);
-    if (json_get(j, "encrypted")) {
-        printf("encrypted: yes\n");
-    }
-    if (json_get(j, "cluster-size")) {
-        printf("cluster_size: %" PRIu64 "\n", json_get_u64(j, "cluster-size", 0));
-    }
-    if (json_get_bool(j, "dirty-flag", false)) {
-        printf("cleanly shut down: no\n");
-    }
-    if (backing) {
-        printf(strcmp(backing, full) ? "backing file: %s (actual path: %s)\n" : "backing file: %s\n", backing, full);
-    }
-    if (json_get_string(j, "backing-filename-format")) {
-        printf("backing file format: %s\n", json_get_string(j, "backing-filename-format"));
-    }
-    if (json_get(j, "snapshots")) {
-        print_snapshots(json_get(j, "snapshots"));
-    }
-    print_limits(j, 0);
-    if (json_get(j, "format-specific")) {
-        printf("Format specific information:\n");
-        print_tree(json_get(json_get(j, "format-specific"), "data"), 1);
-    }
-    print_children(json_get(j, "children"));
+    blk_snapshots_text(out, j);
+    fputs(out->str, stdout);
 }
 
 /* ---- the verb ---- */
