@@ -154,7 +154,7 @@ struct BlkDriver {
     const struct BlkImageOps *image;            /* more of a format (block/image.h) */
     bool fua;                                   /* write and zeroes honour BLK_FUA themselves */
     bool has_backing;                           /* the format can name a backing file */
-    bool zero_init;                             /* a fresh image reads as zeroes */
+    bool zero_init;                             /* a fresh image reads as zeroes (blk_fresh_is_zero: if what is below does) */
 };
 /* What a filter with one such child looks at; NULL for all else. */
 static inline BlkNode *blk_filtered(const BlkNode *n)

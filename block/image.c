@@ -66,6 +66,30 @@ bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *op
     return c.ok;
 }
 
+static bool is_thin(const BlkNode *n, const Json *created)
+{
+    const char *prealloc = json_get_string(created, "preallocation");
+
+    return !strcmp(n->drv->name, "qcow2") && (!prealloc || !strcmp(prealloc, "off"));
+}
+
+bool blk_fresh_is_zero(const BlkNode *n, const Json *created)
+{
+    bool thin = is_thin(n, created), encrypted = json_get(created, "encrypt.format") || json_get_bool(created, "encryption", false);
+
+    if (!n->drv->zero_init || json_get_bool(created, "keep_data_file", false) || (encrypted && !thin)) {
+        return false;
+    }
+    for (const BlkChild *c = n->children; c; c = c->next) {
+        bool unread = c->role == BLK_CHILD_BACKING || (thin && c == n->file && c->role == BLK_CHILD_FILE);
+
+        if (!unread && !blk_fresh_is_zero(c->node, NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 typedef struct {
     Blk *b;
     const char *name;

@@ -91,5 +91,7 @@ bool blk_host_file_finish(const char *filename, const Json *options, Error **err
 OptKey *blk_create_keys(const BlkDriver *drv);
 /* Create an image; the options are those of the table above, checked. */
 bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *options, Error **errp);
+/* Does the image that was made with these options, open as n, read as zeroes?  Files do, and what is thin; a host's device keeps what was on it. */
+bool blk_fresh_is_zero(const BlkNode *n, const Json *created);
 
 #endif

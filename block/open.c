@@ -431,7 +431,7 @@ static BlkNode *open_probed(Session *s, const char *filename, Json *o, unsigned 
     const BlkDriver *d;
 
     if (!given && !filename) {
-        error_set(errp, "A block device must be specified for \"file\"");
+        error_set(errp, "Must specify either driver or file");
         return NULL;
     }
     if (given && json_as_string(given)) {
@@ -498,7 +498,17 @@ static BlkNode *open_format(Session *s, const char *filename, Json *o, unsigned 
     return n;
 }
 
-/* json:{...}: the text's options lie below those given. */
+static bool has_dots(const Json *o)
+{
+    for (unsigned i = 0; i < json_size(o); i++) {
+        if (strchr(json_key_at(o, i), '.') || (json_is(json_at(o, i), JSON_OBJECT) && has_dots(json_at(o, i)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* json:{...}: the text's options lie below those given.  {"file.filename": "x"} is as good as {"file": {"filename": "x"}}. */
 static Json *json_name(const char *filename, Json *o, Error **errp)
 {
     g_autoptr(Json) from = json_parse(filename + 5, strlen(filename + 5), errp);
@@ -511,7 +521,13 @@ static Json *json_name(const char *filename, Json *o, Error **errp)
         json_unref(o);
         return NULL;
     }
-    for (unsigned i = 0; i < json_size(o); i++) {
+    if (has_dots(from)) {
+        Json *tree = options_nest(from, errp);
+
+        json_unref(from);
+        from = tree;
+    }
+    for (unsigned i = 0; from && i < json_size(o); i++) {
         json_set(from, json_key_at(o, i), json_ref(json_at(o, i)));
     }
     json_unref(o);

@@ -122,6 +122,45 @@ static unsigned depth_of(const char *key)
     return n;
 }
 
+static bool tree_put_all(Json *tree, const char *prefix, const Json *from, Error **errp)
+{
+    for (unsigned i = 0; i < json_size(from); i++) {
+        g_autofree char *key = g_strdup_printf("%s%s", prefix, json_key_at(from, i));
+        Json *v = json_at(from, i);
+
+        if (depth_of(key) > DEPTH_MAX) {
+            return error_set(errp, "Invalid parameter '%.40s...': more than %d levels", key, DEPTH_MAX);
+        }
+        if (json_is(v, JSON_OBJECT) && json_size(v)) {
+            g_autofree char *deeper = g_strdup_printf("%s.", key);
+
+            if (!tree_put_all(tree, deeper, v, errp)) {
+                return false;
+            }
+        } else if (!tree_put(tree, key, json_ref(v), false, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static Json *tree_top(const Json *raw)
+{
+    Json *tree = json_object();
+
+    for (unsigned i = 0; i < json_size(raw); i++) {     /* the top stays an object */
+        json_set(tree, json_key_at(raw, i), tree_lists(json_at(raw, i)));
+    }
+    return tree;
+}
+
+Json *options_nest(const Json *object, Error **errp)
+{
+    g_autoptr(Json) raw = json_object();
+
+    return tree_put_all(raw, "", object, errp) ? tree_top(raw) : NULL;
+}
+
 /* ---- pairs ---- */
 
 typedef struct { char *key, *value; bool bare; } Pair;
@@ -227,10 +266,7 @@ static Json *parse_text(const OptGroup *g, const char *text, Error **errp)
             return NULL;
         }
     }
-    tree = json_object();
-    for (unsigned i = 0; i < json_size(raw); i++) {     /* the top stays an object */
-        json_set(tree, json_key_at(raw, i), tree_lists(json_at(raw, i)));
-    }
+    tree = tree_top(raw);
     return options_check_text(g, tree, errp) ? g_steal_pointer(&tree) : NULL;
 }
 

@@ -94,6 +94,8 @@ Json *options_parse(const OptGroup *g, const char *text, Error **errp);
 bool options_check(const OptGroup *g, Json *object, Error **errp);
 /* The same for an object whose scalars are text (a tree from dotted keys). */
 bool options_check_text(const OptGroup *g, Json *object, Error **errp);
+/* Dotted keys of an object of JSON origin as the tree that they stand for ({"a.b": 1, "a": {"c": 2}} is {"a": {"b": 1, "c": 2}}); a new reference. */
+Json *options_nest(const Json *object, Error **errp);
 /* Later object over an earlier one of the same group (-machine a -machine b=c); .many lists grow. */
 void options_merge(const OptGroup *g, Json *into, const Json *from);
 

@@ -292,6 +292,7 @@ static int dd(Img *im, const Dd *d, const char *format, const char *out_format)
     if (!drv || !drv->create) {
         return img_error(im, drv ? "Format driver '%s' does not support image creation" : "Unknown file format '%s'", out_format);
     }
+    im->copies = true;
     run.in = img_open(im, d->in, format, 0);
     if (!run.in) {
         return 1;

@@ -22,7 +22,8 @@ typedef struct {
     uint64_t *start;                /* of each source in the target; start[n] is the size of all */
     unsigned sources;
     Blk *dst;
-    Json *keys;                 /* options of creation that opening wants too: secrets */
+    Json *made;                     /* options of creation */
+    Json *keys;                     /* those that opening wants too: secrets */
     uint64_t size;                  /* of the target */
     uint64_t sparse;                /* -S: shorter runs of zeroes are written; 0: zeroes are data */
     uint64_t cluster;               /* of compressed writes */
@@ -499,6 +500,7 @@ static bool open_sources(Img *im, Convert *k, const Args *a, char **names)
     if (a->src_cache && !img_cache(im, a->src_cache, "source ", &flags)) {
         return false;
     }
+    im->copies = true;
     k->src = g_new0(Blk *, k->sources);
     k->start = g_new0(uint64_t, k->sources + 1);
     for (unsigned i = 0; i < k->sources; i++) {
@@ -543,7 +545,6 @@ static bool target_options(Img *im, Convert *k, const Args *a, const BlkDriver *
 static bool make_target(Img *im, Convert *k, const Args *a, const BlkDriver *drv, const char *name)
 {
     g_autoptr(Json) o = NULL;
-    const char *prealloc;
     Error *err = NULL;
 
     if (!target_options(im, k, a, drv, &o, &err)) {
@@ -563,8 +564,7 @@ static bool make_target(Img *im, Convert *k, const Args *a, const BlkDriver *drv
             json_set(k->keys, key, json_ref(json_at(o, i)));
         }
     }
-    prealloc = json_get_string(o, "preallocation");
-    k->target_zero = drv->zero_init && (!prealloc || !strcmp(prealloc, "off") || strcmp(drv->name, "qcow2") == 0);
+    k->made = g_steal_pointer(&o);
     return true;
 }
 
@@ -619,6 +619,9 @@ static bool prepare(Img *im, Convert *k, const Args *a, const char *name)
     if (!open_target(im, k, a, drv, name)) {
         return false;
     }
+    if (k->made) {
+        k->target_zero = blk_fresh_is_zero(blk_node(k->dst), k->made);
+    }
     if (blk_node(k->dst)->drv->image && blk_node(k->dst)->drv->image->wants_packed && blk_node(k->dst)->drv->image->wants_packed(blk_node(k->dst))) {
         k->compressed = true;
     }
@@ -638,6 +641,7 @@ static void close_all(Convert *k)
     }
     blk_free(k->dst);
     json_unref(k->keys);
+    json_unref(k->made);
     g_free(k->src);
     g_free(k->start);
 }

@@ -36,6 +36,7 @@ struct Img {
     bool quiet, progress;
     bool image_opts, target_image_opts, has_format;
     bool force_share;
+    bool copies;                    /* convert, dd: nobody may write what is read, not even we in the target */
     double percent;                 /* last printed */
     uint64_t rate;                  /* -r: bytes in a second that may be written; 0: any */
     uint64_t paid;                  /* bytes since rate_start */

@@ -182,9 +182,11 @@ bool img_parse_create(Img *im, const BlkDriver *drv, const char *text, Json **op
 
 Blk *img_open_with(Img *im, const char *name, Json *o, unsigned flags, Error **errp)
 {
-    unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
+    bool writes = flags & BLK_O_RDWR, shared = im->force_share && !writes;
+    unsigned perm = BLK_PERM_READ | (writes ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
+    unsigned share = im->copies && !writes && !shared ? BLK_PERM_READ | BLK_PERM_WRITE_SAME : BLK_PERM_ALL;
 
-    return blk_open(im->session, name, o, flags | (im->force_share && !(flags & BLK_O_RDWR) ? BLK_O_FORCE_SHARE : 0), perm, BLK_PERM_ALL, errp);
+    return blk_open(im->session, name, o, flags | (shared ? BLK_O_FORCE_SHARE : 0), perm, share, errp);
 }
 
 Blk *img_open_opts(Img *im, const char *name, bool opts, const char *format, unsigned flags, Error **errp)
