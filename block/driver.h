@@ -127,6 +127,8 @@ struct BlkDriver {
     void (*close)(BlkNode *n);                                  /* children are closed by the layer, after */
     /* A child's edge leads to another node than `before` now; for drivers that keep more than the edge.  Drained; may be taken back by another call. */
     void (*child_moved)(BlkNode *n, const BlkChild *c, const BlkNode *before);
+    /* `below` is about to answer for what is not in n: is it what n was made over?  NULL: anything may. */
+    bool (*backing_is)(BlkNode *n, BlkNode *below, Error **errp);
     /* Asks of a child for what users do with the node; NULL: by role. */
     void (*child_perm)(BlkNode *n, BlkChild *c, unsigned perm, unsigned shared, unsigned *child_perm, unsigned *child_shared);
     /* Locks of the host: take what is new (fail: as before), then drop the rest.  Not in a fiber. */
@@ -182,6 +184,8 @@ const BlkDriver *blk_driver_probe(const uint8_t *buf, size_t len, const char *fi
 BlkChild *blk_open_child(BlkNode *n, Json *options, const char *name, const char *filename, BlkRole role, unsigned flags, Error **errp);
 BlkChild *blk_attach_child(BlkNode *n, BlkNode *child, const char *name, BlkRole role, Error **errp);
 void blk_detach_child(BlkNode *n, BlkChild *c);
+/* Is what lies below, behind filters, what n was made over (driver's backing_is)? */
+bool blk_backing_is(BlkNode *n, BlkNode *below, Error **errp);
 /* A name relative to the folder of `base`, unless absolute or with a protocol; caller frees. */
 char *blk_path_combine(const char *base, const char *name);
 bool blk_path_has_protocol(const char *path);

@@ -175,7 +175,7 @@ int grains_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags
         }
         if (p.kind == GRAIN_DATA) {
             r = data_read(n, &p, off, now, v);
-        } else if (p.kind == GRAIN_ABSENT && n->backing) {
+        } else if ((p.kind == GRAIN_ABSENT || p.kind == GRAIN_PART) && n->backing) {
             r = node_read_below(n->backing->node, off, now, v, flags);
         } else if (p.kind != GRAIN_PACKED) {
             blk_vec_fill(v, 0, now);
@@ -210,7 +210,7 @@ static int carry(BlkNode *n, const GrainPlace *old, const GrainPlace *p, uint64_
     uint8_t *buf;
     int r = 0;
 
-    if (from >= to) {
+    if (from >= to || !p->whole) {
         return 0;
     }
     if (old->kind == GRAIN_PACKED) {
@@ -272,10 +272,11 @@ static int choose_places(BlkNode *n, Making *m, uint64_t *reached)
         GrainPlace *old = &m->old[m->count], *to = &m->to[m->count];
 
         r = find(n, at, old);
-        if (r < 0 || old->kind == GRAIN_DATA) {
+        if (r < 0 || old->kind == GRAIN_DATA || old->kind == GRAIN_PART) {
             break;
         }
         *to = *old;
+        to->whole = !ops->mark || old->kind != GRAIN_ABSENT || (at == old->start && m->end >= MIN(old->start + old->size, node_size(n)));
         r = ops->place && old->size ? ops->place(n, to) : -ENOTSUP;
         if (r < 0) {
             break;
@@ -315,6 +316,15 @@ static int fill_places(BlkNode *n, const Making *m, BlkVec v)
     return r;
 }
 
+static int link_grain(BlkNode *n, const Making *m, const GrainPlace *to)
+{
+    const GrainOps *ops = grains(n)->ops;
+    uint64_t from = MAX(m->off, to->start), end = MIN(m->end, to->start + to->size);
+    int r = ops->link(n, to);
+
+    return r || !ops->mark ? r : ops->mark(n, to, from, end - from);
+}
+
 static int make_grains(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, uint64_t *done)
 {
     Making m = { .off = off, .end = off + len };
@@ -336,7 +346,7 @@ static int make_grains(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, uint64_
 
         r = file_reaches(to->file, to->offset + to->size);
         if (r == 0) {
-            r = grains(n)->ops->link(n, to);
+            r = link_grain(n, &m, to);
             linked++;                       /* or tried: the entry may be there */
         }
     }
@@ -347,6 +357,14 @@ static int make_grains(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, uint64_
 }
 
 /* ---- write ---- */
+
+/* With the lock, so that nobody gives the grain another meaning before the sectors are told of. */
+static int write_part(BlkNode *n, const GrainPlace *p, uint64_t off, uint64_t len, BlkVec v)
+{
+    int r = data_write(n, p, off, len, v);
+
+    return r ? r : grains(n)->ops->mark(n, p, off, len);
+}
 
 int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
 {
@@ -362,7 +380,10 @@ int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flag
         r = grains_begin(n);
         r = r ? r : find(n, off, &p);
         now = r ? 0 : MIN(len, p.run);
-        if (r == 0 && p.kind != GRAIN_DATA) {
+        if (r == 0 && p.kind == GRAIN_PART) {
+            r = write_part(n, &p, off, now, v);
+            made = true;
+        } else if (r == 0 && p.kind != GRAIN_DATA) {
             r = make_grains(n, off, len, v, &now);
             made = true;
         } else if (r == 0 && g->ops->touch) {
@@ -423,7 +444,7 @@ static int zero_one(BlkNode *n, uint64_t off, uint64_t len, GrainPlace *p, uint6
         return r;
     }
     *now = MIN(len, p->run);
-    if (p->kind == GRAIN_ZERO || (p->kind == GRAIN_ABSENT && !n->backing)) {
+    if (p->kind == GRAIN_ZERO || (p->kind == GRAIN_ABSENT && !n->backing && !g->ops->mark)) {
         return 0;
     }
     if (p->kind == GRAIN_DATA) {
@@ -461,6 +482,15 @@ int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
 
 /* ---- status ---- */
 
+/* Not here, whether the rest of the grain is or not. */
+static int find_for_status(BlkNode *n, uint64_t off, GrainPlace *p)
+{
+    int r = find(n, off, p);
+
+    p->kind = p->kind == GRAIN_PART ? GRAIN_ABSENT : p->kind;
+    return r;
+}
+
 static bool goes_on(const GrainPlace *a, uint64_t run, const GrainPlace *b)
 {
     return a->kind == b->kind && (a->kind == GRAIN_ABSENT || a->kind == GRAIN_ZERO || (a->kind == GRAIN_DATA && a->file == b->file && a->offset + run == b->offset));
@@ -474,10 +504,10 @@ int grains_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
     int r;
 
     fiber_mutex_lock(&g->lock);
-    r = find(n, off, &p);
+    r = find_for_status(n, off, &p);
     out->len = r ? 0 : p.run;
     for (unsigned i = 0; r == 0 && i < LOOK && out->len < len; i++) {
-        if (find(n, off + out->len, &q) < 0 || !goes_on(&p, out->len, &q)) {
+        if (find_for_status(n, off + out->len, &q) < 0 || !goes_on(&p, out->len, &q)) {
             break;
         }
         out->len += q.run;

@@ -25,7 +25,8 @@
 #include "block/driver.h"
 #include "block/image.h"
 
-typedef enum { GRAIN_ABSENT, GRAIN_ZERO, GRAIN_DATA, GRAIN_PACKED } GrainKind;
+/* GRAIN_PART: the grain has a place, but these bytes of it come from below; p->offset is where they would be. */
+typedef enum { GRAIN_ABSENT, GRAIN_ZERO, GRAIN_DATA, GRAIN_PACKED, GRAIN_PART } GrainKind;
 
 typedef struct GrainPlace {
     GrainKind kind;
@@ -36,6 +37,7 @@ typedef struct GrainPlace {
     uint64_t start, size;           /* the grain, in the disk; size 0: cannot be made (a hole in a fixed place) */
     void *part;                     /* the format's own: which extent */
     uint32_t method;                /* the format's own: how it is packed */
+    bool whole;                     /* place, link: all of the grain will be there */
 } GrainPlace;
 
 typedef struct GrainOps {
@@ -53,6 +55,11 @@ typedef struct GrainOps {
     int (*unpack)(BlkNode *n, const GrainPlace *p, uint8_t *buf);
     /* Pack p->size bytes, write them and link them. */
     int (*pack)(BlkNode *n, GrainPlace *p, const uint8_t *buf);
+    /*
+     * These sectors of a grain that has its place are here now, their data is written.  A format that has this keeps grains in parts: a new one
+     * gets what is written and no more.  NULL: grains are whole.
+     */
+    int (*mark)(BlkNode *n, const GrainPlace *p, uint64_t off, uint64_t len);
     /* Before a grain that is there is written. */
     int (*touch)(BlkNode *n, const GrainPlace *p);
     /* Before the first write since the image was opened. */
@@ -123,6 +130,15 @@ int meta_set32le(BlkNode *n, BlkNode *file, uint64_t off, uint32_t v, unsigned l
 int meta_set32be(BlkNode *n, BlkNode *file, uint64_t off, uint32_t v, unsigned level);
 int meta_set64le(BlkNode *n, BlkNode *file, uint64_t off, uint64_t v, unsigned level);
 int meta_set64be(BlkNode *n, BlkNode *file, uint64_t off, uint64_t v, unsigned level);
+/* Bitmaps of sectors, of which the first is bit 0 of the byte at `map`, or bit 7 (`msb`). */
+typedef struct MetaBits {
+    BlkNode *file;
+    uint64_t map;
+    bool msb;
+} MetaBits;
+/* How many of `count` (at least one) bits from `first` on are as the first of them, and how that is. */
+int meta_bits_run(BlkNode *n, const MetaBits *b, uint64_t first, uint64_t count, uint64_t *run, bool *set);
+int meta_bits_set(BlkNode *n, const MetaBits *b, uint64_t first, uint64_t count, unsigned level);
 int meta_write_level(Grains *g, unsigned level);        /* all sectors of one level; no flush */
 int meta_write_page(Grains *g, MetaPage *p);            /* all of one page */
 int meta_flush_files(BlkNode *n);

@@ -192,6 +192,61 @@ META_ACCESS(64, q, le)
 META_ACCESS(64, q, be)
 #undef META_ACCESS
 
+/* ---- bitmaps ---- */
+
+static unsigned bit_of(const MetaBits *b, uint64_t i)
+{
+    return b->msb ? 7 - i % 8 : i % 8;
+}
+
+int meta_bits_run(BlkNode *n, const MetaBits *b, uint64_t first, uint64_t count, uint64_t *run, bool *set)
+{
+    uint8_t piece[64];
+    uint64_t i = first, have = 0, from = 0;
+
+    while (i < first + count) {
+        bool now;
+
+        if (i / 8 >= from + have) {
+            int r;
+
+            from = i / 8;
+            have = MIN(sizeof(piece), (first + count + 7) / 8 - from);
+            r = meta_read(n, b->file, b->map + from, piece, have);
+            if (r < 0) {
+                return r;
+            }
+        }
+        now = piece[i / 8 - from] >> bit_of(b, i) & 1;
+        if (i == first) {
+            *set = now;
+        } else if (now != *set) {
+            break;
+        }
+        i += i % 8 == 0 && piece[i / 8 - from] == (*set ? 0xff : 0) ? 8 : 1;
+    }
+    *run = MIN(i - first, count);
+    return 0;
+}
+
+int meta_bits_set(BlkNode *n, const MetaBits *b, uint64_t first, uint64_t count, unsigned level)
+{
+    uint8_t piece[64];
+    uint64_t end = first + count;
+    int r = 0;
+
+    while (first < end && r == 0) {
+        uint64_t from = first / 8, have = MIN(sizeof(piece), (end + 7) / 8 - from), upto = MIN(end, (from + have) * 8);
+
+        r = meta_read(n, b->file, b->map + from, piece, have);
+        for (; first < upto; first++) {
+            piece[first / 8 - from] |= 1u << bit_of(b, first);
+        }
+        r = r ? r : meta_write(n, b->file, b->map + from, piece, have, level);
+    }
+    return r;
+}
+
 /* Runs of sectors of this level; what else is in the page stays as the file has it. */
 static int write_page(Grains *g, MetaPage *p, unsigned level)
 {

@@ -575,6 +575,14 @@ static BlkNode *open_backing(BlkNode *n, GHashTable *seen, Error **errp)
     return open_one(n->session, path, o, child_flags(n, BLK_CHILD_BACKING, 0), errp);
 }
 
+bool blk_backing_is(BlkNode *n, BlkNode *below, Error **errp)
+{
+    while (blk_filtered(below)) {
+        below = blk_filtered(below);
+    }
+    return !n->drv->backing_is || n->drv->backing_is(n, below, errp);
+}
+
 static bool open_chain(BlkNode *top, const char *filename, Error **errp)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -583,7 +591,7 @@ static bool open_chain(BlkNode *top, const char *filename, Error **errp)
     g_hash_table_add(seen, g_strdup(filename ? filename : top->filename));
     while (n && !n->backing && (n->backing_name || n->backing_options) && !(n->flags & BLK_O_NO_BACKING)) {
         BlkNode *below = open_backing(n, seen, errp);
-        BlkChild *c = below ? blk_attach_child(n, below, "backing", BLK_CHILD_BACKING, errp) : NULL;
+        BlkChild *c = below && blk_backing_is(n, below, errp) ? blk_attach_child(n, below, "backing", BLK_CHILD_BACKING, errp) : NULL;
 
         blk_node_unref(below);
         if (!c) {

@@ -120,6 +120,10 @@ static bool open_layers(Img *im, Rebase *k, unsigned src_flags)
             img_fail(im, err);
             return false;
         }
+        if (!blk_backing_is(n, blk_node(k->old), &err)) {
+            img_fail(im, err);
+            return false;
+        }
     }
     if (k->backing) {
         g_autofree char *new = blk_path_combine(n->filename, k->backing);

@@ -14,6 +14,7 @@ const ImageRow image_rows[] = {
     { "parallels", 'p', "cluster_size=4096", 1 << 20 },
     { "vpc", 'c', "force_size=on", 4 << 20 },
     { "vpc", 'C', "force_size=on subformat=fixed", 1 << 20 },
+    { "vpc", 'k', "", 4 << 20, .child = true },
     { "qed", 'e', "cluster_size=4096 table_size=1", 1 << 20 },
     { "qcow", 'q', "", 1 << 20 },
     { "vhdx", 'h', "block_size=1048576", 4 << 20 },
@@ -75,7 +76,7 @@ Blk *image_open(const ImageRow *row, Session *s, unsigned flags, Error **errp)
 static void write_some(const ImageRow *row, Session *s)
 {
     Error *err = NULL;
-    Blk *b = image_open(row, s, BLK_O_RDWR, &err);
+    Blk *b = image_open(row, s, BLK_O_RDWR | BLK_O_NO_BACKING, &err);
     char data[3000];
 
     if (!b) {
@@ -90,10 +91,24 @@ static void write_some(const ImageRow *row, Session *s)
     blk_free(b);
 }
 
+static char *make_parent(const ImageRow *row, Session *s)
+{
+    g_autoptr(Json) o = json_object();
+    Error *err = NULL;
+    char *path = NULL;
+
+    close(g_file_open_tmp("image-XXXXXX", &path, NULL));
+    json_set_uint(o, "size", row->size);
+    if (!blk_create(s, blk_driver_find(row->format), path, o, &err)) {
+        g_error("%s: %s", row->format, error_message(err));
+    }
+    return path;
+}
+
 static GByteArray *create(const ImageRow *row)
 {
     Session *s = image_session(row);
-    g_autofree char *path = NULL, *bytes = NULL;
+    g_autofree char *path = NULL, *bytes = NULL, *parent = NULL;
     g_autoptr(Json) o = image_options(row->options, row->size);
     GByteArray *a = g_byte_array_new();
     Error *err = NULL;
@@ -105,10 +120,18 @@ static GByteArray *create(const ImageRow *row)
         return a;                       /* nothing, in a build without secrets */
     }
     close(fd);
+    if (row->child) {
+        parent = make_parent(row, s);
+        json_set_string(o, "backing_file", parent);
+        json_set_string(o, "backing_fmt", row->format);
+    }
     if (!blk_create(s, blk_driver_find(row->format), path, o, &err) || !g_file_get_contents(path, &bytes, &len, NULL)) {
         g_error("%s: %s", row->format, error_message(err));
     }
     unlink(path);
+    if (parent) {
+        unlink(parent);
+    }
     memdisk_set(bytes, len);
     write_some(row, s);
     now = memdisk_get(&len);

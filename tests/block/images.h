@@ -12,6 +12,7 @@ typedef struct ImageRow {
     uint64_t size;
     GByteArray *(*by_hand)(void);   /* NULL: created */
     const char *key;                /* option that names its secret; NULL: not encrypted */
+    bool child;                     /* of a parent of its format, which is gone when it is opened */
 } ImageRow;
 extern const ImageRow image_rows[]; /* ends with {} */
 

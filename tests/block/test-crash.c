@@ -182,6 +182,7 @@ static const char *const shapes[] = {
     "vmdk subformat=streamOptimized", "vhdx block_size=1048576",
     "qcow2 cluster_size=4096 amend", "qcow2 compat=0.10 cluster_size=4096 amend backed",
     "qcow2 cluster_size=4096 backed", "qed cluster_size=4096 table_size=1 backed", "qcow backed", "vmdk backed",
+    "vpc child backed",
     "luks key-secret=key iter-time=1", "qcow2 encrypt.format=luks encrypt.key-secret=key encrypt.iter-time=1",
 };
 static const char *format;              /* of the shape that runs */
@@ -367,10 +368,29 @@ static void write_zeroes(const char *path)
     blk_free(b);
 }
 
+/* A format whose images have a backing file or not, for good, asks for one of its own format. */
+static char *make_parent(void)
+{
+    g_autoptr(Json) o = json_object();
+    Error *err = NULL;
+    char *path = NULL;
+    int fd = g_file_open_tmp("crash-XXXXXX", &path, NULL);
+
+    close(fd);
+    json_set_uint(o, "size", DISK);
+    if (!strcmp(format, "vpc")) {
+        json_set_bool(o, "force_size", true);
+    }
+    if (!blk_create(session, blk_driver_find(format), path, o, &err)) {
+        g_error("%s", error_message(err));
+    }
+    return path;
+}
+
 static void make_image(const char *shape)
 {
     g_auto(GStrv) parts = g_strsplit(shape, " ", -1);
-    g_autofree char *path = NULL;
+    g_autofree char *path = NULL, *parent = NULL;
     char *bytes;
     gsize len;
     Json *o = json_object();
@@ -388,7 +408,7 @@ static void make_image(const char *shape)
     for (char **p = parts + 1; *p; p++) {
         char *eq = strchr(*p, '=');
         if (!eq) {
-            continue;                       /* "backed", "amend" */
+            continue;                       /* "backed", "child", "amend" */
         }
         *eq = 0;
         if (!strcmp(eq + 1, "on")) {
@@ -399,8 +419,16 @@ static void make_image(const char *shape)
             json_set_string(o, *p, eq + 1);
         }
     }
+    if (strstr(shape, " child")) {
+        parent = make_parent();
+        json_set_string(o, "backing_file", parent);
+        json_set_string(o, "backing_fmt", format);
+    }
     if (!blk_create(session, blk_driver_find(format), path, o, &err)) {
         g_error("%s", error_message(err));
+    }
+    if (parent) {
+        unlink(parent);
     }
     json_unref(o);
     if (!strcmp(format, "luks")) {

@@ -35,7 +35,7 @@ static const char *const shapes[] = {
     "raw", "qcow2 cluster_size=512", "qcow2 cluster_size=4096 refcount_bits=64", "qcow2 cluster_size=65536", "qcow2 compat=0.10 cluster_size=4096", "qcow2 cluster_size=16384 extended_l2=on",
     "qcow2 cluster_size=4096 data_file=data", "qcow2 cluster_size=4096 backed", "qcow2 encrypt.format=luks encrypt.key-secret=key encrypt.iter-time=1",
     "qed cluster_size=4096 table_size=2", "qed cluster_size=4096 table_size=2 backed", "qcow", "qcow backed", "vdi", "parallels cluster_size=65536", "parallels cluster_size=12288",
-    "vpc force_size=on", "vpc force_size=on subformat=fixed", "vhdx block_size=1048576", "vmdk", "vmdk zeroed_grain=on", "vmdk backed", "vmdk subformat=streamOptimized",
+    "vpc force_size=on", "vpc force_size=on subformat=fixed", "vpc child backed", "vhdx block_size=1048576", "vmdk", "vmdk zeroed_grain=on", "vmdk backed", "vmdk subformat=streamOptimized",
     "vmdk subformat=monolithicFlat", "vmdk subformat=twoGbMaxExtentSparse", "vmdk subformat=twoGbMaxExtentFlat", "luks key-secret=key iter-time=1",
 };
 
@@ -274,8 +274,9 @@ static bool make_image(void)
 {
     g_auto(GStrv) parts = g_strsplit(shape, " ", 2);
     g_autofree char *dir = g_dir_make_tmp("errors-XXXXXX", NULL), *path = g_build_filename(dir, "image", NULL), *text = g_strdup(parts[1] ? parts[1] : "");
-    g_autofree char *data = g_build_filename(dir, "data", NULL);
+    g_autofree char *data = g_build_filename(dir, "data", NULL), *parent = g_build_filename(dir, "parent", NULL);
     g_autoptr(Json) o = NULL;
+    bool child = strstr(shape, " child");
     Error *err = NULL;
 
     format = g_intern_string(parts[0]);
@@ -285,6 +286,9 @@ static bool make_image(void)
     initial = *backing ? BELOW : 0;
     if (g_str_has_suffix(text, "backed")) {
         text[strlen(text) - strlen("backed")] = 0;
+    }
+    if (child) {                        /* of a parent of its own format, which the open below replaces */
+        text[strlen(text) - strlen("child ")] = 0;
     }
     o = image_options(g_strchomp(text), DISK);
     if (json_get(o, "compat")) {
@@ -298,9 +302,19 @@ static bool make_image(void)
         empty(dir);
         return false;
     }
+    if (child) {
+        g_autoptr(Json) options = image_options(strcmp(format, "vpc") ? "" : "force_size=on", DISK);
+
+        if (!blk_create(session, blk_driver_find(format), parent, options, &err)) {
+            g_error("%s: %s", shape, error_message(err));
+        }
+        json_set_string(o, "backing_file", parent);
+        json_set_string(o, "backing_fmt", format);
+    }
     if (!blk_create(session, blk_driver_find(format), path, o, &err)) {
         g_error("%s: %s", shape, error_message(err));
     }
+    unlink(parent);
     make_below(dir);
     faults_load(dir);
     empty(dir);
@@ -443,7 +457,7 @@ static void ask_peer(bool flags_behind)
     gsize len;
     int r;
 
-    if (!peer_every || peer_turn++ % peer_every || !program || *secret || *data_file) {
+    if (!peer_every || peer_turn++ % peer_every || !program || *secret || *data_file || strstr(shape, " child")) {
         return;
     }
     dir = g_dir_make_tmp("errors-XXXXXX", NULL);

@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Differencing disks: made and read by this file from the specifications, and by rhea-img; qemu-img reads what has no parent any more.
+
+usage: differencing.py RHEA-IMG
+"""
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+MB = 1 << 20
+SECTOR = 512
+number = 0
+
+
+def fail(text):
+    print(f'not ok {number + 1} - {text}')
+    sys.exit(1)
+
+
+def ok(text):
+    global number
+    number += 1
+    print(f'ok {number} - {text}', flush=True)
+
+
+def img(*args, status=0):
+    r = subprocess.run([IMG, *args], capture_output=True, text=True)
+    if status is not None and r.returncode != status:
+        fail(f'{" ".join(args)}: {r.returncode} {r.stdout}{r.stderr}')
+    return r
+
+
+def says(r, *words):
+    for w in words:
+        if w not in r.stderr:
+            fail(f'no "{w}" in: {r.stderr}')
+
+
+def content(fmt, name):
+    img('convert', '-f', fmt, '-O', 'raw', name, 'out.raw')
+    with open('out.raw', 'rb') as f:
+        return f.read()
+
+
+def peer_content(fmt, name):
+    """What the other program reads, or None where it is not installed."""
+    if not shutil.which('qemu-img'):
+        return None
+    r = subprocess.run(['qemu-img', 'convert', '-f', fmt, '-O', 'raw', name, 'peer.raw'], capture_output=True, text=True)
+    if r.returncode:
+        fail(f'qemu-img on {name}: {r.stderr}')
+    with open('peer.raw', 'rb') as f:
+        return f.read()
+
+
+def same(what, a, b):
+    if a != b:
+        at = next((i for i in range(0, max(len(a), len(b)), SECTOR) if a[i:i + SECTOR] != b[i:i + SECTOR]), None)
+        fail(f'{what}: differs, first in the sector at {at} ({len(a)} and {len(b)} bytes)')
+
+
+def noise(rnd, size, share):
+    """A disk with such a share of sectors that are not zeroes, in runs."""
+    out = bytearray(size)
+    while share and sum(1 for i in range(0, size, SECTOR) if out[i]) < share * size / SECTOR:
+        first, n = rnd.randrange(size // SECTOR), rnd.choice([1, 3, 8, 100])
+        for s in range(first, min(first + n, size // SECTOR)):
+            out[s * SECTOR:(s + 1) * SECTOR] = bytes([1 + rnd.randrange(255)]) * SECTOR
+    return bytes(out)
+
+
+def over(below, layer):
+    """layer: sector -> its bytes."""
+    out = bytearray(below)
+    for s, data in layer.items():
+        out[s * SECTOR:(s + 1) * SECTOR] = data
+    return bytes(out)
+
+
+def random_layer(rnd, size, count):
+    layer = {}
+    for _ in range(count):
+        first, n = rnd.randrange(size // SECTOR), rnd.choice([1, 2, 7, 64])
+        for s in range(first, min(first + n, size // SECTOR)):
+            layer[s] = bytes([rnd.randrange(256)]) * SECTOR
+    return layer
+
+
+# ---- VHD, from "Virtual Hard Disk Image Format Specification" 1.0 ----
+
+def checksum(b, at):
+    return ~sum(b[:at] + b[at + 4:]) & 0xffffffff
+
+
+class Vhd:
+    fmt, suffix = 'vpc', '.vhd'
+    create = ['-o', 'force_size=on']
+
+    def __init__(self, rnd):
+        self.block = 2 * MB
+
+    @staticmethod
+    def make(name, size, layer, uuid, parent=None, block=2 * MB):
+        """parent: (uuid, {code: text})"""
+        entries, sectors = -(-size // block), block // SECTOR
+        f = bytearray(512)
+        struct.pack_into('>8sIIQI4sI4sQQHBBI', f, 0, b'conectix', 2, 0x10000, 512, 0, b'tap\0', 0x10003, b'Wi2k', size, size, 65535, 16, 255, 4 if parent else 3)
+        f[68:84] = uuid
+        struct.pack_into('>I', f, 64, checksum(f, 64))
+        h = bytearray(1024)
+        texts, at = bytearray(), 1536
+        if parent:
+            h[40:56] = parent[0]
+            for i, (code, text) in enumerate(parent[1].items()):
+                if code == 'name':
+                    h[64:64 + 2 * len(text)] = text.encode('utf-16-be')
+                    continue
+                data = text.encode('utf-16-le') if code.startswith('W2') else text.encode()
+                struct.pack_into('>4sIIIQ', h, 576 + 24 * i, code.encode(), 1024, len(data), 0, at + len(texts))
+                texts += data.ljust(1024, b'\0')
+        table = at + len(texts)
+        struct.pack_into('>8sQQIII', h, 0, b'cxsparse', 2 ** 64 - 1, table, 0x10000, entries, block)
+        struct.pack_into('>I', h, 36, checksum(h, 36))
+        bat, data = [0xffffffff] * entries, bytearray()
+        end = -(-(table + 4 * entries) // 512) * 512
+        bitmap = -(-sectors // 8 // 512) * 512
+        for b in sorted({s // sectors for s in layer}, reverse=True):       # in another order than ours
+            bat[b] = (end + len(data)) // 512
+            bits, body = bytearray(bitmap), bytearray((b'\xee' if parent else b'\0') * block)     # what counts for nothing is noise
+            for s in range(sectors):
+                if b * sectors + s in layer:
+                    bits[s // 8] |= 0x80 >> s % 8
+                    body[s * SECTOR:(s + 1) * SECTOR] = layer[b * sectors + s]
+            data += bits + body
+        with open(name, 'wb') as o:
+            o.write(f + h + texts + struct.pack(f'>{entries}I', *bat).ljust(end - table, b'\xff') + data + f)
+
+    @staticmethod
+    def read(name):
+        """(identity, identity of the parent or None, {code: text}, layer)"""
+        d = open(name, 'rb').read()
+        f = d[:512]
+        if f != d[-512:] or checksum(f, 64) != struct.unpack_from('>I', f, 64)[0]:
+            fail(f'{name}: footer')
+        kind, at, size = struct.unpack_from('>I', f, 60)[0], struct.unpack_from('>Q', f, 16)[0], struct.unpack_from('>Q', f, 48)[0]
+        h = d[at:at + 1024]
+        if checksum(h, 36) != struct.unpack_from('>I', h, 36)[0]:
+            fail(f'{name}: header')
+        _, _, table, _, entries, block = struct.unpack_from('>8sQQIII', h)
+        layer, texts = {}, {'name': h[64:576].decode('utf-16-be').rstrip('\0')}
+        for i in range(8):
+            code, _, n, _, off = struct.unpack_from('>4sIIIQ', h, 576 + 24 * i)
+            if code != b'\0\0\0\0':
+                texts[code.decode()] = d[off:off + n].decode('utf-16-le')
+        sectors = block // SECTOR
+        bitmap = -(-sectors // 8 // 512) * 512
+        for b, e in enumerate(struct.unpack_from(f'>{entries}I', d, table)):
+            for s in range(sectors if e != 0xffffffff else 0):
+                at = e * 512
+                if (b * sectors + s) * SECTOR < size and d[at + s // 8] & 0x80 >> s % 8:
+                    layer[b * sectors + s] = d[at + bitmap + s * SECTOR:at + bitmap + (s + 1) * SECTOR]
+        return f[68:84], h[40:56] if kind == 4 else None, texts if kind == 4 else {}, layer
+
+    @staticmethod
+    def locate(relative, absolute=None):
+        return {'W2ru': relative, **({'W2ku': absolute} if absolute else {})}
+
+    @staticmethod
+    def identity(name):
+        return open(name, 'rb').read(84)[68:84]
+
+
+# ---- what both can do ----
+
+def test_read(k, rnd):
+    size = 6 * MB + 512 * 37
+    os.makedirs('sub', exist_ok=True)
+    for i in range(6):
+        below, one, two = noise(rnd, size, 0.2), random_layer(rnd, size, 40), random_layer(rnd, size, 40)
+        names = [f'base{k.suffix}', f'sub/mid{k.suffix}', f'top{k.suffix}']
+        ids = [rnd.randbytes(16) for _ in names]
+        k.make(names[0], size, {s: below[s * SECTOR:(s + 1) * SECTOR] for s in range(size // SECTOR) if below[s * SECTOR]}, ids[0])
+        k.make(names[1], size, one, ids[1], (ids[0], k.locate(f'..\\base{k.suffix}', 'C:\\nowhere\\base')))
+        k.make(names[2], size, two, ids[2], (ids[1], k.locate(f'.\\sub\\mid{k.suffix}')))
+        same(f'chain {i}', content(k.fmt, names[2]), over(over(below, one), two))
+        chain = json.loads(img('info', '--backing-chain', '--output=json', names[2]).stdout)
+        if [c.get('backing-filename') for c in chain] != [f'sub/mid{k.suffix}', f'../base{k.suffix}', None]:
+            fail(f'chain {i}: {[c.get("backing-filename") for c in chain]}')
+        here = set()
+        for e in json.loads(img('map', '--output=json', names[2]).stdout):
+            if e['depth'] == 0:
+                here |= set(range(e['start'] // SECTOR, (e['start'] + e['length']) // SECTOR))
+        if here != set(two):
+            fail(f'chain {i}: map names {len(here)} sectors of the top, there are {len(two)}: {sorted(here ^ set(two))[:8]}')
+    ok(f'{k.fmt}: chains of three made here')
+
+
+def test_find(k, rnd):
+    size, layer = 4 * MB, {5: b'x' * SECTOR}
+    base, top, ids = f'base{k.suffix}', f'top{k.suffix}', [rnd.randbytes(16) for _ in range(3)]
+    k.make(base, size, {5: b'b' * SECTOR, 6: b'c' * SECTOR}, ids[0])
+    k.make(top, size, layer, ids[1], (ids[0], k.locate('.\\gone' + k.suffix, os.path.realpath(base))))
+    if content(k.fmt, top)[6 * SECTOR:7 * SECTOR] != b'c' * SECTOR:
+        fail('found by its path from the root')
+    k.make(top, size, layer, ids[1], (ids[0], k.locate('.\\gone' + k.suffix)))
+    says(img('info', '--backing-chain', top, status=1), 'gone' + k.suffix, 'No such file')
+    k.make(top, size, layer, ids[1], (ids[0], k.locate('\\\\server\\share\\base', 'D:\\base')))
+    says(img('convert', '-O', 'raw', top, 'out.raw', status=1), 'no parent that could lie on this host')
+    r = img('convert', '-O', 'raw', f'json:{{"driver":"{k.fmt}","file":{{"driver":"file","filename":"{top}"}},"backing":{{"driver":"{k.fmt}","file":{{"driver":"file","filename":"{base}"}}}}}}', 'out.raw')
+    if open('out.raw', 'rb').read()[6 * SECTOR:7 * SECTOR] != b'c' * SECTOR:
+        fail(f'a parent named by the user {r.stderr}')
+    k.make(top, size, layer, ids[1], (ids[2], k.locate('.\\' + base)))
+    says(img('convert', '-O', 'raw', top, 'out.raw', status=1), f"'{base}' is not the parent of '{top}'", 'rebase -u')
+    says(img('rebase', '-f', k.fmt, '-F', k.fmt, '-b', base, top, status=1), f"'{base}' is not the parent of '{top}'")
+    img('rebase', '-u', '-f', k.fmt, '-F', k.fmt, '-b', base, top)
+    same('after rebase -u', content(k.fmt, top)[5 * SECTOR:7 * SECTOR], b'x' * SECTOR + b'c' * SECTOR)
+    identity, parent, texts, now = k.read(top)
+    if parent != ids[0] or now != layer:
+        fail(f'rebase -u: {parent} {texts} {len(now)}')
+    ok(f'{k.fmt}: where the parent lies, and whether it is the one')
+
+
+def test_create(k, rnd):
+    size = 8 * MB + 1024
+    below, wanted = noise(rnd, size, 0.3), random_layer(rnd, size, 60)
+    base, top, far = f'base{k.suffix}', f'top{k.suffix}', f'sub/far{k.suffix}'
+    with open('below.raw', 'wb') as f:
+        f.write(below)
+    with open('wanted.raw', 'wb') as f:
+        f.write(over(below, wanted))
+    img('convert', '-f', 'raw', '-O', k.fmt, *k.create, 'below.raw', base)
+    img('create', '-q', '-f', k.fmt, '-b', base, '-F', k.fmt, top)
+    identity, parent, texts, layer = k.read(top)
+    if parent != k.identity(base) or layer or texts != {**texts, **k.locate('.\\' + base, os.path.realpath(base))}:
+        fail(f'created: {parent} {texts} {len(layer)}')
+    same('an empty child', content(k.fmt, top), below)
+    os.makedirs('sub', exist_ok=True)
+    img('create', '-q', '-f', k.fmt, '-b', os.path.realpath(top), '-F', k.fmt, far)
+    if k.read(far)[2] != {**k.read(far)[2], **k.locate('..\\' + top, os.path.realpath(top))}:
+        fail(f'created elsewhere: {k.read(far)[2]}')
+    os.unlink(far)
+    says(img('create', '-f', k.fmt, '-b', 'below.raw', '-F', 'raw', 'x', status=1), "Must be '" + k.fmt)
+    # what differs is copied up, sector by sector
+    img('convert', '-f', 'raw', '-O', k.fmt, '-B', base, '-F', k.fmt, 'wanted.raw', top)
+    same('convert -B', content(k.fmt, top), over(below, wanted))
+    img('compare', '-f', 'raw', '-F', k.fmt, 'wanted.raw', top)
+    k.make(top, size, wanted, rnd.randbytes(16), (k.identity(base), k.locate('.\\' + base)))
+    before = open(base, 'rb').read()
+    # another parent, of other content: the difference moves up
+    third = over(below, {s: bytes([s % 251]) * SECTOR for s in range(100, 1000, 7)})
+    with open('third.raw', 'wb') as f:
+        f.write(third)
+    other = f'other{k.suffix}'
+    img('convert', '-f', 'raw', '-O', k.fmt, *k.create, 'third.raw', other)
+    img('rebase', '-f', k.fmt, '-F', k.fmt, '-b', other, top)
+    same('rebase', content(k.fmt, top), over(below, wanted))
+    identity, parent, texts, layer = k.read(top)
+    same('rebase, read here', over(third, layer), over(below, wanted))
+    if parent != k.identity(other) or open(base, 'rb').read() != before:
+        fail('rebase: the parent')
+    if len(layer) == len(below) // SECTOR:
+        fail('every sector is there: no difference any more')
+    # into the parent
+    img('commit', '-f', k.fmt, top)
+    same('commit', content(k.fmt, other), over(below, wanted))
+    same('the child after it', content(k.fmt, top), over(below, wanted))
+    theirs = peer_content(k.fmt, other)
+    if theirs is not None:
+        same('commit, read by the other program', theirs, over(below, wanted))
+    # alone
+    img('rebase', '-f', k.fmt, '-F', k.fmt, '-b', base, top)
+    img('rebase', '-f', k.fmt, '-b', '', top)
+    if 'backing-filename' in json.loads(img('info', '--output=json', top).stdout):
+        fail('rebase to nothing: still a parent')
+    same('rebase to nothing', content(k.fmt, top), over(below, wanted))
+    theirs = peer_content(k.fmt, top)
+    if theirs is not None:
+        same('rebase to nothing, read by the other program', theirs, over(below, wanted))
+    ok(f'{k.fmt}: made, converted, rebased, committed')
+
+
+def main():
+    global IMG
+    IMG = os.path.realpath(sys.argv[1])
+    rnd = random.Random(7)
+    with tempfile.TemporaryDirectory() as d:
+        os.chdir(d)
+        for k in KINDS:
+            for test in (test_read, test_find, test_create):
+                test(k(rnd), rnd)
+        os.chdir('/')
+    print(f'1..{number}')
+
+
+KINDS = [Vhd]
+main()
