@@ -164,10 +164,16 @@ struct BlkReq {
     int64_t begin;                  /* when it came, where that is counted */
     ThrottleWait wait;              /* for its turn */
     bool limited;                   /* which has come */
+    bool turn_taken;                /* blk_take_turn(): waits for none */
     bool inside;                    /* in blk_submit(), which done() must not be called from */
     int result;
 };
 void blk_submit(BlkReq *req);
+/*
+ * Before blk_submit(): the disk's limits (block/throttle.h) in the caller's time instead of the host's.  How long after `now` (ns) the request would
+ * begin; it goes below at once, and the caller keeps its end back as long.  `throttle` nodes below go by the host's time.
+ */
+int64_t blk_take_turn(BlkReq *req, int64_t now);
 /* A request, not a command: done() is still called, with -ECANCELED if it had not begun. */
 void blk_cancel(BlkReq *req);
 

@@ -112,6 +112,11 @@ static void count(Blk *b, const BlkReq *req, int result)
     }
 }
 
+static uint64_t limited_bytes(const BlkReq *req)
+{
+    return req->op == BLK_DISCARD ? 0 : req->len;
+}
+
 int blk_run_req(BlkReq *req)
 {
     int r = check(req->blk, req);
@@ -120,7 +125,7 @@ int blk_run_req(BlkReq *req)
         return r < 0 ? r : -ECANCELED;
     }
     if (G_UNLIKELY(req->blk->throttle) && !req->limited && req->op != BLK_FLUSH) {
-        r = throttle_io(req->blk->throttle, req->op != BLK_READ, req->op == BLK_DISCARD ? 0 : req->len, &req->cancelled);
+        r = throttle_io(req->blk->throttle, req->op != BLK_READ, limited_bytes(req), &req->cancelled);
         if (r < 0) {
             return r;
         }
@@ -162,10 +167,26 @@ static void turn_came(void *opaque)
     fiber_start(run, req);
 }
 
+int64_t blk_take_turn(BlkReq *req, int64_t now)
+{
+    Blk *b = req->blk;
+    int64_t wait = 0;
+
+    req->turn_taken = true;
+    if (!blk_begin(b)) {
+        return 0;                       /* drained: its limits may just be changing */
+    }
+    if (b->throttle && req->op != BLK_FLUSH && check(b, req) == 0) {
+        wait = throttle_reserve(b->throttle, req->op != BLK_READ, limited_bytes(req), now);
+    }
+    blk_end(b);
+    return wait;
+}
+
 /* Without a fiber: as many as there are may wait. */
 static void start_limited(Blk *b, BlkReq *req)
 {
-    req->wait = (ThrottleWait){ .loop = loop_current(), .post = { NULL, turn_came, req }, .bytes = req->op == BLK_DISCARD ? 0 : req->len, .cancelled = &req->cancelled };
+    req->wait = (ThrottleWait){ .loop = loop_current(), .post = { NULL, turn_came, req }, .bytes = limited_bytes(req), .cancelled = &req->cancelled };
     req->limited = true;
     if (throttle_enter(b->throttle, req->op != BLK_READ, &req->wait)) {
         fiber_start(run, req);
@@ -189,8 +210,8 @@ static void start(void *opaque)
     Blk *b = req->blk;
 
     if (blk_begin(b)) {
-        req->limited = false;
-        if (G_UNLIKELY(b->throttle) && req->op != BLK_FLUSH && check(b, req) == 0) {
+        req->limited = req->turn_taken;
+        if (G_UNLIKELY(b->throttle) && !req->limited && req->op != BLK_FLUSH && check(b, req) == 0) {
             start_limited(b, req);
         } else {
             fiber_start(run, req);

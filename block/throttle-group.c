@@ -15,6 +15,13 @@ struct ThrottleMember {
     } side[2];
 };
 
+/* Requests that have their turn ahead of time, one after the other. */
+typedef struct GuestLine {
+    ThrottleState state;
+    int64_t seen;                           /* the last `now`: time that went back begins anew */
+    int64_t begin;                          /* of the last one */
+} GuestLine;
+
 struct ThrottleGroup {
     Session *session;
     char *name;
@@ -30,6 +37,7 @@ struct ThrottleGroup {
     ThrottleState state;
     struct { ThrottleMember *first, **last; } side[2];      /* 0: reads, 1: writes */
     unsigned turn;                          /* which side goes first */
+    GuestLine line[2];                      /* of throttle_reserve() */
 };
 
 /* ---- whose turn ---- */
@@ -281,6 +289,45 @@ int throttle_io(ThrottleMember *m, bool write, uint64_t bytes, const int *cancel
     fiber_yield();
     return w.result;
 }
+
+/* ---- turns in another time ---- */
+
+static void line_reset(GuestLine *l, const ThrottleConfig *c, int64_t now)
+{
+    *l = (GuestLine){ .state = { .config = *c, .last = now }, .seen = now, .begin = now };
+}
+
+/* A limit of the sum puts reads and writes into one line. */
+static GuestLine *line_of(ThrottleGroup *g, bool write)
+{
+    const ThrottleLimit *l = g->state.config.limit;
+
+    return &g->line[write && !l[THROTTLE_BPS_TOTAL].avg && !l[THROTTLE_IOPS_TOTAL].avg];
+}
+
+int64_t throttle_reserve(ThrottleMember *m, bool write, uint64_t bytes, int64_t now)
+{
+    ThrottleGroup *g = m->group;
+    GuestLine *l;
+    int64_t wait;
+
+    io_lock(&g->lock);
+    l = line_of(g, write);
+    if (now < l->seen || memcmp(&l->state.config, &g->state.config, sizeof(l->state.config))) {
+        line_reset(l, &g->state.config, now);
+    }
+    l->seen = now;
+    l->begin = MAX(l->begin, now);
+    throttle_leak(&l->state, l->begin);
+    l->begin += throttle_wait(&l->state, write);
+    throttle_leak(&l->state, l->begin);
+    throttle_account(&l->state, write, bytes);
+    wait = m->drained ? 0 : l->begin - now;
+    io_unlock(&g->lock);
+    return wait;
+}
+
+/* ---- drains ---- */
 
 void throttle_drain(ThrottleMember *m, bool on)
 {

@@ -17,8 +17,8 @@
  * Groups belong to a session, found by name, and live while somebody holds
  * them: members, and the object of -object throttle-group.  Making, changing
  * and joining: main thread.  throttle_io(): a fiber of any loop.  Time is the
- * event loop's, host time: a machine with counted instructions gives each
- * request its moment of completion itself and waits for the host there.
+ * event loop's, host time; a machine with counted instructions asks for turns in
+ * its own (throttle_reserve, blk_take_turn), so that runs are repeatable.
  */
 #ifndef BLOCK_THROTTLE_H
 #define BLOCK_THROTTLE_H
@@ -93,6 +93,11 @@ unsigned throttle_group_members(const ThrottleGroup *g);
 bool throttle_enter(ThrottleMember *m, bool write, ThrottleWait *w);
 /* Wait for one's turn.  -ECANCELED when *cancelled (may be NULL) was set before it came.  Fiber only. */
 int throttle_io(ThrottleMember *m, bool write, uint64_t bytes, const int *cancelled);
+/*
+ * A turn in another time than the host's: how long after `now` (ns, of any clock) the request may begin.  It is taken, nobody waits for it: requests
+ * of a group go in the order in which they ask, reads and writes each in a line of their own unless a limit is of both.  Any thread.
+ */
+int64_t throttle_reserve(ThrottleMember *m, bool write, uint64_t bytes, int64_t now);
 /* Look at the `cancelled` of what waits.  Any thread. */
 void throttle_check_cancelled(ThrottleMember *m);
 /* From on to off nothing of it waits. */

@@ -151,9 +151,17 @@ static void blk_done(BlkReq *req, int result)
     input_complete(r->ticket, &r, sizeof(r));
 }
 
+/* Under instruction-driven time limits are part of the modelled latency: the host does not let the request wait. */
+static int64_t latency(const VirtioBlk *s, Request *r)
+{
+    Clock *c = s->vd.dev.machine->clock;
+
+    return clock_mode(c) == CLOCK_ICOUNT ? LATENCY_NS + blk_take_turn(&r->blk, clock_now(c)) : 0;
+}
+
 static void submit(VirtioBlk *s, Request *r)
 {
-    r->ticket = input_ticket(&s->port, LATENCY_NS);
+    r->ticket = input_ticket(&s->port, latency(s, r));
     link_in(&s->flying, r);
     blk_submit(&r->blk);
 }

@@ -29,9 +29,9 @@ static const MachineType bench_type = { .name = "bench", .size = sizeof(BenchMac
 /* No processors, so no need to run any. */
 static const AccelType bench_accel = { .name = "bench" };
 
-static inline Machine *bench_open(void)
+static inline Machine *bench_open_clock(ClockMode clock)
 {
-    MachineConfig config = { .accel = "bench", .clock = CLOCK_FROZEN, .have_seed = true, .seed = 1 };
+    MachineConfig config = { .accel = "bench", .clock = clock, .have_seed = true, .seed = 1 };
     Error *err = NULL;
     Machine *m = machine_open(NULL, &bench_type, &config, &err);
 
@@ -39,6 +39,11 @@ static inline Machine *bench_open(void)
         g_error("%s", error_message(err));
     }
     return m;
+}
+
+static inline Machine *bench_open(void)
+{
+    return bench_open_clock(CLOCK_FROZEN);
 }
 
 ACCEL_TYPE(bench_accel);

@@ -86,6 +86,11 @@ void guest_assign(Guest *g)
 
 Guest *guest_new(GuestKind kind, Session *s, const char *driver, const char *const *props)
 {
+    return guest_new_clock(kind, CLOCK_FROZEN, s, driver, props);
+}
+
+Guest *guest_new_clock(GuestKind kind, ClockMode clock, Session *s, const char *driver, const char *const *props)
+{
     Guest *g = g_new0(Guest, 1);
     g_autofree char *name = g_strconcat(driver, kind <= GUEST_MMIO ? "-device" : "-pci", NULL);
     Error *err = NULL;
@@ -93,7 +98,7 @@ Guest *guest_new(GuestKind kind, Session *s, const char *driver, const char *con
     Bus *bus;
 
     g->kind = kind;
-    g->m = bench_open();
+    g->m = bench_open_clock(clock);
     g->m->session = s;
     g->mem = (DrvMem){ ram_block_first(g->m->mem)->host, 0, 1 << 20, 0x1000 };
     make_transport(g);

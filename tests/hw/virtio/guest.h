@@ -30,6 +30,8 @@ enum { GUEST_ECAM = 0x70000000, GUEST_MEM32 = 0x50000000, GUEST_IO = 0x40000000,
 
 /* `driver` without "-device" or "-pci"; props: name, value ..., NULL. */
 Guest *guest_new(GuestKind kind, Session *s, const char *driver, const char *const *props);
+/* The same with another clock than one that stands. */
+Guest *guest_new_clock(GuestKind kind, ClockMode clock, Session *s, const char *driver, const char *const *props);
 void guest_free(Guest *g);
 /* PCI: BARs get their addresses, capabilities are read; done by guest_new(), again after a reset of the machine. */
 void guest_assign(Guest *g);

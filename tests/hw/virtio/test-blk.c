@@ -6,6 +6,7 @@
 
 #include "block/block.h"
 #include "block/driver.h"
+#include "block/throttle.h"
 #include "hw/core/machine.h"
 #include "hw/virtio/bootorder.h"
 #include "io/object.h"
@@ -61,7 +62,7 @@ typedef struct Disk {
     char *path;
 } Disk;
 
-static Disk disk_new(GuestKind kind, const char *const *props, bool faulty, bool read_only)
+static Disk disk_new_clock(GuestKind kind, ClockMode clock, const char *const *props, bool faulty, bool read_only)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new();
     Disk d = { .s = session_new() };
@@ -95,8 +96,13 @@ static Disk disk_new(GuestKind kind, const char *const *props, bool faulty, bool
         g_ptr_array_add(all, (char *)*props);
     }
     g_ptr_array_add(all, NULL);
-    d.g = guest_new(kind, d.s, "virtio-blk", (const char *const *)all->pdata);
+    d.g = guest_new_clock(kind, clock, d.s, "virtio-blk", (const char *const *)all->pdata);
     return d;
+}
+
+static Disk disk_new(GuestKind kind, const char *const *props, bool faulty, bool read_only)
+{
+    return disk_new_clock(kind, CLOCK_FROZEN, props, faulty, read_only);
 }
 
 static void disk_free(Disk *d)
@@ -432,6 +438,86 @@ static void reset(void)
     disk_free(&d);
 }
 
+/* ---- limits where time is instructions ---- */
+
+enum { TURNS = 24, PIECE = 16384, RATE = 1 << 20 };
+
+/* To the next moment at which something takes effect in the guest; the host is as late as it likes. */
+static void next_moment(Disk *d, GRand *rnd)
+{
+    for (int i = g_rand_int_range(rnd, 0, 20); i > 0; i--) {
+        loop_step(loop, false);
+    }
+    WAIT_UNTIL(blk_in_flight(d->blk) == 0, loop_step(loop, false));
+    clock_icount_advance(d->g->m->clock, clock_icount_budget(d->g->m->clock, UINT64_MAX));
+    clock_run(d->g->m->clock);
+}
+
+/* Writes all at once and reads one after the other, as two processors would; the counts at which each ended. */
+static GArray *limited_run(ThrottleKind kind, unsigned seed)
+{
+    Disk d = disk_new_clock(GUEST_MMIO, CLOCK_ICOUNT, (const char *const []){ "num-queues", "2", NULL }, false, false);
+    g_autofree uint8_t *data = g_malloc0(PIECE);
+    GRand *rnd = g_rand_new_with_seed(seed);
+    GArray *ends = g_array_new(false, false, sizeof(uint64_t));
+    unsigned writes = 0, reads = 0;
+    ThrottleConfig c;
+    uint64_t buf;
+
+    throttle_config_init(&c);
+    c.limit[kind].avg = kind >= THROTTLE_IOPS_TOTAL ? RATE / PIECE : RATE;
+    blk_throttle(d.blk, "", &c);
+    clock_start(d.g->m->clock);
+    d.g->mem.next = 0x1000;
+    guest_start(d.g, want | BIT64(12), 2, 64);
+    for (unsigned i = 0; i < TURNS; i++) {
+        g_assert_cmpint(begin(&d, 0, OUT, i * (PIECE / 512), data, PIECE, &buf), >=, 0);
+    }
+    guest_kick(d.g, 0);
+    g_assert_cmpint(begin(&d, 1, IN, 0, data, 512, &buf), >=, 0);
+    guest_kick(d.g, 1);
+    while (writes + reads < 2 * TURNS) {
+        uint64_t now;
+
+        next_moment(&d, rnd);
+        now = clock_icount_total(d.g->m->clock);
+        while (drvq_used(d.g->queues[0], NULL) >= 0) {
+            writes++;
+            g_array_append_val(ends, now);
+        }
+        while (drvq_used(d.g->queues[1], NULL) >= 0) {
+            g_array_append_val(ends, now);
+            if (++reads < TURNS) {
+                g_assert_cmpint(begin(&d, 1, IN, 0, data, 512, &buf), >=, 0);
+                guest_kick(d.g, 1);
+            }
+        }
+    }
+    g_rand_free(rnd);
+    clock_stop(d.g->m->clock);
+    disk_free(&d);
+    return ends;
+}
+
+/* The same counts each time, however late the host is; and they are those that the limit says. */
+static void limits_in_guest_time(gconstpointer data)
+{
+    ThrottleKind kind = (ThrottleKind)GPOINTER_TO_UINT(data);
+    g_autoptr(GArray) first = limited_run(kind, 1);
+    const uint64_t each = (uint64_t)NS_PER_S * PIECE / RATE, last = g_array_index(first, uint64_t, first->len - 1);
+
+    for (unsigned i = 2; i < 5; i++) {
+        g_autoptr(GArray) again = limited_run(kind, i);
+
+        g_assert_cmpmem(first->data, first->len * 8, again->data, again->len * 8);
+    }
+    g_assert_cmpuint(last, >, (TURNS - 8) * each);                 /* what flows in 100 ms is there at once: 6.4 pieces */
+    g_assert_cmpuint(last, <, (kind == THROTTLE_IOPS_TOTAL ? 2 * TURNS + 2 : TURNS + 2) * each);
+    if (kind == THROTTLE_BPS_WRITE) {               /* reads do not wait behind writes */
+        g_assert_cmpuint(g_array_index(first, uint64_t, TURNS), <, 6 * each);
+    }
+}
+
 static void needs_drive(void)
 {
     Disk d = disk_new(GUEST_MMIO, NULL, false, false);
@@ -513,6 +599,9 @@ int main(int argc, char **argv)
     g_test_add_func("/blk/stops-and-moves", stops_and_moves);
     g_test_add_func("/blk/grows", grows);
     g_test_add_func("/blk/reset", reset);
+    g_test_add_data_func("/blk/limits-in-guest-time/bps", GUINT_TO_POINTER(THROTTLE_BPS_TOTAL), limits_in_guest_time);
+    g_test_add_data_func("/blk/limits-in-guest-time/bps-write", GUINT_TO_POINTER(THROTTLE_BPS_WRITE), limits_in_guest_time);
+    g_test_add_data_func("/blk/limits-in-guest-time/iops", GUINT_TO_POINTER(THROTTLE_IOPS_TOTAL), limits_in_guest_time);
     g_test_add_func("/blk/needs-drive", needs_drive);
     g_test_add_func("/blk/boot-order", boot_order);
     status = g_test_run();
