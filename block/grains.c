@@ -20,6 +20,9 @@ void grains_init(BlkNode *n, const GrainOps *ops, uint64_t grain)
     g->ops = ops;
     g->grain = grain;
     fiber_mutex_init(&g->lock);
+    io_lock_init(&g->uses_lock);
+    g->dropped = g_array_new(FALSE, FALSE, sizeof(GrainRun));
+    g->spare = g_array_new(FALSE, FALSE, sizeof(GrainRun));
 }
 
 void grains_free(BlkNode *n)
@@ -32,6 +35,9 @@ void grains_free(BlkNode *n)
     }
     g_free(g->unpacked);
     if (g->ops) {
+        g_array_unref(g->dropped);
+        g_array_unref(g->spare);
+        io_lock_destroy(&g->uses_lock);
         fiber_mutex_destroy(&g->lock);
     }
 }
@@ -42,7 +48,9 @@ void grains_close(BlkNode *n)
 
     if (!n->read_only && g->begun) {
         fiber_mutex_lock(&g->lock);
-        grains_sync(n, true);
+        if (grains_sync(n, true) == 0) {
+            grains_trim(n);
+        }
         fiber_mutex_unlock(&g->lock);
     }
     grains_free(n);
@@ -50,7 +58,7 @@ void grains_close(BlkNode *n)
 
 /* ---- finding; lock held ---- */
 
-static int find(BlkNode *n, uint64_t off, GrainPlace *p)
+int grains_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
     Grains *g = grains(n);
     uint64_t size = node_size(n);
@@ -95,7 +103,7 @@ static int unpack(BlkNode *n, const GrainPlace *p, const uint8_t **out)
     return 0;
 }
 
-static void forget_unpacked(Grains *g)
+void grains_forget_unpacked(Grains *g)
 {
     g_clear_pointer(&g->unpacked, g_free);
 }
@@ -158,11 +166,15 @@ int grains_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags
     while (len && r == 0) {
         const uint8_t *plain;
         GrainPlace p;
+        GrainUse u;
         uint64_t now;
 
         fiber_mutex_lock(&g->lock);
-        r = find(n, off, &p);
+        r = grains_find(n, off, &p);
         now = MIN(len, p.run);
+        if (r == 0 && p.kind == GRAIN_DATA) {
+            grains_use_begin(g, &u, off, now);
+        }
         if (r == 0 && p.kind == GRAIN_PACKED) {
             r = unpack(n, &p, &plain);
             if (r == 0) {
@@ -175,6 +187,7 @@ int grains_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags
         }
         if (p.kind == GRAIN_DATA) {
             r = data_read(n, &p, off, now, v);
+            grains_use_end(g, &u);
         } else if ((p.kind == GRAIN_ABSENT || p.kind == GRAIN_PART) && n->backing) {
             r = node_read_below(n->backing->node, off, now, v, flags);
         } else if (p.kind != GRAIN_PACKED) {
@@ -271,13 +284,13 @@ static int choose_places(BlkNode *n, Making *m, uint64_t *reached)
     while (m->count < BATCH && at < m->end) {
         GrainPlace *old = &m->old[m->count], *to = &m->to[m->count];
 
-        r = find(n, at, old);
+        r = grains_find(n, at, old);
         if (r < 0 || old->kind == GRAIN_DATA || old->kind == GRAIN_PART) {
             break;
         }
         *to = *old;
         to->whole = !ops->mark || old->kind != GRAIN_ABSENT || (at == old->start && m->end >= MIN(old->start + old->size, node_size(n)));
-        r = ops->place && old->size ? ops->place(n, to) : -ENOTSUP;
+        r = !ops->place || !old->size ? -ENOTSUP : grains_take_spare(grains(n), to) ? 0 : ops->place(n, to);
         if (r < 0) {
             break;
         }
@@ -291,8 +304,14 @@ static int choose_places(BlkNode *n, Making *m, uint64_t *reached)
 
 static void give_back(BlkNode *n, const Making *m, unsigned linked)
 {
-    for (unsigned i = m->count; grains(n)->ops->unplace && i > linked; i--) {
-        grains(n)->ops->unplace(n, &m->to[i - 1]);
+    Grains *g = grains(n);
+
+    for (unsigned i = m->count; i > linked; i--) {
+        if (m->to[i - 1].reused) {
+            grains_return_spare(g, &m->to[i - 1]);
+        } else if (g->ops->unplace) {
+            g->ops->unplace(n, &m->to[i - 1]);
+        }
     }
 }
 
@@ -351,7 +370,7 @@ static int make_grains(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, uint64_
         }
     }
     give_back(n, &m, linked);
-    forget_unpacked(grains(n));
+    grains_forget_unpacked(grains(n));
     *done = reached - off;
     return r;
 }
@@ -374,11 +393,12 @@ int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flag
     while (len && r == 0) {
         bool made = false;
         GrainPlace p;
+        GrainUse u;
         uint64_t now;
 
         fiber_mutex_lock(&g->lock);
         r = grains_begin(n);
-        r = r ? r : find(n, off, &p);
+        r = r ? r : grains_find(n, off, &p);
         now = r ? 0 : MIN(len, p.run);
         if (r == 0 && p.kind == GRAIN_PART) {
             r = write_part(n, &p, off, now, v);
@@ -389,9 +409,13 @@ int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flag
         } else if (r == 0 && g->ops->touch) {
             r = g->ops->touch(n, &p);
         }
+        if (r == 0 && !made) {
+            grains_use_begin(g, &u, off, now);
+        }
         fiber_mutex_unlock(&g->lock);
         if (r == 0 && !made) {
             r = data_write(n, &p, off, now, v);
+            grains_use_end(g, &u);
         }
         off += now;
         len -= now;
@@ -412,7 +436,7 @@ int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
 
         fiber_mutex_lock(&g->lock);
         r = grains_begin(n);
-        r = r ? r : find(n, off, &p);
+        r = r ? r : grains_find(n, off, &p);
         if (r == 0) {
             now = MIN(len, p.size);
             r = off != p.start || (now < p.size && off + now < node_size(n)) ? -EINVAL : 0;
@@ -421,7 +445,7 @@ int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
             buf = g_malloc0(p.size);
             blk_vec_read(v, buf, now);
             r = g->ops->pack(n, &p, buf);
-            forget_unpacked(g);
+            grains_forget_unpacked(g);
             g_free(buf);
         }
         fiber_mutex_unlock(&g->lock);
@@ -434,12 +458,13 @@ int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
 
 /* ---- zeroes ---- */
 
-static int zero_one(BlkNode *n, uint64_t off, uint64_t len, GrainPlace *p, uint64_t *now)
+/* 1: the data has to be zeroed. */
+static int zero_one(BlkNode *n, uint64_t off, uint64_t len, unsigned flags, GrainPlace *p, uint64_t *now)
 {
     Grains *g = grains(n);
     int r = grains_begin(n);
 
-    r = r ? r : find(n, off, p);
+    r = r ? r : grains_find(n, off, p);
     if (r < 0) {
         return r;
     }
@@ -447,13 +472,21 @@ static int zero_one(BlkNode *n, uint64_t off, uint64_t len, GrainPlace *p, uint6
     if (p->kind == GRAIN_ZERO || (p->kind == GRAIN_ABSENT && !n->backing && !g->ops->mark)) {
         return 0;
     }
+    if ((flags & BLK_MAY_UNMAP) && grains_can_drop(n, p, off, len)) {
+        r = grains_drop(n, p);
+        if (r != -ENOTSUP) {
+            *now = MIN(len, p->size);
+            return r;
+        }
+        r = 0;
+    }
     if (p->kind == GRAIN_DATA) {
         r = g->ops->touch ? g->ops->touch(n, p) : 0;
         return g->ops->encode ? -ENOTSUP : r ? r : 1;
     }
     if (g->ops->link_zero && off == p->start && (len >= p->size || off + len >= node_size(n))) {
         *now = MIN(len, p->size);
-        forget_unpacked(g);
+        grains_forget_unpacked(g);
         return g->ops->link_zero(n, p);
     }
     return -ENOTSUP;
@@ -467,12 +500,17 @@ int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
     while (len && r == 0) {
         uint64_t now = 0;
         GrainPlace p;
+        GrainUse u;
 
         fiber_mutex_lock(&g->lock);
-        r = zero_one(n, off, len, &p, &now);
+        r = zero_one(n, off, len, flags, &p, &now);
+        if (r == 1) {
+            grains_use_begin(g, &u, off, now);
+        }
         fiber_mutex_unlock(&g->lock);
         if (r == 1) {
             r = node_zeroes(p.file, p.offset, now, flags & ~(unsigned)BLK_FUA);
+            grains_use_end(g, &u);
         }
         off += now;
         len -= now;
@@ -485,7 +523,7 @@ int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
 /* Not here, whether the rest of the grain is or not. */
 static int find_for_status(BlkNode *n, uint64_t off, GrainPlace *p)
 {
-    int r = find(n, off, p);
+    int r = grains_find(n, off, p);
 
     p->kind = p->kind == GRAIN_PART ? GRAIN_ABSENT : p->kind;
     return r;
@@ -531,7 +569,7 @@ int grains_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
 
 /* ---- flush ---- */
 
-int grains_sync(BlkNode *n, bool durable)
+static int sync_tables(BlkNode *n, bool durable)
 {
     Grains *g = grains(n);
     int r = 0;
@@ -547,6 +585,16 @@ int grains_sync(BlkNode *n, bool durable)
         r = g->ops->synced(n);
     }
     return r || !durable ? r : meta_flush_files(n);
+}
+
+int grains_sync(BlkNode *n, bool durable)
+{
+    int r = sync_tables(n, durable);
+
+    if (r == 0 && durable) {
+        grains_release(n);
+    }
+    return r;
 }
 
 int grains_flush(BlkNode *n)

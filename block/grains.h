@@ -12,9 +12,10 @@
  *
  *     data -> flush -> level 0 -> flush -> level 1 -> flush -> level 2 -> flush
  *
- * What an entry names is on the medium before the entry is, and a grain's
- * place never changes nor is handed out twice while the image is open: the
- * whole argument of docs/block-crash.md for these formats.
+ * What an entry names is on the medium before the entry is, and a place is
+ * handed out again only when the entry that named it has left the medium, and
+ * nobody reads or writes there: the whole argument of docs/block-crash.md for
+ * these formats (block/grains-free.c).
  *
  * The lock is held by ops while they run, and by the layer here through the
  * making of a new grain; reads and writes of grains that exist go without it.
@@ -36,6 +37,7 @@ typedef struct GrainPlace {
     uint64_t run;                   /* bytes from the one asked for of which all this is true */
     uint64_t start, size;           /* the grain, in the disk; size 0: cannot be made (a hole in a fixed place) */
     void *part;                     /* the format's own: which extent */
+    bool reused;                    /* a place that was given back before */
     uint32_t method;                /* the format's own: how it is packed */
     bool whole;                     /* place, link: all of the grain will be there */
 } GrainPlace;
@@ -51,6 +53,10 @@ typedef struct GrainOps {
     int (*link)(BlkNode *n, const GrainPlace *p);
     /* The entry says that the grain is zeroes; NULL: the format has no such entry. */
     int (*link_zero)(BlkNode *n, const GrainPlace *p);
+    /* The entry says that nothing is there; NULL: the format has no such entry, or none to go back to. */
+    int (*unlink)(BlkNode *n, const GrainPlace *p);
+    /* A place that no entry names any more may be given to another grain of its size. */
+    bool reuses;
     /* Unpack a grain into p->size bytes. */
     int (*unpack)(BlkNode *n, const GrainPlace *p, uint8_t *buf);
     /* Pack p->size bytes, write them and link them. */
@@ -90,6 +96,11 @@ typedef struct Grains {
     FiberMutex lock;
     bool begun;                     /* ops->begin() has run */
     uint64_t next;                  /* for ops->place: where the next grain goes, 0: not known yet */
+    /* space given back */
+    IoLock uses_lock;
+    struct GrainUse *uses;          /* reads and writes of grains that run without the lock */
+    GArray *dropped;                /* places (GrainRun) that the tables in memory do not name, those on the medium perhaps */
+    GArray *spare;                  /* that nothing names: free to be used */
     /* cache of tables */
     GHashTable *index;
     GPtrArray *pages;
@@ -98,6 +109,19 @@ typedef struct Grains {
     uint8_t *unpacked;
     uint64_t unpacked_size, unpacked_start;
 } Grains;
+
+/* Places in a row, of grains of one size. */
+typedef struct GrainRun {
+    BlkNode *file;
+    void *part;
+    uint64_t offset, len, size;
+} GrainRun;
+
+/* Lives on the stack of who uses a grain's place. */
+typedef struct GrainUse {
+    uint64_t start, end;            /* in the disk */
+    struct GrainUse *next, **link;
+} GrainUse;
 
 void grains_init(BlkNode *n, const GrainOps *ops, uint64_t grain);
 /* Writes what is left and frees; on failure in open: without writing. */
@@ -109,6 +133,7 @@ int grains_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags
 int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
 int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v);
 int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags);
+int grains_discard(BlkNode *n, uint64_t off, uint64_t len);
 int grains_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);
 int grains_flush(BlkNode *n);
 void grains_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before);
@@ -116,6 +141,23 @@ void grains_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before);
 int grains_sync(BlkNode *n, bool durable);
 /* With the lock: the steps before the first change. */
 int grains_begin(BlkNode *n);
+
+/* ---- between the files of the layer; lock held but for the end of a use ---- */
+int grains_find(BlkNode *n, uint64_t off, GrainPlace *p);
+void grains_forget_unpacked(Grains *g);
+void grains_use_begin(Grains *g, GrainUse *u, uint64_t off, uint64_t len);
+void grains_use_end(Grains *g, GrainUse *u);
+/* May the grain lose its place for a request of [off, off + len)? */
+bool grains_can_drop(BlkNode *n, const GrainPlace *p, uint64_t off, uint64_t len);
+/* It reads as zeroes from now on, and its place is free one durable sync later. */
+int grains_drop(BlkNode *n, const GrainPlace *p);
+/* A place that was given back; false: there is none that fits. */
+bool grains_take_spare(Grains *g, GrainPlace *p);
+void grains_return_spare(Grains *g, const GrainPlace *p);
+/* After a durable sync: what was dropped is free. */
+void grains_release(BlkNode *n);
+/* At the close: files end where their last place ends. */
+void grains_trim(BlkNode *n);
 
 /* ---- tables; lock held, or nobody else there yet ---- */
 int meta_read(BlkNode *n, BlkNode *file, uint64_t off, void *buf, uint64_t len);

@@ -95,10 +95,21 @@ static int page_get(BlkNode *n, BlkNode *file, uint64_t off, MetaPage **out)
     return 0;
 }
 
+static void runs_moved(GArray *runs, const BlkNode *before, BlkNode *now)
+{
+    for (unsigned i = 0; runs && i < runs->len; i++) {
+        GrainRun *r = &g_array_index(runs, GrainRun, i);
+
+        r->file = r->file == before ? now : r->file;
+    }
+}
+
 void grains_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
 {
     Grains *g = n->state;
 
+    runs_moved(g->dropped, before, c->node);
+    runs_moved(g->spare, before, c->node);
     for (unsigned i = 0; g->pages && i < g->pages->len; i++) {
         MetaPage *p = g->pages->pdata[i];
 

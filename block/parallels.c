@@ -144,6 +144,13 @@ static int parallels_link(BlkNode *n, const GrainPlace *p)
     return meta_set32le(n, n->file->node, H_SIZE + p->start / s->g.grain * 4, p->offset / s->unit, 0);
 }
 
+static int parallels_unlink(BlkNode *n, const GrainPlace *p)
+{
+    Parallels *s = n->state;
+
+    return meta_set32le(n, n->file->node, H_SIZE + p->start / s->g.grain * 4, 0, 0);
+}
+
 /* Bitmaps of what changed, kept in the extension, are of no use from here on. */
 static int parallels_begin(BlkNode *n)
 {
@@ -161,7 +168,7 @@ static int parallels_begin(BlkNode *n)
     return r ? r : grains_sync(n, true);
 }
 
-static const GrainOps parallels_ops = { .find = parallels_find, .place = parallels_place, .link = parallels_link, .begin = parallels_begin };
+static const GrainOps parallels_ops = { .find = parallels_find, .place = parallels_place, .link = parallels_link, .unlink = parallels_unlink, .reuses = true, .begin = parallels_begin };
 
 /* ---- check ---- */
 
@@ -306,6 +313,6 @@ static const BlkImageOps parallels_image = { .check = parallels_check, .no_dirty
 static const BlkDriver parallels = {
     .name = "parallels", .help = "Parallels expandable images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Parallels), .options = parallels_keys, .probe = parallels_probe,
     .open = parallels_open, .reopen_rw = parallels_reopen_rw, .close = grains_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush,
-    .zeroes = grains_zeroes, .status = grains_status, .create_options = parallels_create_keys, .create = parallels_create, .image = &parallels_image, .zero_init = true,
+    .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status, .create_options = parallels_create_keys, .create = parallels_create, .image = &parallels_image, .zero_init = true,
 };
 BLK_DRIVER(parallels);

@@ -220,6 +220,11 @@ static int qcow_link(BlkNode *n, const GrainPlace *p)
     return set_entry(n, p->start, p->offset);
 }
 
+static int qcow_unlink(BlkNode *n, const GrainPlace *p)
+{
+    return set_entry(n, p->start, 0);
+}
+
 static int qcow_unpack(BlkNode *n, const GrainPlace *p, uint8_t *buf)
 {
     g_autofree uint8_t *in = g_malloc(p->packed + 1);
@@ -243,7 +248,7 @@ static int qcow_pack(BlkNode *n, GrainPlace *p, const uint8_t *buf)
     return r ? r : set_entry(n, p->start, len > 0 ? PACKED | (uint64_t)len << (63 - s->cluster_bits) | at : at);
 }
 
-static const GrainOps qcow_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unpack = qcow_unpack, .pack = qcow_pack };
+static const GrainOps qcow_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unlink = qcow_unlink, .reuses = true, .unpack = qcow_unpack, .pack = qcow_pack };
 
 /* Sectors are numbered by their place in the disk. */
 static int qcow_decode(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len)
@@ -266,7 +271,7 @@ static int qcow_encode(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len)
     return s->aes ? 0 : -EACCES;
 }
 
-static const GrainOps qcow_aes_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unpack = qcow_unpack, .decode = qcow_decode, .encode = qcow_encode };
+static const GrainOps qcow_aes_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unlink = qcow_unlink, .reuses = true, .unpack = qcow_unpack, .decode = qcow_decode, .encode = qcow_encode };
 
 static void qcow_close(BlkNode *n)
 {
@@ -352,7 +357,7 @@ static const BlkImageOps qcow_image = { .encrypted = qcow_encrypted };
 static const BlkDriver qcow = {
     .name = "qcow", .help = "copy-on-write images, version 1", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow), .options = qcow_keys, .probe = qcow_probe, .open = qcow_open,
     .close = qcow_close, .child_moved = grains_child_moved,
-    .read = grains_read, .write = grains_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .read = grains_read, .write = grains_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status,
     .create_options = qcow_create_keys, .create = qcow_create, .image = &qcow_image, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(qcow);

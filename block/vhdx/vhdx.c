@@ -48,8 +48,8 @@ static void vhdx_close(BlkNode *n)
 
     if (!n->read_only && s->g.begun) {
         fiber_mutex_lock(&s->g.lock);
-        if (vhdx_sync(n, true) == 0 && s->log_live) {
-            vhdx_write_header(n, NULL, false, false);
+        if (grains_sync(n, true) == 0 && (!s->log_live || vhdx_write_header(n, NULL, false, false) == 0)) {
+            grains_trim(n);
         }
         fiber_mutex_unlock(&s->g.lock);
     }
@@ -121,7 +121,7 @@ static int vhdx_begin(BlkNode *n)
     return r ? r : vhdx_write_header(n, NULL, false, false);
 }
 
-static const GrainOps vhdx_ops = { .find = vhdx_find, .place = vhdx_place, .link = vhdx_link, .link_zero = vhdx_link_zero, .begin = vhdx_begin, .sync = vhdx_sync };
+static const GrainOps vhdx_ops = { .find = vhdx_find, .place = vhdx_place, .link = vhdx_link, .link_zero = vhdx_link_zero, .reuses = true, .begin = vhdx_begin, .sync = vhdx_sync };
 
 /* ---- check ---- */
 
@@ -158,7 +158,7 @@ static const OptKey vhdx_keys[] = { { "file", OPT_ANY, "what holds the image" },
 static const BlkImageOps vhdx_image = { .check = vhdx_check };
 static const BlkDriver vhdx = {
     .name = "vhdx", .help = "Hyper-V disk images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vhdx), .options = vhdx_keys, .probe = vhdx_probe, .open = vhdx_open,
-    .close = vhdx_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .close = vhdx_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status,
     .create_options = vhdx_create_keys, .create = vhdx_create, .image = &vhdx_image, .zero_init = true,
 };
 BLK_DRIVER(vhdx);

@@ -195,6 +195,13 @@ static int vmdk_link_zero(BlkNode *n, const GrainPlace *p)
     return e->kind == EXT_SPARSE && e->zero_grains ? set_entry(n, p, ZERO_GRAIN) : -ENOTSUP;
 }
 
+static int vmdk_unlink(BlkNode *n, const GrainPlace *p)
+{
+    VmdkExtent *e = p->part;
+
+    return e->kind == EXT_SPARSE ? set_entry(n, p, 0) : -ENOTSUP;
+}
+
 /* ---- packed grains: a marker (place in the disk, length), then zlib ---- */
 
 static int vmdk_unpack(BlkNode *n, const GrainPlace *p, uint8_t *buf)
@@ -255,5 +262,5 @@ static int vmdk_pack(BlkNode *n, GrainPlace *p, const uint8_t *buf)
 }
 
 const GrainOps vmdk_ops = {
-    .find = vmdk_find, .place = vmdk_place, .link = vmdk_link, .link_zero = vmdk_link_zero, .unpack = vmdk_unpack, .pack = vmdk_pack, .begin = vmdk_new_cid,
+    .find = vmdk_find, .place = vmdk_place, .link = vmdk_link, .link_zero = vmdk_link_zero, .unlink = vmdk_unlink, .reuses = true, .unpack = vmdk_unpack, .pack = vmdk_pack, .begin = vmdk_new_cid,
 };

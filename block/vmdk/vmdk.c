@@ -244,7 +244,7 @@ static const BlkImageOps vmdk_image = { .info = vmdk_info, .check = vmdk_check, 
 static const BlkDriver vmdk = {
     .name = "vmdk", .help = "VMware disk images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vmdk), .options = vmdk_keys, .probe = vmdk_probe, .open = vmdk_open,
     .close = vmdk_close, .child_moved = vmdk_child_moved,
-    .read = grains_read, .write = vmdk_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .read = grains_read, .write = vmdk_write, .write_compressed = grains_write_compressed, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status,
     .create_options = vmdk_create_keys, .create = vmdk_create, .image = &vmdk_image, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(vmdk);

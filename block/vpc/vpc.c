@@ -137,7 +137,7 @@ static const BlkImageOps vpc_image = { .change_backing = vpc_change_backing };
 static const BlkDriver vpc = {
     .name = "vpc", .help = "Virtual PC disk images (VHD)", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vpc), .options = vpc_keys, .probe = vpc_probe, .open = vpc_open,
     .close = grains_close, .child_moved = grains_child_moved, .backing_is = vpc_backing_is,
-    .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status,
+    .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status,
     .create_options = vpc_create_keys, .create = vpc_create, .image = &vpc_image, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(vpc);

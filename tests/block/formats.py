@@ -11,8 +11,11 @@ import shutil
 import sys
 import tempfile
 
+import nbdlib
 import peer as p
 from peer import IO, equal, fail, ours, peer, run
+
+NBD = os.path.join(os.path.dirname(p.OURS), 'rhea-nbd')
 
 # What can be made, each with one line per shape of it.
 MATRIX = {
@@ -154,6 +157,60 @@ def test_write(fmt, shape, size):
                 if r.returncode:
                     fail(f'{what}: step {i} compared by {reader.__name__}: {r.stdout}{r.stderr}')
             check_both(fmt, 'w.img', f'{what} step {i}')
+
+
+UNLINKED = ['parallels', 'qcow', 'vhdx', 'vmdk']         # a discarded grain is not there any more; elsewhere it is a hole in its place
+
+
+def held(name):
+    return sum(os.stat(f).st_blocks * 512 for f in glob.glob(name + '.*') + glob.glob(name + '-*'))
+
+
+def test_discard(fmt, shape):
+    """What is discarded leaves the host's disk, is used again, and both read zeroes there."""
+    what = f'{fmt} {shape} with discards'
+    if 'streamOptimized' in str(shape):
+        return
+    clean('d.')
+    MiB = 1 << 20
+    ours('create', '-q', '-f', fmt, *options(shape), 'd.img', '40M')
+    with nbdlib.Server(NBD, '-t', '-f', fmt, '--discard=unmap', 'd.img') as s:
+        c = nbdlib.Client(s.path)
+        c.greet()
+        c.modes(True, False)
+        equal(what + ': go', c.go('')[-1], (1, b''))
+        do = lambda *a, **k: equal(f'{what}: {a}', c.do(*a, **k)[0], 0)
+        for at in range(15):
+            do(nbdlib.WRITE, at * MiB, payload=bytes([at + 1]) * MiB)
+        do(nbdlib.FLUSH)
+        full = held('d')
+        do(nbdlib.TRIM, 2 * MiB, 6 * MiB)
+        do(nbdlib.TRIM, 12 * MiB, 3 * MiB)
+        do(nbdlib.FLUSH)
+        freed, size = held('d'), os.path.getsize('d.img')
+        do(nbdlib.WRITE, 13 * MiB, payload=b'n' * MiB)
+        do(nbdlib.FLUSH)
+        if fmt in UNLINKED and 'Flat' not in str(shape):
+            equal(what + ': places are used again', os.path.getsize('d.img'), size)
+        c.do(nbdlib.TRIM, 9 * MiB + 100, 300000)        # less than most grains
+        want = c.do(nbdlib.READ, 8 * MiB, 4 * MiB)[1]
+        c.close()
+    whole = fmt != 'vhdx' or 'block_size=1M' in str(shape)      # its blocks are larger than what is discarded
+    if full - freed < (9 if whole else 2) * MiB - 200000:
+        fail(f'{what}: {full} bytes on the disk before, {freed} after')
+    with open('d.raw', 'wb') as f:
+        for at in range(15):
+            f.write(b'n' * MiB if at == 13 else bytes(MiB) if at in (*range(2, 8), 12, 14) else bytes([at + 1]) * MiB)
+        f.seek(8 * MiB)
+        f.write(want)
+        f.truncate(json.loads(peer('info', '-f', fmt, '--output=json', 'd.img').stdout)['virtual-size'])
+    for reader in (ours, peer):
+        r = reader('compare', '-f', 'raw', '-F', fmt, 'd.raw', 'd.img', status=None)
+        if r.returncode:
+            fail(f'{what}: compared by {reader.__name__}: {r.stdout}{r.stderr}')
+    check_both(fmt, 'd.img', what)
+    if fmt in MAPPED:
+        same_map(what, fmt, 'd.img', 'd.raw')
 
 
 def test_resize(fmt, shape, raw):
@@ -309,6 +366,7 @@ def run_format(fmt):
             test_create(fmt, shape, size)
         test_convert(fmt, shape, 's.raw')
         test_write(fmt, shape, '9M')
+        test_discard(fmt, shape)
         test_resize(fmt, shape, 's.raw')
 
 

@@ -21,7 +21,7 @@
 #include "block/image.h"
 #include "io/object.h"
 
-enum { SECTOR = 512, DISK = 3 << 20, SECTORS = DISK / SECTOR, WORKERS = 4, OPS = 60, TORN_VARIANTS = 2 };
+enum { SECTOR = 512, DISK = 3 << 20, SECTORS = DISK / SECTOR, WORKERS = 4, OPS = 60, TORN_VARIANTS = 2, LARGE = 256 };
 
 /* ---- a disk in memory with a log ---- */
 
@@ -330,6 +330,10 @@ static void worker(void *opaque)
             do_zero(first, n, false);
         } else if (what < 16) {
             do_zero(first, n, true);
+        } else if (what < 17) {             /* whole clusters and grains, and a new one in their place */
+            first -= first % LARGE;
+            do_zero(first, MIN(LARGE, (me + 1) * part - first), true);
+            do_write(me * part + g_rand_int_range(rnd, 0, part), 1);
         } else if (what < 19 || me || !blk_node(disk)->drv->image || !blk_node(disk)->drv->image->snapshot_create) {
             do_flush();
         } else {
