@@ -92,10 +92,7 @@ static int check(const NbdJob *j)
         return EINVAL;
     }
     if (cmd->payload && c->extended) {
-        if (!(flags & NBD_CMD_PAYLOAD_LEN)) {
-            return EINVAL;
-        }
-        flags &= ~NBD_CMD_PAYLOAD_LEN;
+        flags &= ~NBD_CMD_PAYLOAD_LEN;          /* it has to be there; qemu's client leaves it out, and others let it */
     }
     if ((flags & ~cmd->flags) || ((flags & NBD_CMD_DF) && !c->structured) || ((flags & NBD_CMD_PAYLOAD_LEN) && !c->extended)) {
         return EINVAL;
@@ -183,10 +180,7 @@ static void parse(NbdJob *j, const uint8_t *p)
 
 static uint64_t payload_of(const NbdJob *j)
 {
-    if (j->conn->extended) {
-        return j->flags & NBD_CMD_PAYLOAD_LEN ? j->len : 0;
-    }
-    return j->cmd == NBD_CMD_WRITE ? j->len : 0;
+    return j->cmd == NBD_CMD_WRITE || (j->conn->extended && (j->flags & NBD_CMD_PAYLOAD_LEN)) ? j->len : 0;
 }
 
 /* Bytes that running it takes. */

@@ -183,7 +183,8 @@ def test_bad_requests():
             equal('DF', c.do(READ, 0, 1, DF)[0], 0 if structured else 22)
             equal('still there', c.do(READ, size - 1, 1)[0], 0)
             if extended:
-                equal('write without its flag', c.answer(c.send(WRITE, 0, 4))[0], 22)
+                equal('write without its flag', c.answer(c.send(WRITE, 0, 4, 0, b'wxyz'))[0], 0)
+                equal('what it wrote', c.do(READ, 0, 4)[1], b'wxyz')
                 equal('payload of a read', c.answer(c.send(READ, 0, 4, PAYLOAD_LEN, b'abcd'))[0], 22)
                 equal('huge zeroes', c.do(ZEROES, 0, 1 << 40)[0], 28)
             c.close()
