@@ -271,7 +271,8 @@ static int qcow_encode(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len)
     return s->aes ? 0 : -EACCES;
 }
 
-static const GrainOps qcow_aes_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unlink = qcow_unlink, .reuses = true, .unpack = qcow_unpack, .decode = qcow_decode, .encode = qcow_encode };
+static const GrainOps qcow_aes_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unlink = qcow_unlink, .reuses = true, .unpack = qcow_unpack,
+    .decode = qcow_decode, .encode = qcow_encode };
 
 static void qcow_close(BlkNode *n)
 {

@@ -505,7 +505,8 @@ static const OptKey qed_keys[] = {
 static const BlkImageOps qed_image = { .check = qed_check, .dirty = qed_dirty, .change_backing = qed_change_backing };
 static const BlkDriver qed = {
     .name = "qed", .help = "QED images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qed), .options = qed_keys, .probe = qed_probe, .open = qed_open, .reopen_rw = qed_reopen_rw,
-    .close = grains_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status, .resize = qed_resize,
+    .close = grains_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard,
+    .status = grains_status, .resize = qed_resize,
     .create_options = qed_create_keys, .create = qed_create, .image = &qed_image, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(qed);

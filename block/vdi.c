@@ -364,7 +364,8 @@ static const OptKey vdi_keys[] = { { "file", OPT_ANY, "what holds the image" }, 
 static const BlkImageOps vdi_image = { .check = vdi_check };
 static const BlkDriver vdi = {
     .name = "vdi", .help = "VirtualBox disk images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vdi), .options = vdi_keys, .probe = vdi_probe, .open = vdi_open,
-    .close = vdi_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status,
+    .close = vdi_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard,
+    .status = grains_status,
     .create_options = vdi_create_keys, .create = vdi_create, .image = &vdi_image, .zero_init = true,
 };
 BLK_DRIVER(vdi);

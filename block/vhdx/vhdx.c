@@ -158,7 +158,8 @@ static const OptKey vhdx_keys[] = { { "file", OPT_ANY, "what holds the image" },
 static const BlkImageOps vhdx_image = { .check = vhdx_check };
 static const BlkDriver vhdx = {
     .name = "vhdx", .help = "Hyper-V disk images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vhdx), .options = vhdx_keys, .probe = vhdx_probe, .open = vhdx_open,
-    .close = vhdx_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status,
+    .close = vhdx_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard,
+    .status = grains_status,
     .create_options = vhdx_create_keys, .create = vhdx_create, .image = &vhdx_image, .zero_init = true,
 };
 BLK_DRIVER(vhdx);
