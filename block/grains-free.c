@@ -78,7 +78,9 @@ bool grains_can_drop(BlkNode *n, const GrainPlace *p, uint64_t off, uint64_t len
 {
     Grains *g = grains(n);
 
-    return (p->kind == GRAIN_DATA || p->kind == GRAIN_PACKED) && g->ops->reuses && p->size && off == p->start && (len >= p->size || off + len >= node_size(n)) && !used(g, p->start, p->start + p->size);
+    bool there = p->kind == GRAIN_DATA || p->kind == GRAIN_PACKED, whole = p->size && off == p->start && (len >= p->size || off + len >= node_size(n));
+
+    return there && whole && g->ops->reuses && !used(g, p->start, p->start + p->size);
 }
 
 int grains_drop(BlkNode *n, const GrainPlace *p)
