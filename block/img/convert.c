@@ -14,7 +14,7 @@
 #include "block/img/img-priv.h"
 #include "util/size.h"
 
-enum { BUFFER = 1 << 20, PACKED = 256 << 10, MAX_FIBERS = 16, CACHED_FIBERS = 3 };
+enum { BUFFER = 1 << 20, PACKED = 512 << 10, MAX_FIBERS = 16, CACHED_FIBERS = 3 };
 
 typedef struct {
     Img *im;
@@ -324,6 +324,10 @@ static void set_limit(Convert *k)
     if (k->cached && getrusage(RUSAGE_SELF, &u) == 0) {
         disk = u.ru_inblock != k->disk_reads;
         k->disk_reads = u.ru_inblock;
+    }
+    if (k->compressed) {            /* being read, being packed, being written: more would only hold buffers */
+        k->limit = CLAMP(3 * g_get_num_processors(), 3, MAX_FIBERS);
+        return;
     }
     k->limit = disk ? MAX_FIBERS : CLAMP(g_get_num_processors(), 2, CACHED_FIBERS);
 }

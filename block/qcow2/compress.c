@@ -12,7 +12,7 @@
 #include "block/deflate.h"
 #include "block/qcow2/zstd.h"
 
-enum { BATCH = 256 << 10 };
+enum { BATCH = 512 << 10 };
 
 /* What packing needs, kept from one batch to the next: a context that is warm, and room. */
 struct QPacker {
@@ -92,7 +92,7 @@ static QPacker *packer_take(Qcow2 *s)
     QPacker *p;
 
     io_lock(&s->packers_lock);
-    while (!s->packers && s->packers_made >= 2 * g_get_num_processors()) {
+    while (!s->packers && s->packers_made >= s->packers_max) {
         fiber_queue_wait(&s->packers_wait, &s->packers_lock);
         io_lock(&s->packers_lock);
     }
@@ -167,6 +167,9 @@ static void pack_batch(void *opaque)
 
     blk_vec_read(b->v, p->in, b->len);
     memset(p->in + b->len, 0, (b->clusters * size) - b->len);
+    if (p->zstd) {
+        qcow2_zstd_begin(p->zstd);
+    }
     for (unsigned i = 0; i < b->clusters; i++) {
         const uint8_t *in = p->in + i * size;
 

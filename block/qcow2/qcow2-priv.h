@@ -136,7 +136,7 @@ typedef struct Qcow2 {
     unsigned frees_now;
     unsigned readers[2];                /* atomic */
     QPacker *packers;                   /* idle; with all of these under `packers_lock` */
-    unsigned packers_made;
+    unsigned packers_made, packers_max;
     uint64_t turns, turn;               /* of storing what was packed: given, and the one that it is */
     FiberQueue packers_wait, turn_wait;
     IoLock packers_lock;

@@ -43,6 +43,7 @@ static void state_init(BlkNode *n)
     fiber_queue_init(&s->packers_wait);
     fiber_queue_init(&s->turn_wait);
     io_lock_init(&s->packers_lock);
+    s->packers_max = 2 * g_get_num_processors();
     s->unknown_ext = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     s->snapshots = g_ptr_array_new_with_free_func((GDestroyNotify)qcow2_snapshot_free);
     s->frees[0] = g_array_new(false, false, sizeof(QRun));

@@ -17,6 +17,10 @@ void qcow2_zstd_free(ZstdPacker *p)
 {
 }
 
+void qcow2_zstd_begin(ZstdPacker *p)
+{
+}
+
 ssize_t qcow2_zstd_compress(ZstdPacker *p, void *out, size_t room, const void *in, size_t len)
 {
     return -ENOTSUP;
