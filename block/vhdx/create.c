@@ -12,6 +12,8 @@
 
 const OptKey vhdx_create_keys[] = {
     { "size", OPT_SIZE, "Virtual disk size; max of 64TB." },
+    { "backing_file", OPT_STRING, "File name of a base image" },
+    { "backing_fmt", OPT_STRING, "Must be 'vhdx' if present" },
     { "log_size", OPT_SIZE, "Log size; min 1MB.", .def = "1048576" },
     { "block_size", OPT_SIZE, "Block Size; min 1MB, max 256MB. 0 means auto-calculate based on image size.", .def = "0" },
     { "subformat", OPT_STRING, "VHDX format type, can be either 'dynamic' or 'fixed'. Default is 'dynamic'." },
@@ -22,6 +24,8 @@ const OptKey vhdx_create_keys[] = {
 typedef struct {
     uint64_t size, block, log_len;
     bool fixed, zero;
+    uint8_t *locator;                   /* of the parent; NULL: there is none */
+    size_t locator_len;
     uint64_t blocks, entries, ratio;
     uint64_t log_at, meta_at, bat_at, bat_len, data_at;
 } Wish;
@@ -43,6 +47,9 @@ static bool parse_wish(Wish *w, const Json *o, Error **errp)
     w->zero = json_get_bool(o, "block_state_zero", true);
     if (sub && !w->fixed && strcmp(sub, "dynamic")) {
         return error_set(errp, "invalid parameter value: %s", sub);
+    }
+    if (w->fixed && json_get_string(o, "backing_file")) {
+        return error_set(errp, "A fixed VHDX image can't have a backing file");
     }
     if (w->size > V_MAX_DISK) {
         return error_set(errp, "Image size too large; max of 64TB");
@@ -66,7 +73,7 @@ static void lay_out(Wish *w)
 {
     w->ratio = (512ull << 23) / w->block;
     w->blocks = (w->size + w->block - 1) / w->block;
-    w->entries = w->blocks ? w->blocks + (w->blocks - 1) / w->ratio : 0;
+    w->entries = w->locator ? (w->blocks + w->ratio - 1) / w->ratio * (w->ratio + 1) : w->blocks ? w->blocks + (w->blocks - 1) / w->ratio : 0;
     w->log_at = MiB;
     w->bat_at = w->log_at + w->log_len;
     w->bat_len = format_round(MAX(w->entries * 8, 1), MiB);
@@ -128,7 +135,9 @@ static void put_item(uint8_t *e, const char *guid, unsigned at, unsigned len, un
 
 static int write_metadata(BlkNode *f, const Wish *w)
 {
-    uint8_t *t = g_malloc0(VM_ITEMS + 4096), *items = t + VM_ITEMS, *e = t + VM_ENTRIES;
+    enum { LOCATOR_AT = 4096 };
+    size_t len = VM_ITEMS + LOCATOR_AT + w->locator_len;
+    uint8_t *t = g_malloc0(len), *items = t + VM_ITEMS, *e = t + VM_ENTRIES;
     int r;
 
     memcpy(t, "metadata", 8);
@@ -139,12 +148,17 @@ static int write_metadata(BlkNode *f, const Wish *w)
     put_item(e + 3 * VM_ENTRY, VM_LOGICAL_SECTOR, 32, 4, VM_REQUIRED | VM_DISK);
     put_item(e + 4 * VM_ENTRY, VM_PHYSICAL_SECTOR, 36, 4, VM_REQUIRED | VM_DISK);
     stl_le_p(items, w->block);
-    stl_le_p(items + 4, w->fixed);
+    if (w->locator) {
+        stuw_le_p(t + VM_COUNT, 6);
+        put_item(e + 5 * VM_ENTRY, VM_PARENT_LOCATOR, LOCATOR_AT, w->locator_len, VM_REQUIRED);
+        memcpy(items + LOCATOR_AT, w->locator, w->locator_len);
+    }
+    stl_le_p(items + 4, w->locator ? VP_HAS_PARENT : w->fixed);
     stq_le_p(items + 8, w->size);
     io_uuid(items + 16);
     stl_le_p(items + 32, 512);
     stl_le_p(items + 36, 512);
-    r = node_pwrite(f, w->meta_at, t, VM_ITEMS + 4096);
+    r = node_pwrite(f, w->meta_at, t, len);
     g_free(t);
     return r;
 }
@@ -156,7 +170,7 @@ static int write_bat(BlkNode *f, const Wish *w)
     uint8_t *buf;
     int r = 0;
 
-    if (!w->fixed && !w->zero) {
+    if ((!w->fixed && !w->zero) || w->locator) {
         return 0;
     }
     buf = g_malloc(CHUNK);
@@ -173,16 +187,12 @@ static int write_bat(BlkNode *f, const Wish *w)
     return r;
 }
 
-bool vhdx_create(Session *session, const char *filename, Json *o, Error **errp)
+static bool make_image(Session *session, const char *filename, Wish w, Error **errp)
 {
     uint8_t id[512] = "vhdxfile";
-    Wish w = {};
     Blk *b;
     int r;
 
-    if (!parse_wish(&w, o, errp)) {
-        return false;
-    }
     lay_out(&w);
     b = format_create_file(session, filename, w.data_at + (w.fixed ? w.blocks * w.block : 0), NULL, errp);
     if (!b) {
@@ -200,4 +210,24 @@ bool vhdx_create(Session *session, const char *filename, Json *o, Error **errp)
     r = r ? r : node_flush(blk_node(b));
     blk_free(b);
     return r == 0 || error_set_errno(errp, -r, "Could not write the image '%s'", filename);
+}
+
+bool vhdx_create(Session *session, const char *filename, Json *o, Error **errp)
+{
+    const char *backing = json_get_string(o, "backing_file");
+    Wish w = {};
+    bool ok;
+
+    if (!parse_wish(&w, o, errp)) {
+        return false;
+    }
+    if (backing) {
+        w.locator = vhdx_make_locator(session, filename, backing, json_get_string(o, "backing_fmt"), &w.locator_len, errp);
+        if (!w.locator) {
+            return false;
+        }
+    }
+    ok = make_image(session, filename, w, errp);
+    g_free(w.locator);
+    return ok;
 }

@@ -16,8 +16,12 @@ void vhdx_guid(const char *text, uint8_t out[16])
     static const uint8_t order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
     unsigned n = 0;
 
-    for (const char *p = text; *p && n < 16; p += 2) {
+    memset(out, 0, 16);
+    for (const char *p = text; n < 16; p += 2) {
         p += *p == '-';
+        if (!g_ascii_isxdigit(p[0]) || !g_ascii_isxdigit(p[1])) {
+            return;
+        }
         out[order[n++]] = g_ascii_xdigit_value(p[0]) << 4 | g_ascii_xdigit_value(p[1]);
     }
 }
@@ -63,14 +67,13 @@ static bool header_valid(const uint8_t *h)
     return !memcmp(h, "head", 4) && vhdx_sealed(h, V_HEADER_SIZE) && lduw_le_p(h + VH_VERSION) == 1;
 }
 
-bool vhdx_read_headers(BlkNode *n, Error **errp)
+bool vhdx_load_header(BlkNode *file, uint8_t *header, bool *second, Error **errp)
 {
-    Vhdx *s = vhdx_of(n);
     g_autofree uint8_t *h = g_malloc(2 * V_HEADER_SIZE);
     bool one, two;
-    int r = node_pread_padded(n->file->node, V_HEADER1, h, V_HEADER_SIZE);
+    int r = node_pread_padded(file, V_HEADER1, h, V_HEADER_SIZE);
 
-    r = r ? r : node_pread_padded(n->file->node, V_HEADER2, h + V_HEADER_SIZE, V_HEADER_SIZE);
+    r = r ? r : node_pread_padded(file, V_HEADER2, h + V_HEADER_SIZE, V_HEADER_SIZE);
     if (r < 0) {
         return error_set_errno(errp, -r, "Could not read the VHDX headers");
     }
@@ -79,8 +82,18 @@ bool vhdx_read_headers(BlkNode *n, Error **errp)
     if (!one && !two) {
         return error_set(errp, "No valid VHDX header found");
     }
-    s->second = two && (!one || (uint64_t)ldq_le_p(h + V_HEADER_SIZE + VH_SEQUENCE) > (uint64_t)ldq_le_p(h + VH_SEQUENCE));
-    memcpy(s->header, h + (s->second ? V_HEADER_SIZE : 0), V_HEADER_SIZE);
+    *second = two && (!one || (uint64_t)ldq_le_p(h + V_HEADER_SIZE + VH_SEQUENCE) > (uint64_t)ldq_le_p(h + VH_SEQUENCE));
+    memcpy(header, h + (*second ? V_HEADER_SIZE : 0), V_HEADER_SIZE);
+    return true;
+}
+
+bool vhdx_read_headers(BlkNode *n, Error **errp)
+{
+    Vhdx *s = vhdx_of(n);
+
+    if (!vhdx_load_header(n->file->node, s->header, &s->second, errp)) {
+        return false;
+    }
     s->log_at = ldq_le_p(s->header + VH_LOG_OFFSET);
     s->log_len = (uint32_t)ldl_le_p(s->header + VH_LOG_LENGTH);
     if (lduw_le_p(s->header + VH_LOG_VERSION)) {
@@ -181,11 +194,21 @@ typedef struct {
     bool found;
 } Item;
 
-static bool read_item(BlkNode *n, const uint8_t *e, Item *items, Error **errp)
+static bool read_item(BlkNode *n, const uint8_t *e, uint64_t entry, Item *items, Error **errp)
 {
     Vhdx *s = vhdx_of(n);
     uint32_t at = ldl_le_p(e + 16), len = ldl_le_p(e + 20), flags = ldl_le_p(e + 24);
     int r;
+
+    if (guid_is(e, VM_PARENT_LOCATOR)) {            /* read where it is wanted */
+        s->locator_entry = entry;
+        s->locator_at = at;
+        s->locator_len = len;
+        return true;
+    }
+    if (guid_is(e, VM_FILE_PARAMETERS)) {
+        s->params_at = s->meta_at + at;
+    }
 
     for (Item *i = items; i->guid; i++) {
         if (!guid_is(e, i->guid)) {
@@ -198,7 +221,7 @@ static bool read_item(BlkNode *n, const uint8_t *e, Item *items, Error **errp)
         i->found = r == 0;
         return r == 0 || error_set_errno(errp, -r, "Could not read VHDX metadata");
     }
-    return !(flags & VM_REQUIRED) || (flags & VM_USER) || error_set(errp, "the image has required VHDX metadata that is not known (a differencing disk?)");
+    return !(flags & VM_REQUIRED) || (flags & VM_USER) || error_set(errp, "the image has required VHDX metadata that is not known");
 }
 
 static bool take_items(BlkNode *n, const Item *items, Error **errp)
@@ -213,11 +236,10 @@ static bool take_items(BlkNode *n, const Item *items, Error **errp)
     }
     s->block = (uint32_t)ldl_le_p(items[0].data);
     n->size = ldq_le_p(items[1].data);
-    if (ldl_le_p(items[0].data + 4) & 2) {
-        return error_set(errp, "differencing VHDX images are not in this program; merge it with its parent where it was made");
-    }
-    if (sector != 512) {
-        return error_set(errp, "VHDX images with sectors of %" PRIu64 " bytes are not in this program", sector);
+    s->differs = ldl_le_p(items[0].data + 4) & VP_HAS_PARENT;
+    s->sector = sector;
+    if (sector != 512 && sector != 4096) {
+        return error_set(errp, "invalid VHDX sector size %" PRIu64, sector);
     }
     if (s->block < V_MB || s->block > 256 * V_MB || (s->block & (s->block - 1))) {
         return error_set(errp, "invalid VHDX block size %" PRIu64, s->block);
@@ -227,7 +249,7 @@ static bool take_items(BlkNode *n, const Item *items, Error **errp)
     }
     s->ratio = (sector << 23) / s->block;
     blocks = (node_size(n) + s->block - 1) / s->block;
-    entries = blocks ? blocks + (blocks - 1) / s->ratio : 0;
+    entries = s->differs ? (blocks + s->ratio - 1) / s->ratio * (s->ratio + 1) : blocks ? blocks + (blocks - 1) / s->ratio : 0;
     return entries * 8 <= s->bat_len || error_set(errp, "the VHDX block table is too short for the disk");
 }
 
@@ -245,7 +267,7 @@ bool vhdx_read_metadata(BlkNode *n, Error **errp)
         return error_set(errp, "invalid VHDX metadata table");
     }
     for (unsigned i = 0; i < lduw_le_p(t + VM_COUNT); i++) {
-        if (!read_item(n, t + VM_ENTRIES + i * VM_ENTRY, items, errp)) {
+        if (!read_item(n, t + VM_ENTRIES + i * VM_ENTRY, s->meta_at + VM_ENTRIES + i * VM_ENTRY, items, errp)) {
             return false;
         }
     }

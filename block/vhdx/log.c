@@ -284,17 +284,30 @@ static int write_entry(BlkNode *n, GPtrArray *pages)
     return r ? r : node_flush(n->file->node);
 }
 
+/* Of these all at least, of others as many as there is room for: an entry is whole, but the one after it may not be. */
+static void collect_dirty(const Grains *g, GPtrArray *pages, unsigned max, bool first)
+{
+    for (unsigned i = 0; i < g->pages->len && pages->len < max; i++) {
+        MetaPage *p = g->pages->pdata[i];
+        unsigned level = 0;
+
+        for (unsigned k = 0; k < G_N_ELEMENTS(p->level); k++) {
+            level = MAX(level, p->level[k]);
+        }
+        if (p->dirty && first == (level <= 1)) {
+            g_ptr_array_add(pages, p);
+        }
+    }
+}
+
 static int write_pages(BlkNode *n, unsigned max)
 {
     Vhdx *s = vhdx_of(n);
     g_autoptr(GPtrArray) pages = g_ptr_array_new();
     int r = node_flush(n->file->node);          /* data, and what the entry before this one said */
 
-    for (unsigned i = 0; i < s->g.pages->len && pages->len < max; i++) {
-        if (((MetaPage *)s->g.pages->pdata[i])->dirty) {
-            g_ptr_array_add(pages, s->g.pages->pdata[i]);
-        }
-    }
+    collect_dirty(&s->g, pages, max, true);
+    collect_dirty(&s->g, pages, max, false);
     if (r == 0 && !s->log_live) {
         io_uuid(s->log_guid);
     }

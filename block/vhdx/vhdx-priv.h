@@ -33,6 +33,8 @@ enum { VB_ABSENT = 0, VB_UNDEFINED = 1, VB_ZERO = 2, VB_UNMAPPED = 3, VB_FULL = 
 #define VM_PAGE83 "beca12ab-b2e6-4523-93ef-c309e000c746"
 #define VM_LOGICAL_SECTOR "8141bf1d-a96f-4709-ba47-f233a8faab5f"
 #define VM_PHYSICAL_SECTOR "cda348c7-445d-4471-9cc9-e9885251c556"
+#define VM_PARENT_LOCATOR "a8d35f2d-b30b-454d-abf7-d3d84834ab0c"
+enum { VP_HAS_PARENT = 2, MAX_LOCATOR = 64 << 10 };
 
 typedef struct Vhdx {
     Grains g;
@@ -48,6 +50,14 @@ typedef struct Vhdx {
     uint8_t log_guid[16];
     uint64_t log_next, log_sequence;
     bool replayed;
+    bool named_new;                     /* the headers say that the file changes */
+    /* a differencing disk */
+    uint32_t sector;
+    bool differs;
+    uint64_t params_at;                 /* in the file */
+    uint64_t locator_entry;             /* in the file: of the table of metadata */
+    uint32_t locator_at, locator_len;   /* in the region of metadata */
+    uint8_t linkage[2][16];             /* what the parent's header may say; all zeroes: not given */
 } Vhdx;
 
 static inline Vhdx *vhdx_of(BlkNode *n)
@@ -58,6 +68,8 @@ static inline Vhdx *vhdx_of(BlkNode *n)
 /* ---- header.c ---- */
 /* GUIDs of this format lie with their first three fields little endian. */
 void vhdx_guid(const char *text, uint8_t out[16]);
+/* The header that counts of the two in a file: V_HEADER_SIZE bytes. */
+bool vhdx_load_header(BlkNode *file, uint8_t *header, bool *second, Error **errp);
 bool vhdx_read_headers(BlkNode *n, Error **errp);
 bool vhdx_read_regions(BlkNode *n, Error **errp);
 bool vhdx_read_metadata(BlkNode *n, Error **errp);
@@ -66,6 +78,33 @@ int vhdx_write_header(BlkNode *n, const uint8_t *log_guid, bool new_file, bool n
 void vhdx_seal(uint8_t *p, size_t len);         /* checksum at byte 4 */
 bool vhdx_sealed(const uint8_t *p, size_t len);
 bool vhdx_all_zero(const void *p, size_t len);
+
+/* ---- vhdx.c ---- */
+extern const GrainOps vhdx_ops;
+/* Entries of sector bitmaps lie between those of blocks: where is the one of the block at `start`, and the one of its bitmap? */
+uint64_t vhdx_entry(const Vhdx *s, uint64_t start);
+uint64_t vhdx_bitmap_entry(const Vhdx *s, uint64_t start);
+int vhdx_find(BlkNode *n, uint64_t off, GrainPlace *p);
+int vhdx_place(BlkNode *n, GrainPlace *p);
+int vhdx_link(BlkNode *n, const GrainPlace *p);
+int vhdx_link_zero(BlkNode *n, const GrainPlace *p);
+int vhdx_begin(BlkNode *n);
+
+/* ---- diff.c: blocks of differencing disks ---- */
+extern const GrainOps vhdx_diff_ops;
+/* What is not here becomes zeroes, and no bitmap is needed any more; lock held. */
+int vhdx_fill_parts(BlkNode *n);
+int vhdx_make_empty(BlkNode *n, uint64_t size);
+
+/* ---- parent.c ---- */
+/* The parent as n->backing_name.  `named`: the user says which it is. */
+bool vhdx_read_parent(BlkNode *n, bool named, Error **errp);
+bool vhdx_backing_is(BlkNode *n, BlkNode *below, Error **errp);
+/* The metadata item that names it: the caller's. */
+uint8_t *vhdx_make_locator(Session *s, const char *image, const char *backing, const char *format, size_t *len, Error **errp);
+bool vhdx_change_backing(BlkNode *n, const char *backing, const char *format, Error **errp);
+/* The parent has other data since, and that is as it should be; lock held. */
+int vhdx_relink(BlkNode *n);
 
 /* ---- log.c ---- */
 bool vhdx_replay(BlkNode *n, Error **errp);

@@ -14,10 +14,9 @@ static int vhdx_probe(const uint8_t *buf, size_t len, const char *filename)
     return len >= 8 && !memcmp(buf, "vhdxfile", 8) ? 100 : 0;
 }
 
-static const GrainOps vhdx_ops;
-
 static bool vhdx_open(BlkNode *n, Json *o, Error **errp)
 {
+    Json *backing = json_get(o, "backing");
     Vhdx *s = vhdx_of(n);
     uint8_t id[8];
     int r;
@@ -35,9 +34,17 @@ static bool vhdx_open(BlkNode *n, Json *o, Error **errp)
     if (!vhdx_read_headers(n, errp) || !vhdx_replay(n, errp) || !vhdx_read_regions(n, errp) || !vhdx_read_metadata(n, errp)) {
         return false;
     }
+    if (s->differs && !vhdx_read_parent(n, backing || (n->flags & BLK_O_NO_BACKING), errp)) {
+        return false;
+    }
+    if (backing && !json_is(backing, JSON_NULL) && !s->differs) {
+        return error_set(errp, "this VHDX image has no parent; a child of one is made with create -b");
+    }
+    format_backing_option(n, backing);
     n->cluster = s->block;
-    grains_init(n, &vhdx_ops, s->block);
-    s->g.absent_is_zero = true;
+    n->align = s->sector > 512 ? s->sector : n->align;
+    grains_init(n, s->differs ? &vhdx_diff_ops : &vhdx_ops, s->block);
+    s->g.absent_is_zero = !s->differs;
     return true;
 }
 
@@ -46,7 +53,7 @@ static void vhdx_close(BlkNode *n)
 {
     Vhdx *s = vhdx_of(n);
 
-    if (!n->read_only && s->g.begun) {
+    if (!n->read_only && (s->g.begun || s->named_new)) {
         fiber_mutex_lock(&s->g.lock);
         if (grains_sync(n, true) == 0 && (!s->log_live || vhdx_write_header(n, NULL, false, false) == 0)) {
             grains_trim(n);
@@ -58,27 +65,33 @@ static void vhdx_close(BlkNode *n)
 
 /* ---- grains ---- */
 
-/* Entries of sector bitmaps lie between those of blocks. */
-static uint64_t entry_at(const Vhdx *s, uint64_t start)
+uint64_t vhdx_bitmap_entry(const Vhdx *s, uint64_t start)
+{
+    return s->bat_at + ((start / s->block / s->ratio + 1) * (s->ratio + 1) - 1) * 8;
+}
+
+uint64_t vhdx_entry(const Vhdx *s, uint64_t start)
 {
     uint64_t block = start / s->block;
 
     return s->bat_at + (block + block / s->ratio) * 8;
 }
 
-static int vhdx_find(BlkNode *n, uint64_t off, GrainPlace *p)
+int vhdx_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
     Vhdx *s = vhdx_of(n);
     uint64_t e;
-    int r = meta_get64le(n, n->file->node, entry_at(s, p->start), &e);
+    int r = meta_get64le(n, n->file->node, vhdx_entry(s, p->start), &e);
 
     if (r < 0) {
         return r;
     }
     switch (e & VB_STATE) {
     case VB_ABSENT:
+        return 0;
     case VB_UNDEFINED:
-    case VB_UNMAPPED:
+    case VB_UNMAPPED:                   /* not the parent's, whatever it is */
+        p->kind = s->differs ? GRAIN_ZERO : GRAIN_ABSENT;
         return 0;
     case VB_ZERO:
         p->kind = GRAIN_ZERO;
@@ -89,11 +102,11 @@ static int vhdx_find(BlkNode *n, uint64_t off, GrainPlace *p)
         p->offset = (e & VB_OFFSET) + (off - p->start);
         return (e & VB_OFFSET) >= V_MB && e < INT64_MAX / 2 ? 0 : -EIO;
     default:
-        return -EIO;                    /* parts of blocks are for differencing disks */
+        return -EIO;                    /* parts of blocks are for differencing disks (diff.c) */
     }
 }
 
-static int vhdx_place(BlkNode *n, GrainPlace *p)
+int vhdx_place(BlkNode *n, GrainPlace *p)
 {
     Vhdx *s = vhdx_of(n);
 
@@ -103,63 +116,110 @@ static int vhdx_place(BlkNode *n, GrainPlace *p)
     return 0;
 }
 
-static int vhdx_link(BlkNode *n, const GrainPlace *p)
+int vhdx_link(BlkNode *n, const GrainPlace *p)
 {
-    return meta_set64le(n, n->file->node, entry_at(vhdx_of(n), p->start), p->offset | VB_FULL, 0);
+    return meta_set64le(n, n->file->node, vhdx_entry(vhdx_of(n), p->start), p->offset | VB_FULL, 0);
 }
 
-static int vhdx_link_zero(BlkNode *n, const GrainPlace *p)
+int vhdx_link_zero(BlkNode *n, const GrainPlace *p)
 {
-    return meta_set64le(n, n->file->node, entry_at(vhdx_of(n), p->start), VB_ZERO, 0);
+    return meta_set64le(n, n->file->node, vhdx_entry(vhdx_of(n), p->start), VB_ZERO, 0);
 }
 
 /* Both headers say that this is another writer and other data. */
-static int vhdx_begin(BlkNode *n)
+int vhdx_begin(BlkNode *n)
 {
-    int r = vhdx_write_header(n, NULL, true, true);
+    Vhdx *s = vhdx_of(n);
+    const uint8_t *log = s->log_live ? s->log_guid : NULL;
+    int r = vhdx_write_header(n, log, true, true);
 
-    return r ? r : vhdx_write_header(n, NULL, false, false);
+    return r ? r : vhdx_write_header(n, log, false, false);
 }
 
-static const GrainOps vhdx_ops = { .find = vhdx_find, .place = vhdx_place, .link = vhdx_link, .link_zero = vhdx_link_zero, .reuses = true, .begin = vhdx_begin, .sync = vhdx_sync };
+const GrainOps vhdx_ops = { .find = vhdx_find, .place = vhdx_place, .link = vhdx_link, .link_zero = vhdx_link_zero, .reuses = true, .begin = vhdx_begin, .sync = vhdx_sync };
 
 /* ---- check ---- */
+
+typedef struct {
+    BlkNode *n;
+    BlkCheck *c;
+    GHashTable *seen;
+} Check;
+
+static void check_place(const Check *k, uint64_t at, uint64_t len, const char *what, uint64_t off)
+{
+    uint64_t size = node_size(k->n->file->node);
+
+    if (at < V_MB || at + len > format_round(size, V_MB) || at > INT64_MAX / 2) {
+        format_report(k->c, "ERROR: the %s at %" PRIu64 " lies outside of the file", what, off);
+        k->c->corruptions++;
+    } else if (!g_hash_table_add(k->seen, GSIZE_TO_POINTER(at / V_MB))) {
+        format_report(k->c, "ERROR: the %s at %" PRIu64 " is in use twice", what, off);
+        k->c->corruptions++;
+    }
+}
+
+static int check_block(const Check *k, uint64_t off)
+{
+    Vhdx *s = vhdx_of(k->n);
+    uint64_t e, map;
+    int r = meta_get64le(k->n, k->n->file->node, vhdx_entry(s, off), &e);
+
+    if (r < 0 || (e & VB_STATE) == VB_ABSENT || (e & VB_STATE) < VB_FULL) {
+        return r;
+    }
+    check_place(k, (e & VB_STATE) == VB_FULL || s->differs ? e & VB_OFFSET : 0, s->block, "block", off);
+    if ((e & VB_STATE) == VB_PART && s->differs) {
+        r = meta_get64le(k->n, k->n->file->node, vhdx_bitmap_entry(s, off), &map);
+        if (r == 0 && (map & VB_STATE) != VB_FULL) {
+            format_report(k->c, "ERROR: the block at %" PRIu64 " is there in part, and has no bitmap", off);
+            k->c->corruptions++;
+        }
+    }
+    return r;
+}
+
+static int check_bitmap(const Check *k, uint64_t off)
+{
+    uint64_t e;
+    int r = meta_get64le(k->n, k->n->file->node, vhdx_bitmap_entry(vhdx_of(k->n), off), &e);
+
+    if (r == 0 && (e & VB_STATE) == VB_FULL) {
+        check_place(k, e & VB_OFFSET, V_MB, "bitmap of the blocks", off);
+    }
+    return r;
+}
 
 static int vhdx_check(BlkNode *n, BlkCheck *c)
 {
     Vhdx *s = vhdx_of(n);
     g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+    Check k = { n, c, seen };
     uint64_t size = node_size(n->file->node);
     int r = 0;
 
     c->corruptions_fixed += s->replayed;
     fiber_mutex_lock(&s->g.lock);
-    for (uint64_t off = 0; off < node_size(n) && r == 0 && entry_at(s, off) < size; off += s->block) {
-        uint64_t e, at;
-
-        r = meta_get64le(n, n->file->node, entry_at(s, off), &e);
-        at = e & VB_OFFSET;
-        if (r < 0 || (e & VB_STATE) == VB_ABSENT || (e & VB_STATE) < VB_FULL) {
-            continue;
-        }
-        if ((e & VB_STATE) != VB_FULL || at < V_MB || at + s->block > format_round(size, V_MB) || at > INT64_MAX / 2) {
-            format_report(c, "ERROR: the block at %" PRIu64 " lies outside of the file", off);
-            c->corruptions++;
-        } else if (!g_hash_table_add(seen, GSIZE_TO_POINTER(at / V_MB))) {
-            format_report(c, "ERROR: the block at %" PRIu64 " is in use twice", off);
-            c->corruptions++;
+    for (uint64_t off = 0; off < node_size(n) && r == 0 && vhdx_entry(s, off) < size; off += s->block) {
+        r = check_block(&k, off);
+        if (r == 0 && s->differs && off / s->block % s->ratio == 0) {
+            r = check_bitmap(&k, off);
         }
     }
     fiber_mutex_unlock(&s->g.lock);
     return r;
 }
 
-static const OptKey vhdx_keys[] = { { "file", OPT_ANY, "what holds the image" }, {} };
-static const BlkImageOps vhdx_image = { .check = vhdx_check };
+static const OptKey vhdx_keys[] = {
+    { "file", OPT_ANY, "what holds the image" },
+    { "backing", OPT_ANY, "the parent of a differencing disk; null: nothing" },
+    {}
+};
+static const BlkImageOps vhdx_image = { .check = vhdx_check, .change_backing = vhdx_change_backing, .make_empty = vhdx_make_empty };
 static const BlkDriver vhdx = {
     .name = "vhdx", .help = "Hyper-V disk images", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Vhdx), .options = vhdx_keys, .probe = vhdx_probe, .open = vhdx_open,
-    .close = vhdx_close, .child_moved = grains_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard,
-    .status = grains_status,
-    .create_options = vhdx_create_keys, .create = vhdx_create, .image = &vhdx_image, .zero_init = true,
+    .close = vhdx_close, .child_moved = grains_child_moved, .backing_is = vhdx_backing_is,
+    .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .discard = grains_discard, .status = grains_status,
+    .create_options = vhdx_create_keys, .create = vhdx_create, .image = &vhdx_image, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(vhdx);

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import uuid
 
 MB = 1 << 20
 SECTOR = 512
@@ -176,6 +177,170 @@ class Vhd:
         return open(name, 'rb').read(84)[68:84]
 
 
+# ---- VHDX, from [MS-VHDX] ----
+
+def crc_table():
+    table = []
+    for i in range(256):
+        for _ in range(8):
+            i = i >> 1 ^ (0x82f63b78 if i & 1 else 0)
+        table.append(i)
+    return table
+
+
+CRC = crc_table()
+
+
+def crc32c(data):
+    c = 0xffffffff
+    for b in data:
+        c = c >> 8 ^ CRC[(c ^ b) & 255]
+    return c ^ 0xffffffff
+
+
+def sealed(b):
+    struct.pack_into('<I', b, 4, 0)
+    struct.pack_into('<I', b, 4, crc32c(b))
+    return b
+
+
+def guid(text):
+    return uuid.UUID(text).bytes_le
+
+
+BAT, METADATA = guid('2dc27766-f623-4200-9d64-115e9bfd4a08'), guid('8b7ca206-4790-4b9a-b8fe-575f050f886e')
+PARAMS, SIZE, PAGE83 = guid('caa16737-fa36-4d43-b3b6-33f0aa44e76b'), guid('2fa54224-cd1b-4876-b211-5dbed83bf4b8'), guid('beca12ab-b2e6-4523-93ef-c309e000c746')
+LOGICAL, PHYSICAL = guid('8141bf1d-a96f-4709-ba47-f233a8faab5f'), guid('cda348c7-445d-4471-9cc9-e9885251c556')
+LOCATOR, LOCATOR_TYPE = guid('a8d35f2d-b30b-454d-abf7-d3d84834ab0c'), guid('b04aefb7-d19e-4a81-b789-25b8e9445913')
+
+
+class Vhdx:
+    fmt, suffix, create = 'vhdx', '.vhdx', ['-o', 'block_size=1M']
+
+    def __init__(self, rnd):
+        pass
+
+    @staticmethod
+    def locator(parent):
+        pairs = {'parent_linkage': '{%s}' % uuid.UUID(bytes_le=parent[0]), **{k: v for k, v in parent[1].items() if k != 'name'}}
+        head, words = bytearray(LOCATOR_TYPE + struct.pack('<HH', 0, len(pairs))), bytearray()
+        start = 20 + 12 * len(pairs)
+        for key, value in pairs.items():
+            k, v = key.encode('utf-16-le'), value.encode('utf-16-le')
+            head += struct.pack('<IIHH', start + len(words), start + len(words) + len(k), len(k), len(v))
+            words += k + v
+        return head + words
+
+    @staticmethod
+    def make(name, size, layer, identity, parent=None, block=MB, sector=512):
+        per, ratio, blocks = block // SECTOR, (sector << 23) // block, -(-size // block)
+        header = bytearray(4096)
+        struct.pack_into('<4sIQ16s16s16sHHIQ', header, 0, b'head', 0, 7, uuid.uuid4().bytes, identity, bytes(16), 0, 1, MB, MB)
+        regions = bytearray(65536)
+        struct.pack_into('<4sIII', regions, 0, b'regi', 0, 2, 0)
+        struct.pack_into('<16sQII', regions, 16, METADATA, 2 * MB, MB, 1)
+        struct.pack_into('<16sQII', regions, 48, BAT, 3 * MB, MB, 1)
+        items = [(PARAMS, struct.pack('<II', block, 2 if parent else 0), 4), (SIZE, struct.pack('<Q', size), 6), (PAGE83, uuid.uuid4().bytes, 6), (LOGICAL, struct.pack('<I', sector), 6),
+                 (PHYSICAL, struct.pack('<I', 4096), 6)] + ([(LOCATOR, Vhdx.locator(parent), 4)] if parent else [])
+        meta, at = bytearray(MB), 65536
+        struct.pack_into('<8sHH', meta, 0, b'metadata', 0, len(items))
+        for i, (kind, data, flags) in enumerate(items):
+            struct.pack_into('<16sIIII', meta, 32 + 32 * i, kind, at, len(data), flags, 0)
+            meta[at:at + len(data)] = data
+            at += len(data)
+        bat, end, data = bytearray(MB), 4 * MB, bytearray()
+        have = {b: [s for s in range(b * per, (b + 1) * per) if s in layer] for b in {s // per for s in layer}}
+        bits = {b // ratio: bytearray(MB) for b in have if parent}
+        for b in sorted(have, reverse=True):
+            full = len(have[b]) == min(per, size // SECTOR - b * per)
+            if parent and full and not any(layer[s].strip(b'\0') for s in have[b]):
+                struct.pack_into('<Q', bat, (b + b // ratio) * 8, 2)
+                continue
+            body = bytearray((b'\xee' if parent else b'\0') * block)
+            for s in have[b]:
+                body[(s % per) * SECTOR:(s % per + 1) * SECTOR] = layer[s]
+                if parent:
+                    bits[b // ratio][s % (ratio * per) // 8] |= 1 << s % 8
+            struct.pack_into('<Q', bat, (b + b // ratio) * 8, end + len(data) | (7 if parent and not full else 6))
+            data += body
+        for c, bitmap in bits.items():
+            struct.pack_into('<Q', bat, ((c + 1) * (ratio + 1) - 1) * 8, end + len(data) | 6)
+            data += bitmap
+        with open(name, 'wb') as o:
+            o.write(b'vhdxfile'.ljust(65536, b'\0') + bytes(sealed(header)).ljust(65536, b'\0'))
+            struct.pack_into('<Q', header, 8, 8)
+            o.write(bytes(sealed(header)).ljust(65536, b'\0') + bytes(sealed(regions)) * 2)
+            for piece, place in ((b'', MB), (meta, 2 * MB), (bat, 3 * MB), (data, end)):
+                o.seek(place)
+                o.write(piece)
+
+    @staticmethod
+    def identity(name):
+        with open(name, 'rb') as f:
+            d = f.read(3 << 16)
+        heads = [bytearray(d[at:at + 4096]) for at in (1 << 16, 2 << 16)]
+        good = [h for h in heads if h[:4] == b'head' and sealed(bytearray(h)) == h]
+        best = max(good, key=lambda h: struct.unpack_from('<Q', h, 8)[0])
+        if any(best[48:64]):
+            fail(f'{name}: a log is left')
+        return bytes(best[32:48])
+
+    @staticmethod
+    def read(name):
+        d = open(name, 'rb').read()
+        regions = bytearray(d[3 << 16:4 << 16])
+        if sealed(bytearray(regions)) != regions:
+            fail(f'{name}: regions')
+        place = {bytes(regions[16 + 32 * i:32 + 32 * i]): struct.unpack_from('<Q', regions, 32 + 32 * i)[0] for i in range(struct.unpack_from('<I', regions, 8)[0])}
+        m, items = place[METADATA], {}
+        for i in range(struct.unpack_from('<H', d, m + 10)[0]):
+            kind, at, n = struct.unpack_from('<16sII', d, m + 32 + 32 * i)
+            items[kind] = d[m + at:m + at + n]
+        block, flags = struct.unpack('<II', items[PARAMS])
+        size, = struct.unpack('<Q', items[SIZE])
+        sector, = struct.unpack('<I', items[LOGICAL])
+        if bool(flags & 2) != (LOCATOR in items):
+            fail(f'{name}: a parent, or none?')
+        pairs, item = {}, items.get(LOCATOR, bytes(20))
+        for i in range(struct.unpack_from('<H', item, 18)[0]):
+            k, v, nk, nv = struct.unpack_from('<IIHH', item, 20 + 12 * i)
+            pairs[item[k:k + nk].decode('utf-16-le')] = item[v:v + nv].decode('utf-16-le')
+        parent = uuid.UUID(pairs.pop('parent_linkage')).bytes_le if flags & 2 else None
+        per, ratio, layer = block // SECTOR, (sector << 23) // block, {}
+        for b in range(-(-size // block)):
+            e, = struct.unpack_from('<Q', d, place[BAT] + (b + b // ratio) * 8)
+            bitmap, = struct.unpack_from('<Q', d, place[BAT] + ((b // ratio + 1) * (ratio + 1) - 1) * 8)
+            at, map_at = e >> 20 << 20, bitmap >> 20 << 20
+            if e & 7 == 7 and bitmap & 7 != 6:
+                fail(f'{name}: no bitmap for block {b}')
+            for s in range(b * per, min((b + 1) * per, size // SECTOR)):
+                if e & 7 in (1, 2, 3):
+                    layer[s] = bytes(SECTOR)
+                unit = s * SECTOR // sector
+                if e & 7 == 6 or (e & 7 == 7 and d[map_at + unit % (1 << 23) // 8] & 1 << unit % 8):
+                    layer[s] = d[at + (s % per) * SECTOR:at + (s % per + 1) * SECTOR]
+        return Vhdx.identity(name), parent, pairs, layer
+
+    @staticmethod
+    def locate(relative, absolute=None):
+        return {'relative_path': relative, **({'absolute_win32_path': absolute} if absolute else {})}
+
+
+def test_large_sectors(k, rnd):
+    size = 5 * MB
+    data, more = noise(rnd, size, 0.2), noise(rnd, size, 0.2)
+    k.make('big.vhdx', size, {s: data[s * SECTOR:(s + 1) * SECTOR] for s in range(size // SECTOR) if data[s * SECTOR]}, rnd.randbytes(16), sector=4096)
+    same('sectors of 4096', content(k.fmt, 'big.vhdx'), data)
+    with open('more.raw', 'wb') as f:
+        f.write(more)
+    img('convert', '-n', '-f', 'raw', '-O', k.fmt, 'more.raw', 'big.vhdx')
+    same('sectors of 4096, written', content(k.fmt, 'big.vhdx'), more)
+    same('sectors of 4096, read here', over(bytes(size), k.read('big.vhdx')[3]), more)
+    k.make('top.vhdx', size, {s: data[s * SECTOR:(s + 1) * SECTOR] for s in range(80, 800)}, rnd.randbytes(16), (k.identity('big.vhdx'), k.locate('.\\big.vhdx')))
+    same('a child of other sectors', content(k.fmt, 'top.vhdx'), more[:80 * SECTOR] + data[80 * SECTOR:800 * SECTOR] + more[800 * SECTOR:])
+    ok('vhdx: sectors of 4096 bytes')
+
+
 # ---- what both can do ----
 
 def test_read(k, rnd):
@@ -183,6 +348,7 @@ def test_read(k, rnd):
     os.makedirs('sub', exist_ok=True)
     for i in range(6):
         below, one, two = noise(rnd, size, 0.2), random_layer(rnd, size, 40), random_layer(rnd, size, 40)
+        two.update({s: bytes(SECTOR) for s in range(2 * MB // SECTOR, 4 * MB // SECTOR)})       # zeroes are another thing than nothing
         names = [f'base{k.suffix}', f'sub/mid{k.suffix}', f'top{k.suffix}']
         ids = [rnd.randbytes(16) for _ in names]
         k.make(names[0], size, {s: below[s * SECTOR:(s + 1) * SECTOR] for s in range(size // SECTOR) if below[s * SECTOR]}, ids[0])
@@ -294,9 +460,10 @@ def main():
         for k in KINDS:
             for test in (test_read, test_find, test_create):
                 test(k(rnd), rnd)
+        test_large_sectors(Vhdx, rnd)
         os.chdir('/')
     print(f'1..{number}')
 
 
-KINDS = [Vhd]
+KINDS = [Vhd, Vhdx]
 main()

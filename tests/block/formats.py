@@ -31,7 +31,7 @@ MATRIX = {
 CHECKED = ['vdi', 'parallels', 'qed', 'vhdx', 'vmdk']       # the peer has a check for these
 GROWS = ['qed']                          # the peer can resize these
 MAPPED = ['vdi', 'parallels', 'vpc', 'qed', 'qcow', 'vmdk']             # the peer knows what is where in these
-OURS_ALONE = {'vpc': ['backing_file', 'backing_fmt']}                   # the peer has no differencing disks
+OURS_ALONE = {f: ['backing_file', 'backing_fmt'] for f in ('vpc', 'vhdx')}                   # the peer has no differencing disks
 RANDOM = ['uuid', 'cid', 'parent-cid', 'iters', 'master-key-iters', 'date']         # differ from image to image
 
 

@@ -18,6 +18,7 @@ const ImageRow image_rows[] = {
     { "qed", 'e', "cluster_size=4096 table_size=1", 1 << 20 },
     { "qcow", 'q', "", 1 << 20 },
     { "vhdx", 'h', "block_size=1048576", 4 << 20 },
+    { "vhdx", 'H', "block_size=1048576", 4 << 20, .child = true },
     { "vmdk", 'm', "zeroed_grain=on", 1 << 20 },
     { "vmdk", 's', "subformat=streamOptimized", 1 << 20 },
     { "qcow2", 'Q', "cluster_size=4096", 256 << 10 },

@@ -182,7 +182,7 @@ static const char *const shapes[] = {
     "vmdk subformat=streamOptimized", "vhdx block_size=1048576",
     "qcow2 cluster_size=4096 amend", "qcow2 compat=0.10 cluster_size=4096 amend backed",
     "qcow2 cluster_size=4096 backed", "qed cluster_size=4096 table_size=1 backed", "qcow backed", "vmdk backed",
-    "vpc child backed",
+    "vpc child backed", "vhdx block_size=1048576 child backed",
     "luks key-secret=key iter-time=1", "qcow2 encrypt.format=luks encrypt.key-secret=key encrypt.iter-time=1",
 };
 static const char *format;              /* of the shape that runs */

@@ -35,7 +35,7 @@ static const char *const shapes[] = {
     "raw", "qcow2 cluster_size=512", "qcow2 cluster_size=4096 refcount_bits=64", "qcow2 cluster_size=65536", "qcow2 compat=0.10 cluster_size=4096", "qcow2 cluster_size=16384 extended_l2=on",
     "qcow2 cluster_size=4096 data_file=data", "qcow2 cluster_size=4096 backed", "qcow2 encrypt.format=luks encrypt.key-secret=key encrypt.iter-time=1",
     "qed cluster_size=4096 table_size=2", "qed cluster_size=4096 table_size=2 backed", "qcow", "qcow backed", "vdi", "parallels cluster_size=65536", "parallels cluster_size=12288",
-    "vpc force_size=on", "vpc force_size=on subformat=fixed", "vpc child backed", "vhdx block_size=1048576", "vmdk", "vmdk zeroed_grain=on", "vmdk backed", "vmdk subformat=streamOptimized",
+    "vpc force_size=on", "vpc force_size=on subformat=fixed", "vpc child backed", "vhdx block_size=1048576", "vhdx block_size=1048576 child backed", "vmdk", "vmdk zeroed_grain=on", "vmdk backed", "vmdk subformat=streamOptimized",
     "vmdk subformat=monolithicFlat", "vmdk subformat=twoGbMaxExtentSparse", "vmdk subformat=twoGbMaxExtentFlat", "luks key-secret=key iter-time=1",
 };
 
