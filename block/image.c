@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 void blk_snapshot_free(BlkSnapshot *sn)
 {
@@ -49,10 +51,15 @@ static void run_create(void *opaque)
 {
     Create *c = opaque;
 
+    struct stat st;
+    bool there = stat(c->filename, &st) == 0;
     bool own = !strcmp(c->drv->name, "raw") || !strcmp(c->drv->name, "qcow2") || !strcmp(c->drv->name, "file");    /* preallocate as they make it */
 
     c->ok = blk_host_file_prepare(c->filename, c->options, c->errp) && c->drv->create(c->s, c->filename, c->options, c->errp) &&
             (own || blk_host_file_finish(c->filename, c->options, c->errp));
+    if (!c->ok && !there) {                     /* half an image is none */
+        unlink(c->filename);
+    }
 }
 
 bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *options, Error **errp)

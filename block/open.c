@@ -307,7 +307,7 @@ static BlkNode *open_protocol(Session *s, const char *filename, Json *o, unsigne
         return NULL;
     }
     n = open_driver(s, d, o, flags, errp);
-    if (n && filename && !d->own_filename) {
+    if (n && filename && !d->own_filename && !d->needs_filename) {      /* "file:x" is called x, as its option says */
         g_free(n->filename);
         n->filename = g_strdup(filename);
     }

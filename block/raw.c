@@ -109,6 +109,9 @@ static bool raw_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **
     if (s->has_size) {
         return error_set(errp, "Cannot resize fixed-size raw disks");
     }
+    if (prealloc == BLK_PREALLOC_METADATA) {
+        return error_set(errp, "Unsupported preallocation mode: metadata");
+    }
     return node_resize(n->file->node, size + s->offset, prealloc, errp);
 }
 

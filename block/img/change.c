@@ -38,7 +38,7 @@ static int resize(Img *im, Blk *b, const char *text, bool shrink, BlkPrealloc pr
         return img_error(im, "New image size must be positive");
     }
     size = sign > 0 ? old + size : sign < 0 ? old - size : size;
-    if (size == 0) {
+    if (size == 0 || size > INT64_MAX) {
         return img_error(im, "New image size must be positive");
     }
     if (size < old && !shrink) {
@@ -53,6 +53,23 @@ static int resize(Img *im, Blk *b, const char *text, bool shrink, BlkPrealloc pr
     }
     img_print(im, "Image resized.\n");
     return 0;
+}
+
+/* "-1M" is a size and no option: the word is taken out before options are looked for.  It is the last that can be one, or else the last. */
+static const char *take_size(int *argc, char **argv)
+{
+    int at = *argc - 1;
+    uint64_t bytes;
+    char *size;
+
+    while (at > 1 && !size_parse(argv[at] + (*argv[at] == '+' || *argv[at] == '-'), 1, &bytes, NULL)) {
+        at--;
+    }
+    at = at > 1 ? at : *argc - 1;
+    size = argv[at];
+    memmove(argv + at, argv + at + 1, (*argc - at) * sizeof(*argv));
+    (*argc)--;
+    return size;
 }
 
 int img_resize(Img *im, int argc, char **argv)
@@ -70,7 +87,7 @@ int img_resize(Img *im, int argc, char **argv)
     if (argc < 3) {
         return img_try_help(im, "Not enough arguments");
     }
-    size = argv[--argc];                        /* "-1M" is a size and no option */
+    size = take_size(&argc, argv);
     while ((c = img_getopt(im, argc, argv)) != -1) {
         if (c == -2 || (c == OPT_PREALLOCATION && !parse_prealloc(im, optarg, &prealloc))) {
             return 1;

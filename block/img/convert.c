@@ -413,6 +413,7 @@ typedef struct {
     const char *format, *out_format, *cache, *src_cache, *snapshot, *backing, *backing_format;
     GPtrArray *opts;
     bool compressed, no_create, offload, unordered, target_zero, salvage, bitmaps, skip_broken;
+    bool compat6, sparse_given;
     uint64_t sparse;
     unsigned fibers;
 } Args;
@@ -438,7 +439,7 @@ static int parse_one(Img *im, Args *a, int c)
     case 'c': a->compressed = true; break;
     case 'o': g_ptr_array_add(a->opts, optarg); break;
     case 'l': a->snapshot = optarg; break;
-    case 'S': return !img_size(im, optarg, "buffer size for sparse output", 1, &a->sparse);
+    case 'S': a->sparse_given = true; return !img_size(im, optarg, "buffer size for sparse output", 1, &a->sparse);
     case 't': a->cache = optarg; break;
     case 'T': a->src_cache = optarg; break;
     case 'n': a->no_create = true; break;
@@ -449,6 +450,9 @@ static int parse_one(Img *im, Args *a, int c)
     case OPT_TARGET_IS_ZERO: a->target_zero = true; break;
     case OPT_SALVAGE: a->salvage = true; break;
     case 'r': return img_rate(im, optarg) ? 0 : 1;
+    case 's': a->snapshot = optarg; break;
+    case '6': a->compat6 = true; break;
+    case 'e': return img_old_encrypt(im);
     case OPT_BITMAPS: a->bitmaps = true; break;
     case OPT_SKIP_BROKEN: a->skip_broken = true; break;
     case -2: return 1;
@@ -482,6 +486,9 @@ static int parse(Img *im, int argc, char **argv, Args *a)
     }
     if (a->offload && a->compressed) {
         return img_error(im, "Cannot enable copy offloading when -c is used");
+    }
+    if (a->offload && a->sparse_given) {
+        return img_error(im, "Cannot enable copy offloading when -S is used");
     }
     return 0;
 }
@@ -553,6 +560,9 @@ static bool make_target(Img *im, Convert *k, const Args *a, const BlkDriver *drv
 
     if (!target_options(im, k, a, drv, &o, &err)) {
         img_fail(im, err);
+        return false;
+    }
+    if (a->compat6 && img_old_compat6(im, drv, name, o)) {
         return false;
     }
     if (!blk_create(im->session, drv, name, o, &err)) {

@@ -19,10 +19,27 @@ static void print_formatting(Img *im, const BlkDriver *drv, const char *name, co
         g_autofree char *text = v ? json_scalar_text(v) : g_strdup(k->def);
 
         if (text) {
-            img_print(im, " %s=%s", k->name, text);
+            g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+            g_autofree char *typed = g_strjoinv(",,", parts);       /* as it would be typed */
+
+            img_print(im, " %s=%s", k->name, typed);
         }
     }
     img_print(im, "\n");
+}
+
+int img_old_encrypt(Img *im)
+{
+    return img_error(im, "-e is of old programs, which asked for the password; now: --object secret,id=ID,file=PATH -o encrypt.format=luks,encrypt.key-secret=ID");
+}
+
+int img_old_compat6(Img *im, const BlkDriver *drv, const char *name, Json *options)
+{
+    if (strcmp(drv->name, "vmdk")) {
+        return img_error(im, "%s: -6 is for the format vmdk, and means -o compat6=on there", name);
+    }
+    json_set_bool(options, "compat6", true);
+    return 0;
 }
 
 int img_print_keys(const OptKey *keys)
@@ -103,7 +120,7 @@ static int parse(Img *im, int argc, char **argv, Args *a)
             a->compat6 = true;
             break;
         case 'e':
-            return img_error(im, "-e is of old programs, which asked for the password; now: --object secret,id=ID,file=PATH -o encrypt.format=luks,encrypt.key-secret=ID");
+            return img_old_encrypt(im);
         case -2:
             return 1;
         }
@@ -129,15 +146,15 @@ static int do_create(Img *im, const Args *a, const char *name, const char *size)
             goto fail;
         }
     }
-    if (a->compat6 && strcmp(drv->name, "vmdk")) {
-        return img_error(im, "%s: -6 is for -f vmdk, and means -o compat6=on there", name);
-    }
-    if (a->compat6) {
-        json_set_bool(o, "compat6", true);
+    if (a->compat6 && img_old_compat6(im, drv, name, o)) {
+        return 1;
     }
     if (size) {
         if (!img_size(im, size, "image size", 1, &bytes)) {
             return 1;
+        }
+        if (json_get(o, "size") && json_get_u64(o, "size", 0) != bytes) {
+            return img_error(im, "%s: The image size must be specified only once", name);
         }
         json_set_uint(o, "size", bytes);
     }

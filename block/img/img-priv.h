@@ -68,6 +68,7 @@ int img_try_help(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 bool img_talks(const Img *im);
 /* Lines that -q silences. */
 void img_print(Img *im, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* -p: a line for each percent, on stdout.  SIGUSR1: one line, on stderr, -p or not. */
 void img_progress(Img *im, double percent);
 void img_progress_end(Img *im);
 
@@ -105,6 +106,9 @@ Blk *img_open_with(Img *im, const char *name, Json *o, unsigned flags, Error **e
 bool img_load_snapshot(Img *im, Blk *b, const char *name);
 /* The three lines about a raw image that nobody called raw. */
 void img_warn_raw(const Blk *b);
+/* -e and -6 of old guides: the first is answered with what to write today (returns 1), the second is -o compat6=on of vmdk (0, or 1 and a message). */
+int img_old_encrypt(Img *im);
+int img_old_compat6(Img *im, const BlkDriver *drv, const char *name, Json *options);
 /* Nothing but zeroes? */
 bool img_is_zero(const void *buf, size_t len);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "block/img/img.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,8 +62,28 @@ void img_print(Img *im, const char *fmt, ...)
     }
 }
 
+/* SIGUSR1 asks how far a verb without -p is; a handler can only be told through a global. */
+static volatile sig_atomic_t asked;
+
+static void on_sigusr1(int sig)
+{
+    (void)sig;
+    asked = 1;
+}
+
+static void listen_to_sigusr1(void)
+{
+    struct sigaction a = { .sa_handler = on_sigusr1, .sa_flags = SA_RESTART };
+
+    sigaction(SIGUSR1, &a, NULL);
+}
+
 void img_progress(Img *im, double percent)
 {
+    if (asked) {
+        asked = 0;
+        fprintf(stderr, "    (%3.2f/100%%)\n", percent);
+    }
     if (im->progress && !im->quiet && (percent - im->percent >= 1.0 || percent == 0 || (percent >= 100 && im->percent < 100))) {
         im->percent = percent;
         printf("    (%3.2f/100%%)\r", percent);
@@ -326,6 +347,7 @@ static int run_verb(Img *im, const ImgVerb *v, int argc, char **argv)
     int status;
 
     im->verb = v;
+    listen_to_sigusr1();
     im->loop = loop_new(im->name);
     loop_attach(im->loop);
     im->session = session_new();

@@ -67,7 +67,9 @@ static const ImgOpt convert_options[] = {
     { "no-create", 'n', NULL, "the target is there: write into it" }, { "target-is-zero", OPT_TARGET_IS_ZERO, NULL, "the target reads as zeroes: zeroes need not be written" },
     { "compress", 'c', NULL, "compress the data (qcow, qcow2, vmdk streamOptimized)" }, SHARE, RATE,
     { "parallel", 'm', "COUNT", "copy so many pieces at a time (default: 8)" }, { "oob-writes", 'W', NULL, "write pieces in any order: faster" },
-    { "copy-range-offloading", 'C', NULL, "let the host copy where it can" }, PROGRESS, QUIET, OBJECT, {}
+    { "copy-range-offloading", 'C', NULL, "let the host copy where it can" }, PROGRESS, QUIET, OBJECT,
+    { NULL, '6', NULL, "of old guides: -o compat6=on", .hidden = true }, { NULL, 'e', NULL, "of old guides: encrypt", .hidden = true },
+    { NULL, 's', "SNAPSHOT", "of old guides: -l", .hidden = true }, {}
 };
 static const ImgOpt create_options[] = {
     HELP, { "format", 'f', "FMT", "format of the new image (default: raw)" }, { "options", 'o', "OPTIONS", "KEY=VALUE,...; -f FMT -o help lists the keys", .many = true },

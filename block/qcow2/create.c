@@ -231,6 +231,13 @@ static bool preallocate_new(Session *s, const char *filename, const char *secret
     return r == 0 || error_set_errno(errp, -r, "Could not preallocate metadata");
 }
 
+bool qcow2_size_fits(uint64_t size, unsigned cluster_bits, bool extended, Error **errp)
+{
+    bool fits = size <= (uint64_t)MAX_L1_BYTES / 8 << (2 * cluster_bits - (extended ? 4 : 3)) && size <= INT64_MAX - (4 << 20);
+
+    return fits || error_set(errp, "The image size is too large for file format 'qcow2' (try using a larger cluster size)");
+}
+
 bool qcow2_create(Session *session, const char *filename, Json *o, Error **errp)
 {
     Qcow2 s = {};
@@ -248,8 +255,7 @@ bool qcow2_create(Session *session, const char *filename, Json *o, Error **errp)
         error_set(errp, "The image size must be a multiple of 512 bytes");
         goto out;
     }
-    if (size > (uint64_t)MAX_L1_BYTES / 8 << (2 * s.cluster_bits - (s.incompatible & INCOMPAT_EXTL2 ? 4 : 3)) || size > INT64_MAX - (4 << 20)) {
-        error_set(errp, "Image is too big for this cluster size");
+    if (!qcow2_size_fits(size, s.cluster_bits, s.incompatible & INCOMPAT_EXTL2, errp)) {
         goto out;
     }
     if (mode != BLK_PREALLOC_OFF && json_get_string(o, "backing_file") && !(s.incompatible & INCOMPAT_EXTL2)) {

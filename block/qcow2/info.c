@@ -142,6 +142,9 @@ bool qcow2_measure(Json *o, Blk *source, BlkMeasure *out, Error **errp)
             return false;
         }
     }
+    if (!qcow2_size_fits(size, sh.cluster_bits, sh.entry == 16, errp)) {
+        return false;
+    }
     size = up(size, 1ull << sh.cluster_bits);
     *out = (BlkMeasure){ .fully_allocated = metadata_bytes(&sh, size) + up(crypt.crypt_length, 1ull << sh.cluster_bits) + size };
     if (prealloc && (prealloc[0] == 'f')) {

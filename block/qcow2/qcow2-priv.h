@@ -284,6 +284,7 @@ bool qcow2_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
 int qcow2_preallocate(BlkNode *n, uint64_t from, uint64_t to, BlkPrealloc prealloc);
 extern const BlkImageOps qcow2_image_ops;
 int qcow2_check(BlkNode *n, BlkCheck *c);
+bool qcow2_size_fits(uint64_t size, unsigned cluster_bits, bool extended, Error **errp);        /* may a disk be so large? */
 bool qcow2_measure(Json *options, Blk *source, BlkMeasure *out, Error **errp);
 int qcow2_snapshots_read(BlkNode *n, Error **errp);
 bool qcow2_snapshot_create(BlkNode *n, BlkSnapshot *sn, Error **errp);

@@ -6,13 +6,20 @@
 
 Each test is a function; those that need a loop device skip without one.
 """
+import fcntl
 import os
+import re
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 IMG = os.path.abspath(sys.argv[1])
 MB = 1 << 20
+PATIENCE = 120
+OFD_SETLK = 37
 SECRET = ['--object', 'secret,id=s,data=abc']
 
 
@@ -104,6 +111,33 @@ def test_names():
     for name, why in (('json:{"file.a.b":1,"file.a":2}', 'used inconsistently'), ('json:{"file.":1}', 'Invalid parameter'), ('json:{}', 'Must specify either driver or file'),
                       ('json:{"' + 'a.' * 100 + 'a":1}', 'more than 64 levels')):
         assert why in img('info', name, status=1)
+
+
+def test_failed_creation_leaves_nothing():
+    img('create', '-f', 'qcow2', '-o', 'encrypt.format=luks,encrypt.key-secret=nosuch', 'no.qcow2', '1M', status=1)
+    img('create', '-f', 'qcow2', 'no.qcow2', '7E', status=1)
+    assert not os.path.exists('no.qcow2')
+    src = source()
+    before = read(src)
+    with open(src, 'r+b') as f:                 # in use, as a machine holds it
+        for byte in (100, 101, 103, 203):
+            fcntl.fcntl(f, OFD_SETLK, struct.pack('hhqqi4x', fcntl.F_RDLCK, os.SEEK_SET, byte, 1, 0))
+        img('create', '-f', 'qcow2', src, '1M', status=1)
+    assert read(src) == before
+
+
+def test_sigusr1():
+    """How far a verb without -p is: one line, and it goes on."""
+    with open('big.raw', 'wb') as f:
+        f.write(b'x' * 64 * MB)
+    with subprocess.Popen([IMG, 'convert', '-f', 'raw', '-O', 'raw', '-r', '2M', 'big.raw', 'out'], stderr=subprocess.PIPE, text=True) as p:
+        end = time.monotonic() + PATIENCE
+        while not os.path.exists('out') and time.monotonic() < end:
+            time.sleep(0.01)
+        p.send_signal(signal.SIGUSR1)
+        assert re.fullmatch(r' {4}\([0-9.]+/100%\)\n', p.stderr.readline())
+        assert p.poll() is None
+        p.kill()
 
 
 def main():
