@@ -25,9 +25,15 @@ typedef struct {
 static void run_check(void *opaque)
 {
     Check *k = opaque;
-    const BlkImageOps *ops = blk_node(k->b)->drv->image;
+    BlkNode *n = blk_node(k->b);
+    const BlkImageOps *ops = n->drv->image;
 
-    k->result = ops && ops->check ? ops->check(blk_node(k->b), k->c) : -ENOTSUP;
+    if (!ops || !ops->check) {
+        k->result = -ENOTSUP;
+        return;
+    }
+    k->result = n->read_only ? 0 : node_flush(n);       /* tables are read from the file */
+    k->result = k->result ? k->result : ops->check(n, k->c);
 }
 
 int blk_check(Blk *b, BlkCheck *c)

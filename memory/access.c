@@ -8,9 +8,10 @@
 #include "util/bswap.h"
 #include "util/log.h"
 
+/* `next` is the first address behind it, 0: there is none. */
 static void hit_hole(Memory *mem, paddr addr, uint64_t next, uint64_t want, MemHit *hit)
 {
-    *hit = (MemHit){ .region = &mem->hole, .offset = addr, .len = MIN(want, next - addr) };
+    *hit = (MemHit){ .region = &mem->hole, .offset = addr, .len = MIN(want - 1, next - addr - 1) + 1 };
 }
 
 void mem_translate(AddressSpace *as, paddr addr, uint64_t want, bool is_write, MemHit *hit)

@@ -41,7 +41,7 @@ struct Memory {
 FlatView *flat_view_render(MemRegion *root);
 void flat_view_free(FlatView *v);
 bool flat_view_equal(const FlatView *a, const FlatView *b);
-/* The range at addr or NULL; *next: where the following range begins (UINT64_MAX: none). */
+/* The range at addr or NULL; *next: where the following range begins (0: none). */
 const FlatRange *flat_view_find(const FlatView *v, paddr addr, uint64_t *next);
 /* Frees after a grace period; topology lock held. */
 void flat_view_retire(Memory *mem, FlatView *v);

@@ -152,7 +152,7 @@ const FlatRange *flat_view_find(const FlatView *v, paddr addr, uint64_t *next)
             hi = mid;
         }
     }
-    *next = UINT64_MAX;
+    *next = 0;
     if (lo == v->n) {
         return NULL;
     }

@@ -9,7 +9,8 @@ so that the last lines of a log tell the cause; the last line of all is
 Words choose among the stages.  --full adds the suites that take hours.  Each of their tests that passes is
 written down for the tree it ran on (build/full.json), so that an interrupted
 run goes on where it was; fuzz targets add up their processor time by
-themselves (build/fuzz/NAME.tally), whatever the tree.
+themselves, whatever the tree: scripts/fuzz.py, where there is clang with its
+fuzzer, else tests/fuzz/driver.c (build/fuzz/NAME.tally).
 """
 import concurrent.futures
 import hashlib
@@ -20,6 +21,8 @@ import resource
 import subprocess
 import sys
 import time
+
+import fuzz
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAN = ['-Db_lundef=false', '-Doptimization=1']
@@ -212,6 +215,32 @@ def long_stage(name, folder, options, suites, total):
     total.times.append((f'{name}', time.time() - start))
 
 
+# ---- fuzzing ----
+
+def fuzz_stage(name, total):
+    """Each target until it has the time that its test names, over all runs on this machine."""
+    print(f'== {name}', flush=True)
+    folder, start = os.path.join(ROOT, 'build-fuzz'), time.time()
+    script = os.path.join(ROOT, 'scripts/fuzz.py')
+    made = subprocess.run([sys.executable, script, 'build', folder], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
+    if made.returncode:
+        total.fail('the build of the fuzz targets', made.stdout)
+        return
+    runs = [subprocess.Popen([sys.executable, script, 'run', '--quiet', folder], cwd=ROOT, stdin=subprocess.DEVNULL, env=environment()) for _ in range(max(1, CPUS // 2))]
+    for run in runs:
+        run.wait()
+    told = subprocess.run([sys.executable, script, 'report', folder], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace').stdout
+    print(told, flush=True)
+    for target in fuzz.every(folder):
+        if target.found():
+            total.fail(f'{target.name} (found: {" ".join(target.found())})', target.last_log())
+        elif target.done()[0] < target.goal:
+            total.fail(f'{target.name} did not get its time', told)
+        else:
+            total.passed += 1
+    total.times.append((name, time.time() - start))
+
+
 # ---- the end of the log ----
 
 TELLING = re.compile(r'^not ok|Bail out|ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|assert|Assert|Error:|FAIL|error:|TIMEOUT|^ +#[0-3] 0x')
@@ -254,7 +283,11 @@ def main(argv):
             continue
         if not only_full:
             stage(name, folder, options, suites, total)
+        elif full and 'fuzz' in name and fuzz.possible():
+            fuzz_stage(name, total)
         elif full:
+            if 'fuzz' in name:
+                print('no clang with libFuzzer here (libclang-rt-dev): mutations without the guidance of coverage')
             long_stage(name, folder, options, suites, total)
     report(total)
     return 1 if total.failed or not total.passed else 0

@@ -180,11 +180,8 @@ static int change_width(BlkNode *n, Width *w, Error **errp)
 {
     Qcow2 *s = q2(n);
     uint64_t *table;
-    int r = 0;
+    int r = qcow2_settle(n);
 
-    for (int i = 0; i < 3 && r == 0; i++) {
-        r = qcow2_meta_flush(n, true);          /* with what is still to be given back */
-    }
     r = r ? r : make_room(n, w, errp);
     if (r < 0) {
         return r;

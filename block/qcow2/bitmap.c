@@ -53,7 +53,7 @@ static int load_bits(BlkNode *n, const QBitmap *q, BlkBitmap *b)
             memset(bits + at, 0xff, len);
         }
     }
-    if (r == 0) {
+    if (r == 0 && total) {                              /* a disk of no bytes has no words */
         memcpy(b->words, bits, total);                  /* the first bit is the lowest of the first byte */
         blk_bitmap_resize(b, b->size);                  /* counts, and drops what lies behind the end */
     }

@@ -326,3 +326,13 @@ int qcow2_apply_frees(BlkNode *n)
     s->frees_now = old;
     return r;
 }
+
+int qcow2_settle(BlkNode *n)
+{
+    int r = 0;
+
+    for (int i = 0; i < 3 && r == 0; i++) {             /* the frees of now, those of before, and their counts */
+        r = qcow2_meta_flush(n, true);
+    }
+    return r;
+}

@@ -120,6 +120,10 @@ static void count_entry(Check *k, uint64_t e, bool active)
         count_compressed(k, e, active);
         return;
     }
+    if (e & L2_RESERVED) {
+        report(k->c, "ERROR found l2 entry with reserved bits set: %" PRIx64, e);
+        k->c->corruptions++;
+    }
     if (!offset && !(s->external && (e & E_COPIED))) {
         return;
     }
@@ -202,6 +206,10 @@ static void check_l1(Check *k, const uint64_t *l1, uint32_t size, uint64_t offse
     for (uint32_t i = 0; i < size; i++) {
         uint64_t table = l1[i] & E_OFFSET;
 
+        if (l1[i] & L1_RESERVED) {
+            report(k->c, "ERROR found L1 entry with reserved bits set: %" PRIx64, l1[i]);
+            k->c->corruptions++;
+        }
         if (!table) {
             continue;
         }
@@ -373,6 +381,40 @@ static int check_flags(Check *k)
     return 0;
 }
 
+/* All that refers, then what it is compared with. */
+static void count_all(Check *k)
+{
+    Qcow2 *s = q2(k->n);
+
+    count(k, 0, s->cluster_size);
+    check_l1(k, s->l1, s->l1_size, s->l1_offset, true);
+    check_snapshots(k);
+    check_bitmaps(k);
+    check_reftable(k);
+    compare(k);
+}
+
+/* The lock is held, and what was in memory is in the file. */
+static int check_and_mend(Check *k)
+{
+    BlkNode *n = k->n;
+    BlkCheck *c = k->c;
+    int r = 0;
+
+    count_all(k);
+    if (c->repair_leaks || c->repair_all) {
+        r = qcow2_meta_flush(n, true);
+    }
+    r = r ? r : check_flags(k);
+    if (r == 0 && c->repair_all) {
+        r = qcow2_meta_flush(n, true);
+        if (r == 0 && c->corruptions == c->corruptions_fixed && !c->check_errors) {
+            r = qcow2_set_incompatible(n, INCOMPAT_DIRTY | INCOMPAT_CORRUPT, false);
+        }
+    }
+    return r;
+}
+
 int qcow2_check(BlkNode *n, BlkCheck *c)
 {
     Qcow2 *s = q2(n);
@@ -380,34 +422,16 @@ int qcow2_check(BlkNode *n, BlkCheck *c)
     QOp op;
     int r;
 
+    qcow2_exclusive_begin(n, &op);
+    c->total_clusters = q_clusters(s, node_size(n));
+    r = n->read_only ? 0 : qcow2_settle(n);
     k.clusters = q_clusters(s, node_size(n->file->node));
     k.wide = s->refcount_max > UINT16_MAX;
     k.refs = g_try_malloc0_n(k.clusters + 1, k.wide ? 4 : 2);
     k.seen = g_try_malloc0(k.clusters / 4 + 1);
-    if (!k.refs || !k.seen) {
-        g_free(k.refs);
-        g_free(k.seen);
-        return -ENOMEM;
-    }
     k.table = blk_buffer(s->cluster_size);
-    qcow2_exclusive_begin(n, &op);
-    c->total_clusters = q_clusters(s, node_size(n));
-    count(&k, 0, s->cluster_size);
-    check_l1(&k, s->l1, s->l1_size, s->l1_offset, true);
-    check_snapshots(&k);
-    check_bitmaps(&k);
-    check_reftable(&k);
-    compare(&k);
-    r = 0;
-    if (c->repair_leaks || c->repair_all) {
-        r = qcow2_meta_flush(n, true);
-    }
-    r = r ? r : check_flags(&k);
-    if (r == 0 && c->repair_all) {
-        r = qcow2_meta_flush(n, true);
-        if (r == 0 && c->corruptions == c->corruptions_fixed && !c->check_errors) {
-            r = qcow2_set_incompatible(n, INCOMPAT_DIRTY | INCOMPAT_CORRUPT, false);
-        }
+    if (r == 0) {
+        r = k.refs && k.seen ? check_and_mend(&k) : -ENOMEM;
     }
     qcow2_exclusive_end(n, &op);
     g_free(k.refs);

@@ -39,6 +39,8 @@ enum { EXT_END = 0, EXT_BACKING_FORMAT = 0xe2792aca, EXT_FEATURES = 0x6803f857, 
 #define E_COMPRESSED (1ull << 62)
 #define E_ZERO 1ull
 #define E_OFFSET 0x00fffffffffffe00ull
+#define L1_RESERVED (~(E_COPIED | E_OFFSET))
+#define L2_RESERVED (~(E_COPIED | E_COMPRESSED | E_OFFSET | E_ZERO))     /* of entries that are not compressed */
 
 enum { MAX_L1_BYTES = 32 << 20, MAX_REFTABLE_BYTES = 8 << 20, SLICE = 4096, SLICE_ONCE = 16384, MAX_SNAPSHOTS = 65536 };
 
@@ -199,6 +201,8 @@ void qcache_drop(QCache *c);                    /* everything; none is dirty */
 int qcow2_meta_flush(BlkNode *n, bool durable);
 void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t clusters);
 int qcow2_apply_frees(BlkNode *n);
+/* Everything on disk, with what is still to be given back: no request is at work, and the lock is held. */
+int qcow2_settle(BlkNode *n);
 
 /* ---- refcount.c; under the lock ---- */
 int qcow2_refcount_open(BlkNode *n);

@@ -279,11 +279,7 @@ static void qcow2_close(BlkNode *n)
     }
     if (!n->read_only && !s->broken) {
         fiber_mutex_lock(&s->lock);
-        for (int i = 0; i < 3; i++) {
-            if (qcow2_meta_flush(n, true) < 0) {
-                break;
-            }
-        }
+        qcow2_settle(n);
         fiber_mutex_unlock(&s->lock);
     }
     state_free(n);

@@ -32,6 +32,9 @@ Dt *dt_open(const void *blob, size_t len, size_t extra, Error **errp)
     Dt *dt;
     int err = len < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED : fdt_check_header(blob);
 
+    if (!err && fdt_version(blob) < 16) {               /* what libfdt's checks do not check */
+        err = -FDT_ERR_BADVERSION;
+    }
     if (!err && fdt_totalsize(blob) > len) {
         err = -FDT_ERR_TRUNCATED;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "block/bitmap.h"
 #include "block/image.h"
 #include "io/object.h"
 #include "tests/block/handmade.h"
@@ -22,6 +23,10 @@ const ImageRow image_rows[] = {
     { "vmdk", 'm', "zeroed_grain=on", 1 << 20 },
     { "vmdk", 's', "subformat=streamOptimized", 1 << 20 },
     { "qcow2", 'Q', "cluster_size=4096", 256 << 10 },
+    { "qcow2", 'S', "cluster_size=512 refcount_bits=1", 256 << 10 },
+    { "qcow2", 'X', "cluster_size=16384 extended_l2=on compression_type=zstd lazy_refcounts=on", 512 << 10, .live = true },
+    { "qed", 'E', "cluster_size=4096 table_size=1", 1 << 20, .live = true },
+    { "vhdx", 'J', "block_size=1048576", 4 << 20, .live = true },
     { "luks", 'l', "key-secret=key iter-time=1", 256 << 10, .key = "key-secret" },
     { "qcow2", 'L', "cluster_size=4096 encrypt.format=luks encrypt.key-secret=key encrypt.iter-time=1", 256 << 10, .key = "encrypt.key-secret" },
     { "bochs", 'b', .by_hand = hand_bochs },
@@ -74,10 +79,31 @@ Blk *image_open(const ImageRow *row, Session *s, unsigned flags, Error **errp)
     return memdisk_open_more(s, row->format, more, flags, errp);
 }
 
-static void write_some(const ImageRow *row, Session *s)
+/* A snapshot and a stored bitmap, where the format has them. */
+static void add_extras(void *opaque)
 {
+    BlkNode *n = opaque;
+    const BlkImageOps *ops = n->drv->image;
+    BlkSnapshot sn = { .name = (char *)"s", .icount = UINT64_MAX };
+    BlkBitmap *b;
+
+    if (ops && ops->snapshot_create) {
+        ops->snapshot_create(n, &sn, NULL);
+    }
+    if (ops && ops->bitmap_can_store) {
+        b = blk_bitmap_new(n, "b", 0, NULL);
+        b->persistent = ops->bitmap_can_store(n, "b", NULL);
+    }
+}
+
+/* Bytes of the image while it is open, where the row asks for them. */
+static GByteArray *write_some(const ImageRow *row, Session *s)
+{
+    GByteArray *live = NULL;
     Error *err = NULL;
     Blk *b = image_open(row, s, BLK_O_RDWR | BLK_O_NO_BACKING, &err);
+    const uint8_t *now;
+    uint64_t len;
     char data[3000];
 
     if (!b) {
@@ -87,9 +113,17 @@ static void write_some(const ImageRow *row, Session *s)
     blk_write(b, 4096, data, sizeof(data), BLK_COMPRESSED_WRITE);
     blk_write(b, 100, data, sizeof(data), 0);
     blk_write(b, 40000, data, 100, 0);
+    fiber_call(blk_loop(b), add_extras, blk_node(b));
     blk_write(b, 200000, data, sizeof(data), 0);
     blk_zeroes(b, 20480, 8192, 0);
+    if (row->live) {
+        blk_flush(b);
+        now = memdisk_get(&len);
+        live = g_byte_array_new();
+        g_byte_array_append(live, now, len);
+    }
     blk_free(b);
+    return live;
 }
 
 static char *make_parent(const ImageRow *row, Session *s)
@@ -111,14 +145,14 @@ static GByteArray *create(const ImageRow *row)
     Session *s = image_session(row);
     g_autofree char *path = NULL, *bytes = NULL, *parent = NULL;
     g_autoptr(Json) o = image_options(row->options, row->size);
-    GByteArray *a = g_byte_array_new();
+    GByteArray *a;
     Error *err = NULL;
     const uint8_t *now;
     gsize len;
     int fd = !s ? -1 : g_file_open_tmp("image-XXXXXX", &path, NULL);
 
     if (fd < 0) {
-        return a;                       /* nothing, in a build without secrets */
+        return g_byte_array_new();      /* nothing, in a build without secrets */
     }
     close(fd);
     if (row->child) {
@@ -134,9 +168,12 @@ static GByteArray *create(const ImageRow *row)
         unlink(parent);
     }
     memdisk_set(bytes, len);
-    write_some(row, s);
-    now = memdisk_get(&len);
-    g_byte_array_append(a, now, len);
+    a = write_some(row, s);
+    if (!a) {
+        now = memdisk_get(&len);
+        a = g_byte_array_new();
+        g_byte_array_append(a, now, len);
+    }
     memdisk_clear();
     session_free(s);
     return a;

@@ -13,6 +13,7 @@ typedef struct ImageRow {
     GByteArray *(*by_hand)(void);   /* NULL: created */
     const char *key;                /* option that names its secret; NULL: not encrypted */
     bool child;                     /* of a parent of its format, which is gone when it is opened */
+    bool live;                      /* the bytes are those of a moment in use: marked dirty, its log not empty */
 } ImageRow;
 extern const ImageRow image_rows[]; /* ends with {} */
 

@@ -3,8 +3,9 @@
  * Runs a fuzz target without a fuzzing compiler: seeded mutations of the seed
  * inputs.  The same target links with clang's -fsanitize=fuzzer instead.
  *
- *     fuzz-NAME [--runs=N] [--seconds=N] [--seed=N] [--replay=FILE] [SEED-TEXT...] [@SEED-FILE...]
+ *     fuzz-NAME [--runs=N] [--seconds=N] [--seed=N] [--corpus=FOLDER] [--replay=FILE] [SEED-TEXT...] [@SEED-FILE...]
  *
+ * The files of a corpus, where there is one, are inputs that once found something: they run first, as they are.
  * A seed text is an input by itself.  --seconds is processor time.  Where the
  * environment names a folder in RHEA_FUZZ_TALLY, the seconds of all runs add
  * up in its file NAME.tally (NAME from RHEA_FUZZ_NAME or the program), each run
@@ -45,8 +46,10 @@ static size_t below(size_t n)
     return n ? next() % n : 0;
 }
 
-/* One change of a few bytes; the input may grow to INPUT_MAX. */
-static size_t mutate(uint8_t *buf, size_t len, GPtrArray *seeds)
+static GPtrArray *seeds;
+
+/* One change of a few bytes. */
+size_t LLVMFuzzerMutate(uint8_t *buf, size_t len, size_t max)
 {
     static const uint8_t odd[] = { 0, 1, 0x7f, 0x80, 0xff, '"', '\'', '{', '}', '[', ']', ',', '=', '.', ':', '$', '#', '\\', '-', '0' };
     size_t at = below(len + 1), n;
@@ -67,14 +70,14 @@ static size_t mutate(uint8_t *buf, size_t len, GPtrArray *seeds)
         memmove(buf + at, buf + at + n, len - at - n);
         return len - n;
     case 3:                                             /* put in */
-        if (len < INPUT_MAX) {
+        if (len < max) {
             memmove(buf + at + 1, buf + at, len - at);
             buf[at] = odd[below(sizeof(odd))];
             len++;
         }
         return len;
     case 4:                                             /* repeat a piece */
-        n = MIN(below(len - at + 1), INPUT_MAX - len);
+        n = below(MIN(len - at, max - len) + 1);
         memmove(buf + at + n, buf + at, len - at);
         return len + n;
     default: {                                          /* a piece of another seed */
@@ -83,7 +86,7 @@ static size_t mutate(uint8_t *buf, size_t len, GPtrArray *seeds)
         const uint8_t *data = g_bytes_get_data(other, &size);
 
         from = below(size + 1);
-        n = MIN(below(size - from + 1), INPUT_MAX - at);
+        n = below(MIN(size - from, max - at) + 1);
         if (n) {
             memcpy(buf + at, data + from, n);
         }
@@ -100,7 +103,7 @@ static void run_bytes(const uint8_t *data, size_t len)
     LLVMFuzzerTestOneInput(exact, len);
 }
 
-static void run_one(GPtrArray *seeds, Last *last)
+static void run_one(Last *last)
 {
     uint8_t buf[INPUT_MAX];
     GBytes *seed = g_ptr_array_index(seeds, below(seeds->len));
@@ -112,7 +115,7 @@ static void run_one(GPtrArray *seeds, Last *last)
         memcpy(buf, data, len);
     }
     for (size_t n = below(8) + 1; n; n--) {
-        len = mutate(buf, len, seeds);
+        len = LLVMFuzzerCustomMutator ? LLVMFuzzerCustomMutator(buf, len, INPUT_MAX, (unsigned)next()) : LLVMFuzzerMutate(buf, len, INPUT_MAX);
     }
     if (last) {
         last->len = len;
@@ -188,7 +191,25 @@ static int replay(const char *path)
     return 0;
 }
 
-static bool seed_add(GPtrArray *seeds, const char *arg)
+static void run_corpus(const char *folder)
+{
+    GDir *d = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (d && (name = g_dir_read_name(d))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL), *data = NULL;
+        gsize len;
+
+        if (g_file_get_contents(path, &data, &len, NULL)) {
+            run_bytes((const uint8_t *)data, len);
+        }
+    }
+    if (d) {
+        g_dir_close(d);
+    }
+}
+
+static bool seed_add(const char *arg)
 {
     char *data;
     gsize len;
@@ -207,11 +228,11 @@ static bool seed_add(GPtrArray *seeds, const char *arg)
 
 int main(int argc, char **argv)
 {
-    g_autoptr(GPtrArray) seeds = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     uint64_t runs = 20000, seconds = 0, done = 0;
     Tally tally = {};
     double now = 0, written = 0;
 
+    seeds = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     state = 88172645463325252ull;
     for (int i = 1; i < argc; i++) {
         if (g_str_has_prefix(argv[i], "--runs=")) {
@@ -220,9 +241,11 @@ int main(int argc, char **argv)
             seconds = g_ascii_strtoull(argv[i] + 10, NULL, 10);
         } else if (g_str_has_prefix(argv[i], "--seed=")) {
             state ^= g_ascii_strtoull(argv[i] + 7, NULL, 10) * 0x9e3779b97f4a7c15ull;
+        } else if (g_str_has_prefix(argv[i], "--corpus=")) {
+            run_corpus(argv[i] + 9);
         } else if (g_str_has_prefix(argv[i], "--replay=")) {
             return replay(argv[i] + 9);
-        } else if (!seed_add(seeds, argv[i])) {
+        } else if (!seed_add(argv[i])) {
             return 1;
         }
     }
@@ -235,7 +258,7 @@ int main(int argc, char **argv)
     state ^= tally.inputs * 0x9e3779b97f4a7c15ull;
     state += !state;
     while (seconds ? tally.seconds + now < (double)seconds : done < runs) {
-        run_one(seeds, tally.last);
+        run_one(tally.last);
         done++;
         now = seconds ? processor_seconds() : 0;
         if (now > written + 5) {
@@ -246,5 +269,6 @@ int main(int argc, char **argv)
     tally_write(&tally, now, done);
     g_print("%" G_GUINT64_FORMAT " inputs in %.0f s, in all %" G_GUINT64_FORMAT " in %.0f s\n", done, processor_seconds(), tally.inputs + done, tally.seconds + now);
     g_free(tally.path);
+    g_ptr_array_unref(seeds);
     return 0;
 }
