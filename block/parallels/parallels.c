@@ -11,30 +11,15 @@
  * header is not needed and never set here; an image that carries it was left
  * by another program and wants `check -r all` first.
  */
-#include "block/grains.h"
+#include "block/parallels/parallels-priv.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "util/bswap.h"
-#include "util/size.h"
-
-enum { H_MAGIC = 0, H_VERSION = 16, H_HEADS = 20, H_CYLINDERS = 24, H_TRACKS = 28, H_ENTRIES = 32, H_SECTORS = 36, H_INUSE = 44, H_DATA = 48, H_FLAGS = 52, H_EXT = 56, H_SIZE = 64 };
-enum { VERSION = 2, FLAG_EMPTY = 1, DEFAULT_CLUSTER = 1 << 20 };
-#define IN_USE 0x746f6e59u
 
 static const char magic_old[] = "WithoutFreeSpace", magic_ext[] = "WithouFreSpacExt";
-
-typedef struct {
-    Grains g;
-    uint32_t entries;
-    uint64_t unit;                  /* bytes that an entry counts in */
-    uint64_t data;                  /* where clusters begin */
-    uint64_t ext;                   /* header extension, 0: none */
-    uint32_t flags;
-    bool in_use;
-} Parallels;
 
 static int parallels_probe(const uint8_t *buf, size_t len, const char *filename)
 {
@@ -42,6 +27,12 @@ static int parallels_probe(const uint8_t *buf, size_t len, const char *filename)
 }
 
 static const GrainOps parallels_ops;
+
+/* Where clusters begin, in sectors: behind the table, at a whole cluster; old images may say 0. */
+static bool data_ok(const Parallels *s, uint32_t data, bool ext)
+{
+    return data ? data * 512ull >= H_SIZE + s->entries * 4ull && data * 512ull % s->unit == 0 : !ext;
+}
 
 static bool read_header(BlkNode *n, const uint8_t *h, Error **errp)
 {
@@ -72,6 +63,7 @@ static bool read_header(BlkNode *n, const uint8_t *h, Error **errp)
     s->ext = ldq_le_p(h + H_EXT);
     s->flags = ldl_le_p(h + H_FLAGS);
     s->in_use = ldl_le_p(h + H_INUSE) == IN_USE;
+    s->bad_data = sectors && !data_ok(s, ldl_le_p(h + H_DATA), ext);
     n->size = sectors * 512;
     s->g.grain = cluster;
     return true;
@@ -104,7 +96,7 @@ static bool parallels_open(BlkNode *n, Json *o, Error **errp)
         return false;
     }
     grains_init(n, &parallels_ops, s->g.grain);
-    return true;
+    return !s->ext || !n->read_only || parallels_read_extension(n, errp);
 }
 
 /* ---- grains ---- */
@@ -169,92 +161,6 @@ static int parallels_begin(BlkNode *n)
 }
 
 static const GrainOps parallels_ops = { .find = parallels_find, .place = parallels_place, .link = parallels_link, .unlink = parallels_unlink, .reuses = true, .begin = parallels_begin };
-
-/* ---- check ---- */
-
-static int count(BlkNode *n, BlkCheck *c, uint64_t *high)
-{
-    Parallels *s = n->state;
-    BlkNode *f = n->file->node;
-    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-    uint64_t size = node_size(f), prev = 0;
-
-    for (uint32_t i = 0; i < s->entries && H_SIZE + i * 4ull < size; i++) {
-        uint64_t at;
-        uint32_t e;
-        int r = meta_get32le(n, f, H_SIZE + i * 4ull, &e);
-
-        if (r < 0) {
-            return r;
-        }
-        at = e * s->unit;
-        if (!e) {
-            prev = 0;
-            continue;
-        }
-        if (at >= size || at < H_SIZE + s->entries * 4ull) {
-            format_report(c, "%s cluster %" PRIu32 " is outside image", c->repair_all ? "Repairing" : "ERROR", i);
-            c->corruptions++;
-            if (c->repair_all) {
-                r = meta_set32le(n, f, H_SIZE + i * 4ull, 0, 0);
-                c->corruptions_fixed += r == 0;
-            }
-            prev = 0;
-            continue;
-        }
-        if (!g_hash_table_add(seen, GSIZE_TO_POINTER(e))) {
-            format_report(c, "ERROR cluster %" PRIu32 " is in use twice", i);
-            c->corruptions++;
-        }
-        c->allocated_clusters++;
-        c->fragmented_clusters += prev && at != prev + s->g.grain;
-        prev = at;
-        *high = MAX(*high, at + s->g.grain);
-    }
-    return 0;
-}
-
-static int check_mark(BlkNode *n, BlkCheck *c)
-{
-    Parallels *s = n->state;
-    int r = 0;
-
-    if (s->in_use) {
-        format_report(c, "%s image was not closed correctly", c->repair_all ? "Repairing" : "ERROR");
-        c->corruptions++;
-        if (c->repair_all) {
-            r = meta_set32le(n, n->file->node, H_INUSE, 0, 0);
-            s->in_use = r != 0;
-            c->corruptions_fixed += r == 0;
-        }
-    }
-    return r;
-}
-
-static int parallels_check(BlkNode *n, BlkCheck *c)
-{
-    Parallels *s = n->state;
-    uint64_t size = node_size(n->file->node), high = s->data;
-    int r;
-
-    fiber_mutex_lock(&s->g.lock);
-    c->total_clusters = s->entries;
-    r = check_mark(n, c);
-    r = r ? r : count(n, c, &high);
-    c->image_end = high;
-    if (r == 0 && size > high) {
-        uint64_t clusters = format_round(size - high, s->g.grain) / s->g.grain;
-
-        format_report(c, "%s space leaked at the end of the image %" PRIu64, c->repair_leaks ? "Repairing" : "ERROR", size - high);
-        c->leaks += clusters;
-        if (c->repair_leaks && node_resize(n->file->node, high, BLK_PREALLOC_OFF, NULL)) {
-            c->leaks_fixed += clusters;
-        }
-    }
-    r = r || n->read_only ? r : grains_sync(n, true);
-    fiber_mutex_unlock(&s->g.lock);
-    return r;
-}
 
 /* ---- create ---- */
 
