@@ -173,12 +173,15 @@ static int do_create(Img *im, const Args *a, const char *name, const char *size)
     if (json_get_string(o, "backing_file") && !look_at_backing(im, name, o, a->unsafe, &err)) {
         goto fail;
     }
+    if (!json_get(o, "size") && json_get_bool(o, "detached-header", false)) {
+        json_set_int(o, "size", -1);            /* a header alone has none; so the other program prints it */
+    }
     if (!json_get(o, "size")) {
         return img_error(im, "%s: Image creation needs a size parameter", name);
     }
     print_formatting(im, drv, name, o);
     fflush(stdout);
-    json_set_uint(o, "size", (json_get_u64(o, "size", 0) + 511) & ~511ull);
+    json_set_uint(o, "size", json_get_bool(o, "detached-header", false) ? 0 : (json_get_u64(o, "size", 0) + 511) & ~511ull);
     if (blk_create(im->session, drv, name, o, &err)) {
         return 0;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LUKS as a format: a header with keys, then the disk, sector by sector. */
+/* LUKS as a format: a header with keys, then the disk, sector by sector; or the disk in one file, the header in another. */
 #include "block/luks/luks-priv.h"
 
 #include <errno.h>
@@ -25,13 +25,24 @@ static const GrainOps luks_ops;
 static bool luks_open(BlkNode *n, Json *o, Error **errp)
 {
     Image *s = n->state;
+    BlkNode *header;
     uint64_t size;
 
     if (!format_open_file(n, o, errp)) {
         return false;
     }
-    size = node_size(n->file->node);
-    if (!luks_load(&s->luks, n->file->node, 0, size, errp)) {
+    header = n->file->node;
+    size = node_size(header);
+    if (json_get(o, "header")) {
+        BlkChild *c = blk_open_child(n, o, "header", NULL, BLK_CHILD_FILE, 0, errp);
+
+        if (!c) {
+            return false;
+        }
+        header = c->node;
+        n->read_only = n->read_only || header->read_only;
+    }
+    if (!luks_load(&s->luks, header, 0, node_size(header), header != n->file->node, errp)) {
         return false;
     }
     if (!(n->flags & BLK_O_NO_IO) && !luks_unlock(&s->luks, n->session, json_get_string(o, "key-secret"), errp)) {
@@ -46,7 +57,9 @@ static bool luks_open(BlkNode *n, Json *o, Error **errp)
 
 static void luks_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
 {
-    ((Image *)n->state)->luks.file = c->node;
+    Luks *l = &((Image *)n->state)->luks;
+
+    l->file = l->file == before ? c->node : l->file;
 }
 
 static void luks_close(BlkNode *n)
@@ -122,7 +135,7 @@ static bool luks_measure(Json *o, Blk *source, BlkMeasure *out, Error **errp)
     if (!luks_plan(&l, o, "", errp)) {
         return false;
     }
-    out->required = out->fully_allocated = format_round(size, 512) + l.payload;
+    out->required = out->fully_allocated = (json_get_bool(o, "detached-header", false) ? 0 : format_round(size, 512)) + l.payload;
     return true;
 }
 
@@ -137,13 +150,14 @@ static const OptKey create_keys[] = {
     { "size", OPT_SIZE, "Virtual disk size" },
     { "key-secret", OPT_STRING, "ID of the secret that provides the keyslot passphrase" },
     LUKS_CREATE_KEYS(""),
-    { "detached-header", OPT_BOOL, "", .absent = "detached headers are not in this program" },
+    { "detached-header", OPT_BOOL, "Create a detached LUKS header" },
     {}
 };
 
 static bool luks_create(Session *session, const char *filename, Json *o, Error **errp)
 {
-    uint64_t size = format_round(json_get_u64(o, "size", 0), 512);
+    bool detached = json_get_bool(o, "detached-header", false);
+    uint64_t size = detached ? 0 : format_round(json_get_u64(o, "size", 0), 512);
     Luks l;
     Blk *b;
     bool ok;
@@ -158,6 +172,7 @@ static bool luks_create(Session *session, const char *filename, Json *o, Error *
     if (!b) {
         return false;
     }
+    l.payload = detached ? 0 : l.payload;
     ok = luks_write(&l, blk_node(b), 0, session, o, "", errp);
     luks_free(&l);
     blk_free(b);
@@ -167,7 +182,7 @@ static bool luks_create(Session *session, const char *filename, Json *o, Error *
 static const OptKey open_keys[] = {
     { "file", OPT_ANY, "what holds the image" },
     { "key-secret", OPT_STRING, "id of the secret with the password" },
-    { "header", OPT_ANY, "", .absent = "detached headers are not in this program" },
+    { "header", OPT_ANY, "what holds the header, when it is not in front of the disk" },
     {}
 };
 static const OptKey amend_keys[] = { LUKS_AMEND_KEYS(""), {} };

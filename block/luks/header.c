@@ -59,7 +59,7 @@ static bool slots_ok(const Luks *l, const uint8_t *h, uint64_t room, Error **err
         if (s->stripes != STRIPES) {
             return error_set(errp, "Keyslot %u is corrupted (stripes %" PRIu32 " != %d)", i, s->stripes, STRIPES);
         }
-        if (s->at < LUKS_HEADER || s->at + bytes[i] > l->payload || s->at + bytes[i] > room) {
+        if (s->at < LUKS_HEADER || (!l->detached && s->at + bytes[i] > l->payload) || s->at + bytes[i] > room) {
             return error_set(errp, "Keyslot %u lies outside of the header", i);
         }
         if (s->active && (!s->iterations || s->iterations > MAX_ITERATIONS)) {
@@ -74,12 +74,12 @@ static bool slots_ok(const Luks *l, const uint8_t *h, uint64_t room, Error **err
     return true;
 }
 
-bool luks_load(Luks *l, BlkNode *file, uint64_t base, uint64_t room, Error **errp)
+bool luks_load(Luks *l, BlkNode *file, uint64_t base, uint64_t room, bool detached, Error **errp)
 {
     uint8_t h[LUKS_HEADER];
     int r = node_pread_padded(file, base, h, sizeof(h));
 
-    *l = (Luks){ .file = file, .base = base };
+    *l = (Luks){ .file = file, .base = base, .detached = detached };
     if (r < 0) {
         return error_set_errno(errp, -r, "Unable to read LUKS header");
     }
@@ -103,6 +103,10 @@ bool luks_load(Luks *l, BlkNode *file, uint64_t base, uint64_t room, Error **err
     }
     if (!l->digest_iterations || l->digest_iterations > MAX_ITERATIONS) {
         return error_set(errp, "LUKS key iteration count %" PRIu32 " is out of range", l->digest_iterations);
+    }
+    if (!l->payload && !detached) {
+        error_set(errp, "LUKS payload is overlapping with the header");
+        return error_hint(errp, "It is the detached header of a disk in another file: driver=luks,header.driver=file,header.filename=HEADER,file.driver=file,file.filename=DISK\n");
     }
     for (unsigned i = 0; i < LUKS_SLOTS; i++) {
         get_slot(&l->slots[i], h + H_SLOTS + i * S_SIZE);
@@ -169,6 +173,9 @@ Json *luks_info(const Luks *l, bool named)
     Json *j = json_object(), *slots = json_array();
 
     json_set_string(j, "ivgen-alg", iv[0] ? iv[0] : "");
+    if (l->detached) {
+        json_set_bool(j, "detached-header", true);
+    }
     json_set_string(j, "hash-alg", l->hash);
     json_set_string(j, "cipher-alg", cipher);
     json_set_string(j, "uuid", l->uuid);

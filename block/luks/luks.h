@@ -28,7 +28,8 @@ typedef struct Luks {
     BlkNode *file;
     uint64_t base;                  /* where in the file the header begins */
     char cipher[33], mode[33], hash[33], uuid[41];
-    uint64_t payload;               /* bytes from the header */
+    uint64_t payload;               /* bytes from the header; detached: from the begin of the file with the data */
+    bool detached;                  /* the header has a file of its own */
     uint32_t key_len, digest_iterations;
     uint8_t digest[LUKS_DIGEST], digest_salt[LUKS_SALT];
     LuksSlot slots[LUKS_SLOTS];
@@ -36,8 +37,8 @@ typedef struct Luks {
     SectorCipher *sectors;          /* NULL: locked */
 } Luks;
 
-/* Read a header; `room` bytes are there for it and its slots. */
-bool luks_load(Luks *l, BlkNode *file, uint64_t base, uint64_t room, Error **errp);
+/* Read a header; `room` bytes are there for it and its slots.  `detached`: the data is in another file. */
+bool luks_load(Luks *l, BlkNode *file, uint64_t base, uint64_t room, bool detached, Error **errp);
 /* With the password of any slot. */
 bool luks_unlock(Luks *l, Session *s, const char *secret, Error **errp);
 void luks_free(Luks *l);

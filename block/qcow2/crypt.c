@@ -27,7 +27,7 @@ bool qcow2_crypt_open(BlkNode *n, Json *o, Error **errp)
         if (!s->crypt_offset || (s->crypt_offset & (s->cluster_size - 1)) || s->crypt_length > 64 * MiB || s->crypt_offset > INT64_MAX / 2) {
             return error_set(errp, "Encryption header offset '%" G_GUINT64_FORMAT "' is not a multiple of cluster size '%" G_GUINT64_FORMAT "'", s->crypt_offset, s->cluster_size);
         }
-        if (!luks_load(&s->luks, n->file->node, s->crypt_offset, s->crypt_length, errp)) {
+        if (!luks_load(&s->luks, n->file->node, s->crypt_offset, s->crypt_length, false, errp)) {
             return false;
         }
     }

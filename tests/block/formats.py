@@ -31,7 +31,8 @@ MATRIX = {
 CHECKED = ['vdi', 'parallels', 'qed', 'vhdx', 'vmdk']       # the peer has a check for these
 GROWS = ['qed']                          # the peer can resize these
 MAPPED = ['vdi', 'parallels', 'vpc', 'qed', 'qcow', 'vmdk']             # the peer knows what is where in these
-OURS_ALONE = {f: ['backing_file', 'backing_fmt'] for f in ('vpc', 'vhdx')}                   # the peer has no differencing disks
+HERE = os.path.dirname(os.path.abspath(__file__))
+OURS_ALONE = {'vpc': ['backing_file', 'backing_fmt'], 'vhdx': ['backing_file', 'backing_fmt'], 'luks': ['detached-header']}       # the peer has no differencing disks; newer ones have the last
 RANDOM = ['uuid', 'cid', 'parent-cid', 'iters', 'master-key-iters', 'date']         # differ from image to image
 
 
@@ -259,7 +260,7 @@ def help_keys(text):
 
 def test_help(fmt):
     a, b = (help_keys(t('create', '-f', fmt, '-o', 'help').stdout) for t in (ours, peer))
-    a = [k for k in a if k not in OURS_ALONE.get(fmt, [])]
+    a = [k for k in a if k in b or k not in OURS_ALONE.get(fmt, [])]
     equal(f'-o help of {fmt}', sorted(a), sorted(b))
 
 
@@ -317,6 +318,46 @@ def test_luks():
     equal('luks without a key', first(a), first(b))
 
 
+def detached_node(key):
+    return f'driver=luks,key-secret={key},file.filename=payload,header.driver=file,header.filename=header'
+
+
+def test_detached():
+    """Header and disk in two files; with the newest peer, where it was fetched."""
+    newest = run(sys.executable, os.path.join(HERE, '../../scripts/peer'), 'path', 'qemu-img', status=None)
+    tools = [ours]
+    if newest.returncode == 0:
+        tools.append(lambda *a, status=0: run(newest.stdout.strip(), *a, status=status))
+    for maker in tools:
+        clean('header', 'payload')
+        made = maker('create', *SECRETS, '-f', 'luks', '-o', 'key-secret=one,iter-time=10,detached-header=on', 'header').stdout
+        equal('create of a detached header', made, "Formatting 'header', fmt=luks size=-1 key-secret=one iter-time=10 detached-header=on\n")
+        equal('size of a detached header', os.path.getsize('header'), 4096 + 8 * 258048)
+        with open('payload', 'wb') as f:
+            f.truncate(os.path.getsize('s.raw'))
+        header = open('header', 'rb').read()
+        for writer in tools:
+            writer('convert', *SECRETS, '--target-image-opts', '-n', '-f', 'raw', 's.raw', detached_node('one'))
+            equal('the disk has no header', (open('header', 'rb').read() == header, os.path.getsize('payload')), (True, os.path.getsize('s.raw')))
+            for reader in tools:
+                same_content('luks with a detached header', reader, detached_node('one'))
+        for t in tools:
+            t('amend', *SECRETS, '--image-opts', detached_node('one'), '-o', 'state=active,new-secret=two,iter-time=10')
+            for reader in tools:
+                same_content('a detached header with two keys', reader, detached_node('two'))
+            t('amend', *SECRETS, '--image-opts', detached_node('one'), '-o', 'state=inactive,old-secret=two')
+            r = ours('compare', *SECRETS, '--image-opts', 'driver=raw,file.filename=s.raw', detached_node('two'), status=2)
+            equal('a key that was erased', 'Invalid password, cannot unlock any keyslot' in r.stderr, True)
+        ours('resize', *SECRETS, '--image-opts', detached_node('one'), '+1M')
+        equal('a longer disk with a detached header', os.path.getsize('payload'), os.path.getsize('s.raw') + (1 << 20))
+        says = [t('info', '-f', 'luks', 'header', status=None) for t in tools]
+        for r in says:
+            equal('info of a detached header', (r.returncode, 'LUKS payload is overlapping with the header' in r.stderr), (1, True))
+        facts = [json.loads(t('info', '--output=json', '--image-opts', detached_node('one').replace('key-secret=one,', ''), status=0).stdout)['format-specific'] for t in tools]
+        for f in facts:
+            equal('facts of a detached header', json.dumps(f), json.dumps(facts[0]))
+
+
 ENCRYPTED = [
     ('qcow2', 'encrypt.format=luks,encrypt.key-secret=one,encrypt.iter-time=10'),
     ('qcow2', 'encrypt.format=luks,encrypt.key-secret=one,encrypt.iter-time=10,cluster_size=512,encrypt.cipher-alg=aes-128,encrypt.cipher-mode=cbc,encrypt.ivgen-alg=essiv'),
@@ -370,7 +411,7 @@ def run_format(fmt):
         test_resize(fmt, shape, 's.raw')
 
 
-SPECIAL = {'luks': test_luks, 'encrypted': test_encrypted}
+SPECIAL = {'luks': test_luks, 'detached': test_detached, 'encrypted': test_encrypted}
 
 
 def main():

@@ -22,7 +22,6 @@ NO_TEST = {'ftp': 'works as http does, by libcurl; no test of its own', 'ftps': 
 # Why something is not here; what is not named in this list works, or the page can not be written.
 NOT_HERE = {
     'qemu-img -T': 'refused: the tool has no trace points; the daemon and rhea-nbd have',
-    'luks detached-header': 'refused by name: a header in a file of its own is not read either',
     'format blkverify': 'does not apply: `quorum` with `blkverify=on` compares two children',
     'format host_cdrom': 'refused: unknown driver; `host_device` reads a drive',
     'format io_uring': 'does not apply: a driver for NVMe devices by libblkio; `aio=io_uring` is here for files',
