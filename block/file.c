@@ -101,7 +101,7 @@ uint32_t blk_file_direct_align(int fd, bool device)
 #endif
     for (uint32_t align = 512; align < 4096; align *= 2) {
         char *buf = blk_buffer(align);
-        bool ok = pread(fd, buf, align, 0) >= 0;
+        bool ok = TEMP_FAILURE_RETRY(pread(fd, buf, align, 0)) >= 0;
 
         free(buf);
         if (ok) {
@@ -438,7 +438,7 @@ static int zero_behind(BlkNode *n, uint64_t off, uint64_t len)
 {
     BlkFile *f = n->state;
 
-    if (off + len > node_size(n) && ftruncate(f->fd, off + len) < 0) {
+    if (off + len > node_size(n) && TEMP_FAILURE_RETRY(ftruncate(f->fd, off + len)) < 0) {
         return -errno;
     }
     grown(n, off + len);
@@ -578,7 +578,7 @@ static bool file_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error *
             return error_set_errno(errp, -r, "Could not write zeros for preallocation");
         }
     }
-    if (ftruncate(f->fd, size) < 0) {
+    if (TEMP_FAILURE_RETRY(ftruncate(f->fd, size)) < 0) {
         return error_set_errno(errp, errno, "Failed to resize the file");
     }
     __atomic_store_n(&n->size, size, __ATOMIC_RELAXED);

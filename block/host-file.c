@@ -99,7 +99,7 @@ static int write_holes(int fd, off_t size)
 
         end = end < 0 ? size : end;
         while (at < end) {
-            ssize_t n = pwrite(fd, zero, MIN((off_t)MiB, end - at), at);
+            ssize_t n = TEMP_FAILURE_RETRY(pwrite(fd, zero, MIN((off_t)MiB, end - at), at));
 
             if (n <= 0) {
                 return n ? errno : ENOSPC;
@@ -124,8 +124,10 @@ bool blk_host_file_finish(const char *filename, const Json *o, Error **errp)
     if (fd < 0 || fstat(fd, &st) < 0) {
         e = errno;
     } else {
-        e = !strcmp(mode, "full") ? write_holes(fd, st.st_size) : posix_fallocate(fd, 0, MAX(st.st_size, 1));
-        e = e == 0 && fdatasync(fd) < 0 ? errno : e;
+        do {
+            e = !strcmp(mode, "full") ? write_holes(fd, st.st_size) : posix_fallocate(fd, 0, MAX(st.st_size, 1));
+        } while (e == EINTR);
+        e = e == 0 && TEMP_FAILURE_RETRY(fdatasync(fd)) < 0 ? errno : e;
     }
     if (fd >= 0) {
         close(fd);

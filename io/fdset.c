@@ -109,7 +109,7 @@ static int apply_flags(int fd, int flags)
     int now = fcntl(fd, F_GETFL);
 
     if (now < 0 || fcntl(fd, F_SETFL, (now & ~(O_APPEND | O_DIRECT | O_NONBLOCK)) | (flags & (O_APPEND | O_DIRECT | O_NONBLOCK))) < 0 ||
-        ((flags & O_TRUNC) && ftruncate(fd, 0) < 0 && errno != EINVAL)) {
+        ((flags & O_TRUNC) && TEMP_FAILURE_RETRY(ftruncate(fd, 0)) < 0 && errno != EINVAL)) {
         int saved = errno;
 
         close(fd);

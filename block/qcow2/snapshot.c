@@ -66,15 +66,19 @@ int qcow2_snapshots_read(BlkNode *n, Error **errp)
     g_autofree uint8_t *buf = NULL;
     int r = node_pread(n->file->node, H_SNAPSHOTS, be, 4);
 
+    if (r < 0) {
+        error_set_errno(errp, -r, "Could not read snapshots");
+        return r;
+    }
     count = ldl_be_p(be);
-    if (r == 0 && (count > MAX_SNAPSHOTS || (count && (s->snapshots_offset & (s->cluster_size - 1))))) {
+    if (count > MAX_SNAPSHOTS || (count && (s->snapshots_offset & (s->cluster_size - 1)))) {
         error_set(errp, count > MAX_SNAPSHOTS ? "Snapshot table too large" : "Snapshot table offset invalid");
         return -EINVAL;
     }
     room = s->snapshots_offset < node_size(n->file->node) ? node_size(n->file->node) - s->snapshots_offset : 0;
     room = MIN(room, MIN(64ull << 20, (uint64_t)count * (FIXED + 1024 + 2 * 65536)));
-    if (r < 0 || !count) {
-        return r;
+    if (!count) {
+        return 0;
     }
     if (count > room / FIXED) {
         error_set(errp, "Snapshot table too large");

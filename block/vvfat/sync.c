@@ -284,7 +284,7 @@ static bool write_temp(Walk *w, Seen *s, Error **errp)
         g_clear_pointer(&s->temp, g_free);
         return false;
     }
-    if (!copy_out(w, s, fd) || fchmod(fd, stat(final, &st) == 0 ? st.st_mode & 07777 : 0644) < 0 || futimens(fd, times) < 0 || fsync(fd) < 0) {
+    if (!copy_out(w, s, fd) || fchmod(fd, stat(final, &st) == 0 ? st.st_mode & 07777 : 0644) < 0 || futimens(fd, times) < 0 || TEMP_FAILURE_RETRY(fsync(fd)) < 0) {
         error_set_errno(errp, errno, "'%s' cannot be written", s->temp);
         close(fd);
         return false;

@@ -550,6 +550,37 @@ static unsigned all_points(unsigned seed, unsigned way)
     return tried;
 }
 
+/* Every request of an open fails, and all from it on: it says why, or did without. */
+static unsigned all_opens(void)
+{
+    unsigned points = 0, total = 1, asked;
+
+    for (unsigned i = 0; i < 4 * (total + 1); i++) {            /* first without any */
+        Fault f = { .kinds = FAULT_ALL, .at = (int)(i / 4) - 1, .count = i & 1, .error = EIO };
+        Error *err = NULL;
+        Session *s;
+        Blk *b;
+
+        faults_reset();
+        s = new_session();
+        faults_set(&f);
+        b = open_disk(s, i & 2 ? BLK_O_RDWR : 0, &err);
+        if (!b && !err) {
+            wrong("an open fails without a word at point %d", f.at);
+        }
+        if (b && err) {
+            wrong("an open succeeds with an error at point %d: %s", f.at, error_message(err));
+        }
+        asked = faults_set(NULL);
+        total = MAX(total, asked);
+        error_free(err);
+        blk_free(b);
+        session_free(s);
+        points++;
+    }
+    return points;
+}
+
 static bool test_shape(void)
 {
     unsigned points = 0;
@@ -558,6 +589,7 @@ static bool test_shape(void)
     if (!make_image()) {
         return true;
     }
+    points = all_opens();
     for (unsigned seed = first_seed; seed < first_seed + seeds; seed++) {
         for (unsigned way = 0; way < G_N_ELEMENTS(ways); way++) {
             points += all_points(seed, way);
