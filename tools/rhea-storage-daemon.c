@@ -21,6 +21,7 @@
 #include "chardev/chardev.h"
 #include "io/object.h"
 #include "monitor/qmp-front.h"
+#include "util/roff.h"
 #include "util/trace.h"
 
 #define COMMAND(row, ...) static const MonCommand row = { __VA_ARGS__ }; MON_COMMAND(row)
@@ -144,13 +145,14 @@ static const struct {
     { "blockdev", "[driver=]DRIVER,node-name=N,...", "add a node", add_blockdev },
     { "chardev", "BACKEND,id=ID,...", "add a character device", add_chardev },
     { "daemonize", NULL, "go to the background once all is set up", NULL },
-    { "export", "[type=]TYPE,id=ID,node-name=N,...", "export a node: nbd, fuse", add_export },
+    { "export", "[type=]TYPE,id=ID,node-name=N,...", "export a node: nbd, fuse, vhost-user-blk", add_export },
     { "monitor", "[chardev=]ID[,mode=control][,pretty=on|off]", "a QMP monitor on a character device", add_monitor },
     { "nbd-server", "addr.type=inet|unix,addr....[,tls-creds=ID][,tls-authz=ID][,max-connections=N]", "start the NBD server", add_server },
     { "object", "TYPE,id=ID,...", "add an object: secret, tls-creds-x509...", add_object },
     { "pidfile", "PATH", "write the process's number to a file", NULL },
+    { "manual", NULL, "print the manual page, for man(1), and exit", NULL },
 };
-enum { ROW_HELP = 0, ROW_VERSION = 1, ROW_DAEMONIZE = 5, ROW_PIDFILE = 10 };
+enum { ROW_HELP = 0, ROW_VERSION = 1, ROW_DAEMONIZE = 5, ROW_PIDFILE = 10, ROW_MANUAL = 11 };
 
 static int fail(Daemon *d, const char *option, Error *err)
 {
@@ -169,6 +171,54 @@ static void print_help(const Daemon *d)
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         printf("  --%s%s%s\n                         %s\n", rows[i].name, rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "", rows[i].help);
     }
+}
+
+static const char *const intro[] = {
+    ".SH NAME", "rhea-storage-daemon - disks, exports and a monitor without a machine", ".SH SYNOPSIS", ".B rhea\\-storage\\-daemon [OPTIONS]", ".SH DESCRIPTION",
+    "The block layer of rhea(1) as a program of its own: nodes are added, exported over NBD, FUSE or vhost-user, and worked on by jobs, from the command line and over QMP.",
+    "Options are worked on one after the other, in their order. The program ends at a signal or when a monitor says quit, after its exports.", ".SH OPTIONS", NULL
+};
+static const char *const exports_are[] = { ".SH EXPORTS", "Every export has these options:", NULL };
+static const char *const last[] = {
+    ".SH EXAMPLES", "A qcow2 image as an export of a unix socket, with a monitor on another:", ".PP", ".RS", ".nf",
+    "rhea-storage-daemon --blockdev driver=qcow2,node-name=disk,file.driver=file,file.filename=disk.qcow2 \\", "  --nbd-server addr.type=unix,addr.path=/tmp/nbd.sock --export nbd,id=e,node-name=disk,writable=on \\",
+    "  --chardev socket,id=m,path=/tmp/qmp.sock,server=on,wait=off --monitor m", ".fi", ".RE", ".PP", "The same disk as a raw file of this machine:", ".PP", ".RS", ".nf",
+    "rhea-storage-daemon --blockdev driver=qcow2,node-name=disk,file.driver=file,file.filename=disk.qcow2 --export fuse,id=e,node-name=disk,mountpoint=disk.raw,writable=on", ".fi", ".RE",
+    ".SH EXIT STATUS", "0 after a signal or quit, 1 if an option could not be worked on.", ".SH SEE ALSO", "rhea(1), rhea-img(1), rhea-nbd(1)", NULL
+};
+
+static void put_keys(GString *out, const OptKey *keys)
+{
+    for (const OptKey *k = keys; k && k->name; k++) {
+        g_autofree char *form = g_strdup_printf("%s=<%s>", k->name, options_type_text(k));
+
+        if (!k->absent) {
+            roff_item(out, form, k->help ? k->help : "");
+        }
+    }
+}
+
+static void put_export(void *opaque, const char *name, const OptKey *keys)
+{
+    g_string_append_printf(opaque, ".SS %s\n", name);
+    put_keys(opaque, keys);
+}
+
+static void print_manual(const Daemon *d)
+{
+    g_autoptr(GString) out = g_string_new(".TH RHEA-STORAGE-DAEMON 1\n");
+
+    roff_lines(out, intro);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *form = g_strdup_printf("--%s%s%s", rows[i].name, rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
+
+        roff_item(out, form, rows[i].help);
+    }
+    roff_lines(out, exports_are);
+    put_keys(out, export_keys);
+    export_types_foreach(put_export, out);
+    roff_lines(out, last);
+    fputs(out->str, stdout);
 }
 
 static void print_version(const Daemon *d)
@@ -197,8 +247,8 @@ static int read_options(Daemon *d, int argc, char **argv, GArray *wanted)
             fprintf(stderr, "Try '%s --help' for more information.\n", d->argv0);
             return 1;
         }
-        if (w.row == ROW_HELP || w.row == ROW_VERSION) {
-            (w.row == ROW_HELP ? print_help : print_version)(d);
+        if (w.row == ROW_HELP || w.row == ROW_VERSION || w.row == ROW_MANUAL) {
+            (w.row == ROW_HELP ? print_help : w.row == ROW_VERSION ? print_version : print_manual)(d);
             return 0;
         }
         d->daemonize |= w.row == ROW_DAEMONIZE;

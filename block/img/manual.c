@@ -2,35 +2,8 @@
 /* The manual page of the image tool, out of the tables of verbs and of formats. */
 #include "block/img/img.h"
 
-#include <string.h>
-
 #include "block/img/img-priv.h"
-
-/* roff: backslashes, hyphens, and dots at the start of a line. */
-static void put(GString *out, const char *text)
-{
-    for (const char *p = text; *p; p++) {
-        if (*p == '\\' || *p == '-') {
-            g_string_append_printf(out, "\\%c", *p == '-' ? '-' : 'e');
-        } else if ((*p == '.' || *p == '\'') && (p == text || p[-1] == '\n')) {
-            g_string_append_printf(out, "\\&%c", *p);
-        } else {
-            g_string_append_c(out, *p);
-        }
-    }
-}
-
-static void put_lines(GString *out, const char *const *lines)
-{
-    for (; *lines; lines++) {
-        if (**lines == '.') {
-            g_string_append(out, *lines);       /* a macro */
-        } else {
-            put(out, *lines);
-        }
-        g_string_append_c(out, '\n');
-    }
-}
+#include "util/roff.h"
 
 static const char *const intro[] = {
     ".SH DESCRIPTION",
@@ -71,7 +44,7 @@ static const char *const last[] = {
     ".SH EXIT STATUS",
     "0 if all went well, 1 if not. check: 2 for corruption, 3 for leaked clusters, 63 for a format without checks. compare: 1 for images that differ, 2 or more for trouble.",
     ".SH SEE ALSO",
-    "rhea(1), rhea-nbd(1)",
+    "rhea(1), rhea-nbd(1), rhea-storage-daemon(1)",
     NULL
 };
 
@@ -80,25 +53,21 @@ static void put_verb(GString *out, const ImgVerb *v)
     g_autofree char *usage = img_verb_usage(v);
 
     g_string_append_printf(out, ".SS %s\n", v->name);
-    put(out, v->brief);
+    roff_put(out, v->brief);
     g_string_append(out, "\n.PP\n.B rhea\\-img ");
-    put(out, usage);
+    roff_put(out, usage);
     g_string_append(out, "\n.PP\n");
-    put(out, v->about);
+    roff_put(out, v->about);
     g_string_append_c(out, '\n');
     for (const ImgOpt *o = v->options; o->id; o++) {
         g_autofree char *forms = img_opt_forms(o);
 
         if (!o->hidden) {
-            g_string_append(out, ".TP\n.B ");
-            put(out, forms);
-            g_string_append_c(out, '\n');
-            put(out, o->help);
-            g_string_append_c(out, '\n');
+            roff_item(out, forms, o->help);
         }
     }
     g_string_append(out, ".PP\nExample:\n.PP\n.RS\n.nf\nrhea\\-img ");
-    put(out, v->example);
+    roff_put(out, v->example);
     g_string_append(out, "\n.fi\n.RE\n");
 }
 
@@ -108,12 +77,12 @@ static void put_keys(GString *out, const char *what, const OptKey *keys)
     for (const OptKey *k = keys; k && k->name; k++) {
         if (!k->absent) {
             g_string_append(out, ".TP\n.B ");
-            put(out, k->name);
+            roff_put(out, k->name);
             g_string_append_printf(out, "=<%s>\n", options_type_text(k));
-            put(out, k->help);
+            roff_put(out, k->help);
             if (k->def) {
                 g_string_append(out, " (default: ");
-                put(out, k->def);
+                roff_put(out, k->def);
                 g_string_append_c(out, ')');
             }
             g_string_append_c(out, '\n');
@@ -135,7 +104,7 @@ static void put_formats(GString *out)
             continue;
         }
         g_string_append_printf(out, ".SS %s\n", d->name);
-        put(out, d->help);
+        roff_put(out, d->help);
         g_string_append(out, d->create_options ? ".\n.PP\n" : ".\nRead only: such images are not made here.\n");
         if (d->create_options) {
             put_keys(out, "Options of create and convert, beside those of the file", d->create_options);
@@ -150,13 +119,13 @@ char *img_manual(void)
 {
     GString *out = g_string_new(".TH RHEA-IMG 1\n.SH NAME\nrhea\\-img \\- create, look at, convert and mend disk images\n.SH SYNOPSIS\n.B rhea\\-img\n.I VERB\n[options] ...\n");
 
-    put_lines(out, intro);
+    roff_lines(out, intro);
     g_string_append(out, ".SH VERBS\n");
     for (const ImgVerb *v = img_verbs; v->name; v++) {
         put_verb(out, v);
     }
-    put_lines(out, names);
+    roff_lines(out, names);
     put_formats(out);
-    put_lines(out, last);
+    roff_lines(out, last);
     return g_string_free(out, false);
 }

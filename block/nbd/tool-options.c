@@ -8,10 +8,11 @@
 #include "block/nbd/proto.h"
 #include "block/nbd/tool-priv.h"
 #include "io/object.h"
+#include "util/roff.h"
 #include "util/size.h"
 #include "util/trace.h"
 
-enum { OPT_CACHE = 256, OPT_AIO, OPT_DISCARD, OPT_DETECT_ZEROES, OPT_HANDSHAKE, OPT_OBJECT, OPT_TLS_CREDS, OPT_TLS_HOSTNAME, OPT_TLS_AUTHZ, OPT_IMAGE_OPTS, OPT_FORK, OPT_PID_FILE, OPT_SELINUX };
+enum { OPT_CACHE = 256, OPT_AIO, OPT_DISCARD, OPT_DETECT_ZEROES, OPT_HANDSHAKE, OPT_OBJECT, OPT_TLS_CREDS, OPT_TLS_HOSTNAME, OPT_TLS_AUTHZ, OPT_IMAGE_OPTS, OPT_FORK, OPT_PID_FILE, OPT_SELINUX, OPT_MANUAL };
 
 typedef struct {
     const char *name;
@@ -24,6 +25,7 @@ typedef struct {
 static const Row rows[] = {
     { "help", 'h', NULL, "display this help and exit" },
     { "version", 'V', NULL, "output version information and exit" },
+    { "manual", OPT_MANUAL, NULL, "print the manual page, for man(1), and exit" },
     { .help = "Connection properties:" },
     { "port", 'p', "PORT", "port to listen on (default `10809')" },
     { "bind", 'b', "IFACE", "interface to bind to (default `0.0.0.0')" },
@@ -66,16 +68,23 @@ static const Row rows[] = {
 
 /* ---- help ---- */
 
+static char *form_of(const Row *r)
+{
+    const char *eq = r->arg ? "=" : "", *arg = r->arg ? r->arg : "";
+
+    return r->letter < OPT_CACHE ? g_strdup_printf("-%c, --%s%s%s", r->letter, r->name, eq, arg) : g_strdup_printf("--%s%s%s", r->name, eq, arg);
+}
+
 static void print_row(const Row *r)
 {
-    g_autofree char *left = NULL;
+    g_autofree char *form = NULL, *left = NULL;
 
     if (!r->name) {
         printf("\n%s\n", r->help);
         return;
     }
-    left = r->letter < OPT_CACHE ? g_strdup_printf("  -%c, --%s%s%s", r->letter, r->name, r->arg ? "=" : "", r->arg ? r->arg : "") :
-                                   g_strdup_printf("      --%s%s%s", r->name, r->arg ? "=" : "", r->arg ? r->arg : "");
+    form = form_of(r);
+    left = g_strdup_printf("%s%s", r->letter < OPT_CACHE ? "  " : "      ", form);
     printf(strlen(left) > 27 ? "%s\n%28s%s\n" : "%-27s%s%s\n", left, strlen(left) > 27 ? "" : " ", r->help);
 }
 
@@ -87,6 +96,39 @@ static void print_help(const NbdTool *t)
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         print_row(&rows[i]);
     }
+}
+
+/* ---- the manual page ---- */
+
+static const char *const intro[] = {
+    ".SH NAME", "rhea-nbd - serve a disk image over the network block device protocol", ".SH SYNOPSIS", ".B rhea\\-nbd [OPTIONS] FILE", ".br", ".B rhea\\-nbd \\-L [OPTIONS]", ".SH DESCRIPTION",
+    "Others read and write the disk in FILE, of any format, through a TCP port or a unix socket. With -L the exports of another server are listed.",
+    "The program ends when its last client has left, unless -t is given. Called as qemu-nbd it prints that program's name and version.", ".SH OPTIONS", NULL
+};
+static const char *const last[] = {
+    ".SH EXAMPLES", "An image for everybody who may open the socket, until the program is stopped:", ".PP", ".RS", ".nf", "rhea-nbd -t -f qcow2 -k /tmp/disk.sock disk.qcow2", "nbdcopy nbd+unix:///?socket=/tmp/disk.sock copy.raw",
+    ".fi", ".RE", ".PP", "In the background, on a port, with certificates asked for:", ".PP", ".RS", ".nf",
+    "rhea-nbd --fork --pid-file=/run/disk.pid -t -p 10809 -f raw --object tls-creds-x509,id=tls0,endpoint=server,dir=/etc/pki --tls-creds tls0 disk.raw", ".fi", ".RE", ".PP",
+    "As a device of this machine: serve on a socket, then nbd-client -unix /tmp/disk.sock /dev/nbd0.", ".SH EXIT STATUS", "0 when its last client has left or it was told to end by a signal, 1 if anything went wrong.",
+    ".SH SEE ALSO", "rhea-img(1), rhea-storage-daemon(1), nbd-client(8)", NULL
+};
+
+static void print_manual(const NbdTool *t)
+{
+    g_autoptr(GString) out = g_string_new(".TH RHEA-NBD 1\n");
+
+    roff_lines(out, intro);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *form = rows[i].name ? form_of(&rows[i]) : NULL;
+
+        if (form) {
+            roff_item(out, form, rows[i].help);
+        } else {
+            g_string_append_printf(out, ".SS %.*s\n", (int)strcspn(rows[i].help, ":"), rows[i].help);
+        }
+    }
+    roff_lines(out, last);
+    fputs(out->str, stdout);
 }
 
 static void print_version(const NbdTool *t)
@@ -297,8 +339,8 @@ bool nbd_tool_options(NbdTool *t, int argc, char **argv, int *status)
     }
     *status = 1;
     while ((c = getopt_long(argc, argv, letters->str, all, NULL)) >= 0) {
-        if (c == 'h' || c == 'V') {
-            (c == 'h' ? print_help : print_version)(t);
+        if (c == 'h' || c == 'V' || c == OPT_MANUAL) {
+            (c == 'h' ? print_help : c == 'V' ? print_version : print_manual)(t);
             *status = 0;
             return false;
         }

@@ -7,6 +7,7 @@ usage: nbd-server.py RHEA-NBD RHEA-IMG [TEST...]
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import struct
@@ -38,6 +39,21 @@ def ready(server, name='', structured=True, extended=False, contexts=()):
     replies = c.go(name)
     equal('go', replies[-1], (1, b''))
     return c
+
+
+def test_manual():
+    """The pages name every option of the help, and man takes them."""
+    import re
+    for program in (NBD, os.path.join(os.path.dirname(NBD), 'rhea-storage-daemon')):
+        page, text = run(program, '--manual').stdout, run(program, '--help').stdout
+        plain = page.replace('\\-', '-')
+        options = re.findall(r'^ +(?:-\w, )?(--[a-z-]+)', text, re.M)
+        assert len(options) > 8, text
+        equal(program, [o for o in options if o not in plain], [])
+        if shutil.which('man'):
+            with open('page.1', 'w') as f:
+                f.write(page)
+            equal('warnings of man', run('man', '--warnings', '-l', 'page.1', env={**os.environ, 'MANPAGER': 'cat', 'LC_ALL': 'C'}).stderr, '')
 
 
 # ---- haggling ----
