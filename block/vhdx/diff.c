@@ -169,6 +169,14 @@ int vhdx_make_empty(BlkNode *n, uint64_t size)
     return r;
 }
 
+/* The parent may have been written between the making of this image and the moment when it was put on top. */
+static int diff_begin(BlkNode *n)
+{
+    int r = n->backing && !blk_backing_is(n, n->backing->node, NULL) ? vhdx_relink(n) : 0;
+
+    return r ? r : vhdx_begin(n);
+}
+
 const GrainOps vhdx_diff_ops = {
-    .find = diff_find, .place = vhdx_place, .link = diff_link, .mark = diff_mark, .link_zero = vhdx_link_zero, .begin = vhdx_begin, .sync = vhdx_sync,
+    .find = diff_find, .place = vhdx_place, .link = diff_link, .mark = diff_mark, .link_zero = vhdx_link_zero, .begin = diff_begin, .sync = vhdx_sync,
 };

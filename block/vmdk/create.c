@@ -66,7 +66,7 @@ static bool parse_wish(Wish *w, const Json *o, Error **errp)
     w->backing = json_get_string(o, "backing_file");
     w->zero_grains = json_get_bool(o, "zeroed_grain", false);
     if (!g_strv_contains(adapters, w->adapter)) {
-        return error_set(errp, "Unknown adapter type: %s", w->adapter);
+        return error_set(errp, "invalid parameter value: %s", w->adapter);
     }
     if (compat6 && given) {
         return error_set(errp, "compat6 cannot be enabled with hwversion set");

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Differencing disks: made and read by this file from the specifications, and by rhea-img; qemu-img reads what has no parent any more.
 
-usage: differencing.py RHEA-IMG
+usage: differencing.py RHEA-IMG RHEA-STORAGE-DAEMON
 """
 import json
 import os
@@ -451,14 +451,112 @@ def test_create(k, rnd):
     ok(f'{k.fmt}: made, converted, rebased, committed')
 
 
+# ---- while they are used ----
+
+class Daemon:
+    def __init__(self, *args):
+        self.p = subprocess.Popen([DAEMON, *args, '--chardev', 'stdio,id=m', '--monitor', 'm', '--nbd-server', 'addr.type=unix,addr.path=sock'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.events = []
+        self.line()
+        self.cmd('qmp_capabilities')
+
+    def line(self):
+        text = self.p.stdout.readline()
+        if not text:
+            fail('the daemon is gone')
+        return json.loads(text)
+
+    def cmd(self, name, **args):
+        self.p.stdin.write(json.dumps({'execute': name, 'arguments': args}) + '\n')
+        self.p.stdin.flush()
+        while True:
+            r = self.line()
+            if 'event' in r:
+                self.events.append(r)
+            elif 'error' in r:
+                fail(f'{name} {args}: {r}')
+            else:
+                return r['return']
+
+    def wait(self, event, key, value):
+        while True:
+            for e in self.events:
+                if e['event'] == event and e['data'].get(key) == value:
+                    self.events.remove(e)
+                    return e['data']
+            self.events.append(self.line())
+
+    def job(self, name, **args):
+        self.cmd(name, **{'job-id': 'j', **args})
+        done = self.wait('BLOCK_JOB_COMPLETED', 'device', 'j')
+        if 'error' in done:
+            fail(f'{name}: {done}')
+
+    def end(self):
+        self.cmd('quit')
+        if self.p.wait():
+            fail(f'the daemon ends with {self.p.returncode}')
+
+
+def test_live(k, rnd):
+    """Children on top of a disk in use; a layer of the middle is committed, two are streamed, then all of them."""
+    size, suffix = 8 * MB, k.suffix
+    now = noise(rnd, size, 0.2)
+
+    def change(node):
+        nonlocal now
+        now = over(now, random_layer(rnd, size, 30))
+        with open('now.raw', 'wb') as f:
+            f.write(now)
+        d.cmd('block-export-add', **{'type': 'nbd', 'id': 'e', 'node-name': node, 'writable': True})
+        img('convert', '-n', '-f', 'raw', '-O', 'raw', 'now.raw', f'nbd+unix:///{node}?socket=sock')
+        d.cmd('block-export-del', id='e')
+        d.wait('BLOCK_EXPORT_DELETED', 'id', 'e')
+
+    def on_top(i):
+        img('create', '-q', '-u', '-f', k.fmt, '-b', f'live{i - 1}{suffix}', '-F', k.fmt, f'live{i}{suffix}', str(size))
+        if i == 1:
+            change('n0')                # so it has other data than when its child was made
+        d.cmd('blockdev-add', **{'driver': k.fmt, 'node-name': f'n{i}', 'backing': None, 'file': {'driver': 'file', 'filename': f'live{i}{suffix}'}})
+        d.cmd('blockdev-snapshot', node=f'n{i - 1}', overlay=f'n{i}')
+        change(f'n{i}')
+
+    with open('now.raw', 'wb') as f:
+        f.write(now)
+    img('convert', '-f', 'raw', '-O', k.fmt, *k.create, 'now.raw', 'live0' + suffix)
+    d = Daemon('--blockdev', json.dumps({'driver': k.fmt, 'node-name': 'n0', 'file': {'driver': 'file', 'filename': 'live0' + suffix}}))
+    for i in (1, 2, 3):
+        on_top(i)
+    d.job('block-commit', **{'device': 'n3', 'top-node': 'n2', 'base-node': 'n1'})
+    change('n3')
+    d.job('block-stream', **{'device': 'n3', 'base-node': 'n0'})
+    change('n3')
+    d.end()
+    same('a layer streamed to the base', content(k.fmt, 'live3' + suffix), now)
+    if k.read('live3' + suffix)[1] != k.identity('live0' + suffix) or k.read('live1' + suffix)[1] != k.identity('live0' + suffix):
+        fail('whose child is it?')
+    d = Daemon('--blockdev', json.dumps({'driver': k.fmt, 'node-name': 'n3', 'file': {'driver': 'file', 'filename': 'live3' + suffix}}))
+    on_top(4)
+    d.job('block-stream', device='n4')
+    change('n4')
+    d.end()
+    if k.read('live4' + suffix)[1] is not None:
+        fail('all is streamed, and there is a parent')
+    same('all layers streamed', content(k.fmt, 'live4' + suffix), now)
+    theirs = peer_content(k.fmt, 'live4' + suffix)
+    if theirs is not None:
+        same('all layers streamed, read by the other program', theirs, now)
+    ok(f'{k.fmt}: snapshots, commit and stream while it is used')
+
+
 def main():
-    global IMG
-    IMG = os.path.realpath(sys.argv[1])
+    global IMG, DAEMON
+    IMG, DAEMON = (os.path.realpath(a) for a in sys.argv[1:3])
     rnd = random.Random(7)
     with tempfile.TemporaryDirectory() as d:
         os.chdir(d)
         for k in KINDS:
-            for test in (test_read, test_find, test_create):
+            for test in (test_read, test_find, test_create, test_live):
                 test(k(rnd), rnd)
         test_large_sectors(Vhdx, rnd)
         os.chdir('/')
