@@ -41,7 +41,7 @@ static const OptKey drive_keys[] = {
     THROTTLE_OLD_KEYS(false),
     {}
 };
-static const OptGroup drive_group = { .name = "drive", .help = "a disk with its place", .implied = "file", .keys = drive_keys, .open = true };
+static const OptGroup drive_group = { .name = "drive", .help = "a disk with its place", .implied = "file", .keys = drive_keys, .open = true, .late = true };
 OPT_GROUP(drive_group);
 
 static const OptKey blockdev_keys[] = {
@@ -287,6 +287,9 @@ static Json *node_options(Json *o, Json *file_options)
     }
     if (json_get_string(o, "format")) {
         json_set_string(rest, "driver", json_get_string(o, "format"));
+    }
+    if (!g_strcmp0(json_get_string(rest, "detect-zeroes"), "unmap") && g_strcmp0(json_get_string(rest, "discard"), "unmap") && g_strcmp0(json_get_string(rest, "discard"), "on")) {
+        json_set_string(rest, "detect-zeroes", "on");           /* nothing is to be unmapped */
     }
     if (json_get_string(o, "aio")) {
         json_set_string(file_options, "aio", json_get_string(o, "aio"));

@@ -282,7 +282,7 @@ static const BlkDriver *protocol_of(const char *filename, Error **errp)
         error_set(errp, "Unknown protocol '%.*s'", (int)strcspn(filename, ":"), filename);
         return NULL;
     }
-    return blk_driver_find(stat(filename, &st) == 0 && S_ISBLK(st.st_mode) ? "host_device" : "file");
+    return blk_driver_find(stat(filename, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode)) ? "host_device" : "file");
 }
 
 static bool name_to_options(const BlkDriver *d, const char *filename, Json *o, Error **errp)

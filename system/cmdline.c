@@ -146,6 +146,9 @@ static bool check_arg(CmdArg *a, Error **errp)
         error_set(errp, "not available in this build");
         return cmd_arg_error(a, errp);
     }
+    if (g->late) {
+        return true;
+    }
     a->value = options_parse(g, a->text, errp);
     return a->value || cmd_arg_error(a, errp);
 }

@@ -66,6 +66,7 @@ struct OptGroup {
     const char *select;         /* key whose value picks a variant; NULL: none */
     const OptKey *keys;         /* ends with {} */
     bool open;                  /* other keys are kept as OPT_ANY: who knows them checks them */
+    bool late;                  /* who takes the text parses it (file=x stands beside file.y=z): a command line passes it on as it is */
 };
 
 typedef struct OptVariant {

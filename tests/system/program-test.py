@@ -308,6 +308,18 @@ def case_disks_and_cards():
             check(f'{args} has no {name}', b'dev: ' + name.encode() in r.stdout, False)
 
 
+def case_drive_spellings():
+    """Options of the file beside those of the disk, devices of characters, detect-zeroes without discard: as they are typed at the whole program."""
+    with open('d.img', 'wb') as f:
+        f.truncate(1 << 20)
+    for text, want in (('file=d.img,format=raw,file.locking=off', 'd.img (raw)'), ('file.locking=off,file.filename=d.img,driver=raw', 'd.img (raw)'),
+                       ('driver=raw,file.driver=file,file.filename=d.img,detect-zeroes=unmap', 'd.img (raw)'), ('file=/dev/null,format=raw', '/dev/null (raw)'),
+                       ('file=file:d.img,format=raw', 'd.img (raw)')):
+        r = run(machine(SPIN, '-nodefaults', '-drive', 'if=none,id=x,' + text, '-display', 'none', '-monitor', 'stdio', '-S'), b'info block\nquit\n')
+        check(f'-drive {text} status', (r.returncode, r.stderr), (0, r.stderr))
+        check(f'-drive {text}', r.stdout, re.compile(rb'\nx \([^)]*\): ' + re.escape(want.encode())))
+
+
 def case_help():
     for args, want in ((['-M', 'help'], r'^Supported machines are:\n(.*\n)*virt +.*\(alias of virt-8\.2\)\nvirt-8\.2 '),
                        (['-cpu', '?'], r'^Available CPUs:\n(.*\n)*  max\n'),

@@ -31,6 +31,7 @@ static void test_meaning(void)
         { "p -icount 5,align=off,sleep=off", "icount", "{\"shift\": \"5\", \"align\": false, \"sleep\": false}" },
         { "p -icount shift=auto", "icount", "{\"shift\": \"auto\"}" },
         { "p -name vm1,process=x", "name", "{\"guest\": \"vm1\", \"process\": \"x\"}" },
+        { "p -drive file=a.qcow2,file.locking=off,if=none -drive driver=qcow2,file.driver=file,file.filename=a.qcow2", "drive", "{}" },     /* as it is, to its reader */
         { "p -device {\"driver\":\"e1000\",\"id\":\"n\"}", "device", "{\"driver\": \"e1000\", \"id\": \"n\"}" },
         { "p -chardev socket,id=c,path=x,server,nowait", "chardev",
           "{\"backend\": \"socket\", \"id\": \"c\", \"path\": \"x\", \"server\": true, \"wait\": false}" },
