@@ -68,19 +68,11 @@ static const GrainOps bochs_ops;
 static bool bochs_open(BlkNode *n, Json *o, Error **errp)
 {
     uint8_t h[H_SIZE];
-    int r;
 
-    if (!format_open_file(n, o, errp)) {
+    if (!format_open_header(n, o, h, sizeof(h), errp) || !read_header(n, h, errp)) {
         return false;
     }
     n->read_only = true;
-    r = node_pread_padded(n->file->node, 0, h, sizeof(h));
-    if (r < 0) {
-        return error_set_errno(errp, -r, "Could not read image header");
-    }
-    if (!read_header(n, h, errp)) {
-        return false;
-    }
     grains_init(n, &bochs_ops, ((Bochs *)n->state)->extent);
     return true;
 }

@@ -36,16 +36,11 @@ static bool cloop_open(BlkNode *n, Json *o, Error **errp)
 {
     Cloop *s = n->state;
     uint8_t h[H_OFFSETS];
-    int r;
 
-    if (!format_open_file(n, o, errp)) {
+    if (!format_open_header(n, o, h, sizeof(h), errp)) {
         return false;
     }
     n->read_only = true;
-    r = node_pread_padded(n->file->node, 0, h, sizeof(h));
-    if (r < 0) {
-        return error_set_errno(errp, -r, "Could not read image header");
-    }
     if (!cloop_probe(h, sizeof(h), NULL)) {
         return error_set(errp, memcmp(h, "#!/bin/sh\n#V", 12) ? "Image is not in cloop format" : "cloop images of another format than V2.0 are not in this program");
     }

@@ -74,16 +74,11 @@ static const GrainOps cow_ops;
 static bool cow_open(BlkNode *n, Json *o, Error **errp)
 {
     g_autofree uint8_t *h = g_malloc0(H_MAX + 64);
-    int r;
 
-    if (!format_open_file(n, o, errp)) {
+    if (!format_open_header(n, o, h, H_MAX + 64, errp)) {
         return false;
     }
     n->read_only = true;
-    r = node_pread_padded(n->file->node, 0, h, H_MAX + 64);
-    if (r < 0) {
-        return error_set_errno(errp, -r, "Could not read image header");
-    }
     if (!cow_probe(h, H_MAX, NULL)) {
         return error_set(errp, "Image not in cow format");
     }

@@ -619,6 +619,17 @@ bool format_open_file(BlkNode *n, Json *o, Error **errp)
     return true;
 }
 
+bool format_open_header(BlkNode *n, Json *o, void *buf, uint64_t len, Error **errp)
+{
+    int r;
+
+    if (!format_open_file(n, o, errp)) {
+        return false;
+    }
+    r = node_pread_padded(n->file->node, 0, buf, len);
+    return r == 0 || error_set_errno(errp, -r, "Could not read image header");
+}
+
 Blk *format_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp)
 {
     Json *o;

@@ -192,6 +192,8 @@ static inline bool meta_dirty(const Grains *g)
 /* ---- small things that formats share ---- */
 /* The file child, read-only passed up; false: error set. */
 bool format_open_file(BlkNode *n, Json *o, Error **errp);
+/* The same, and its first bytes; what lies behind its end is zeroes. */
+bool format_open_header(BlkNode *n, Json *o, void *buf, uint64_t len, Error **errp);
 /* The option "backing": null says none, whatever the image says. */
 void format_backing_option(BlkNode *n, Json *backing);
 /* Up to a multiple of unit. */

@@ -111,16 +111,8 @@ static bool qcow_open(BlkNode *n, Json *o, Error **errp)
 {
     Qcow *s = n->state;
     uint8_t h[H_LENGTH];
-    int r;
 
-    if (!format_open_file(n, o, errp)) {
-        return false;
-    }
-    r = node_pread_padded(n->file->node, 0, h, sizeof(h));
-    if (r < 0) {
-        return error_set_errno(errp, -r, "Could not read image header");
-    }
-    if (!read_header(n, h, errp)) {
+    if (!format_open_header(n, o, h, sizeof(h), errp) || !read_header(n, h, errp)) {
         return false;
     }
     if (encrypt_option(o, "format") && strcmp(encrypt_option(o, "format"), s->crypt ? "aes" : "")) {

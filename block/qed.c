@@ -124,16 +124,8 @@ static bool qed_open(BlkNode *n, Json *o, Error **errp)
     Qed *s = n->state;
     Json *backing = json_get(o, "backing");
     uint8_t h[H_SIZE];
-    int r;
 
-    if (!format_open_file(n, o, errp)) {
-        return false;
-    }
-    r = node_pread_padded(n->file->node, 0, h, sizeof(h));
-    if (r < 0) {
-        return error_set_errno(errp, -r, "Failed to read QED header");
-    }
-    if (!read_header(n, h, errp)) {
+    if (!format_open_header(n, o, h, sizeof(h), errp) || !read_header(n, h, errp)) {
         return false;
     }
     format_backing_option(n, backing);

@@ -100,14 +100,9 @@ static bool vdi_open(BlkNode *n, Json *o, Error **errp)
 {
     uint8_t h[H_SIZE];
     Vdi *s = n->state;
-    int r;
 
-    if (!format_open_file(n, o, errp)) {
+    if (!format_open_header(n, o, h, sizeof(h), errp)) {
         return false;
-    }
-    r = node_pread_padded(n->file->node, 0, h, sizeof(h));
-    if (r < 0) {
-        return error_set_errno(errp, -r, "Could not read image header");
     }
     if (!header_ok(h, errp)) {
         return false;

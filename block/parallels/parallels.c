@@ -83,16 +83,8 @@ static bool parallels_open(BlkNode *n, Json *o, Error **errp)
 {
     Parallels *s = n->state;
     uint8_t h[H_SIZE];
-    int r;
 
-    if (!format_open_file(n, o, errp)) {
-        return false;
-    }
-    r = node_pread_padded(n->file->node, 0, h, sizeof(h));
-    if (r < 0) {
-        return error_set_errno(errp, -r, "Could not read image header");
-    }
-    if (!read_header(n, h, errp) || !writable(n, errp)) {
+    if (!format_open_header(n, o, h, sizeof(h), errp) || !read_header(n, h, errp) || !writable(n, errp)) {
         return false;
     }
     grains_init(n, &parallels_ops, s->g.grain);

@@ -114,28 +114,16 @@ static int write_directory(BlkNode *n, GPtrArray *list)
 {
     Qcow2 *s = q2(n);
     g_autoptr(GByteArray) out = g_byte_array_new();
-    uint64_t clusters, old = s->bitmaps_offset, old_clusters = q_clusters(s, s->bitmaps_bytes);
-    int64_t at = 0;
-    int r = 0;
+    uint64_t old = s->bitmaps_offset, old_clusters = q_clusters(s, s->bitmaps_bytes);
+    int64_t at;
+    int r;
 
     for (unsigned i = 0; i < list->len; i++) {
         put_entry(out, list->pdata[i]);
     }
-    clusters = q_clusters(s, out->len);
-    if (out->len) {
-        at = qcow2_alloc(n, &clusters, true);
-        if (at < 0) {
-            return at;
-        }
-        q_take_fresh(s, at, clusters << s->cluster_bits);
-        r = node_pwrite(n->file->node, at, out->data, out->len);
-    }
-    r = r ? r : qcow2_meta_flush(n, true);
-    if (r < 0) {
-        if (at) {
-            qcow2_refcount_add(n, at, clusters, -1);
-        }
-        return r;
+    at = qcow2_write_new(n, out);
+    if (at < 0) {
+        return at;
     }
     s->bitmaps_count = list->len;
     s->bitmaps_offset = at;

@@ -214,6 +214,8 @@ int qcow2_refcount_add(BlkNode *n, uint64_t offset, uint64_t clusters, int delta
 /* A run of free clusters, counted once: *clusters may come back smaller unless `all`.  Returns its offset or a negative errno. */
 int64_t qcow2_alloc(BlkNode *n, uint64_t *clusters, bool all);
 int64_t qcow2_alloc_bytes(BlkNode *n, unsigned bytes);  /* for compressed data */
+/* Bytes in clusters of their own (0: there are none), they and all tables on the disk: what names them may follow.  Their offset or a negative errno. */
+int64_t qcow2_write_new(BlkNode *n, const GByteArray *bytes);
 uint64_t qcow2_count_in(const Qcow2 *s, const uint8_t *block, uint64_t index);
 void qcow2_count_out(const Qcow2 *s, uint8_t *block, uint64_t index, uint64_t value);
 

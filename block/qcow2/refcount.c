@@ -463,3 +463,24 @@ int qcow2_refcount_open(BlkNode *n)
     s->reftable = g_new0(uint64_t, MAX(s->reftable_size, 1));
     return qcow2_read_words(n, s->reftable_offset, s->reftable, s->reftable_size);
 }
+
+int64_t qcow2_write_new(BlkNode *n, const GByteArray *bytes)
+{
+    Qcow2 *s = q2(n);
+    uint64_t clusters = q_clusters(s, bytes->len);
+    int64_t at = clusters ? qcow2_alloc(n, &clusters, true) : 0;
+    int r = 0;
+
+    if (at < 0) {
+        return at;
+    }
+    if (clusters) {
+        q_take_fresh(s, at, clusters << s->cluster_bits);
+        r = node_pwrite(n->file->node, at, bytes->data, bytes->len);
+    }
+    r = r ? r : qcow2_meta_flush(n, true);
+    if (r < 0 && clusters) {
+        qcow2_refcount_add(n, at, clusters, -1);
+    }
+    return r < 0 ? r : at;
+}

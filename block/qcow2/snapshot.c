@@ -129,29 +129,17 @@ static int write_table(BlkNode *n)
 {
     Qcow2 *s = q2(n);
     g_autoptr(GByteArray) out = g_byte_array_new();
-    uint64_t clusters, old_clusters = q_clusters(s, s->snapshots_bytes);
-    int64_t at = 0;
+    uint64_t old_clusters = q_clusters(s, s->snapshots_bytes);
+    int64_t at;
     uint8_t be[12];
-    int r = 0;
+    int r;
 
     for (unsigned i = 0; i < s->snapshots->len; i++) {
         put_one(out, s->snapshots->pdata[i]);
     }
-    clusters = q_clusters(s, out->len);
-    if (out->len) {
-        at = qcow2_alloc(n, &clusters, true);
-        if (at < 0) {
-            return at;
-        }
-        q_take_fresh(s, at, clusters << s->cluster_bits);
-        r = node_pwrite(n->file->node, at, out->data, out->len);
-    }
-    r = r ? r : qcow2_meta_flush(n, true);
-    if (r < 0) {
-        if (at) {
-            qcow2_refcount_add(n, at, clusters, -1);
-        }
-        return r;
+    at = qcow2_write_new(n, out);
+    if (at < 0) {
+        return at;
     }
     stl_be_p(be, s->snapshots->len);
     stq_be_p(be + 4, at);

@@ -19,14 +19,9 @@ static bool vhdx_open(BlkNode *n, Json *o, Error **errp)
     Json *backing = json_get(o, "backing");
     Vhdx *s = vhdx_of(n);
     uint8_t id[8];
-    int r;
 
-    if (!format_open_file(n, o, errp)) {
+    if (!format_open_header(n, o, id, sizeof(id), errp)) {
         return false;
-    }
-    r = node_pread_padded(n->file->node, 0, id, sizeof(id));
-    if (r < 0) {
-        return error_set_errno(errp, -r, "Could not read image header");
     }
     if (memcmp(id, "vhdxfile", 8)) {
         return error_set(errp, "Image is not in VHDX format");

@@ -2,6 +2,7 @@
 #include "tests/block/faults.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,6 +66,32 @@ static void file_resize(File *f, uint64_t len)
 {
     set_length(f->now, len);
     set_length(f->used, (len + BLOCK - 1) / BLOCK);
+}
+
+/* ---- what is found ---- */
+
+const char *faults_label;
+int faults_bad;
+
+void wrong(const char *fmt, ...)
+{
+    va_list ap;
+    g_autofree char *text = NULL;
+
+    va_start(ap, fmt);
+    text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    if (faults_bad++ < 8) {
+        printf("# %s: %s\n", faults_label, text);
+    }
+}
+
+bool told(int r, int allowed, const char *what)
+{
+    if (r < 0 && r != -allowed && (r != -EIO || !allowed)) {
+        wrong("%s: %s", what, g_strerror(-r));
+    }
+    return r == 0;
 }
 
 /* ---- orders ---- */

@@ -9,6 +9,7 @@
 #define TESTS_BLOCK_FAULTS_H
 
 #include "block/driver.h"
+#include "util/bits.h"
 
 enum { FAULT_READ = 1, FAULT_WRITE = 2, FAULT_ZEROES = 4, FAULT_FLUSH = 8, FAULT_DISCARD = 16, FAULT_RESIZE = 32, FAULT_STATUS = 64, FAULT_ALL = 127 };
 
@@ -38,5 +39,28 @@ void faults_undump(const char *dir);
 void faults_wait(GRand *rnd);
 /* A file as it is now; NULL: there is none. */
 const GByteArray *faults_file(const char *name);
+
+/* ---- what is found ---- */
+
+/* Whom it is about, and how many things were wrong. */
+extern const char *faults_label;
+extern int faults_bad;
+/* One more; the first eight are printed. */
+void wrong(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+/* A request may fail with `allowed` or, where that is an error, with EIO.  Whether it succeeded. */
+bool told(int r, int allowed, const char *what);
+
+/* What a piece of a disk may hold: a set of bytes. */
+typedef struct ByteSet { uint64_t bits[4]; } ByteSet;
+
+static inline void set_add(ByteSet *s, uint8_t v)
+{
+    s->bits[v / 64] |= BIT64(v % 64);
+}
+
+static inline bool set_has(const ByteSet *s, uint8_t v)
+{
+    return s->bits[v / 64] >> (v % 64) & 1;
+}
 
 #endif

@@ -27,7 +27,6 @@
 #include "io/object.h"
 #include "tests/block/faults.h"
 #include "tests/block/images.h"
-#include "util/bits.h"
 
 enum { DISK = 2304 << 10, WORKERS = 3, PART = DISK / WORKERS, WINDOW = 160 << 10, SECTOR = 512, IN_WINDOW = WINDOW / SECTOR, SECTORS = WORKERS * IN_WINDOW, OPS = 20, BELOW = 251 };
 
@@ -41,21 +40,9 @@ static const char *const shapes[] = {
 
 /* ---- what each sector may hold: sets of bytes ---- */
 
-typedef struct { uint64_t bits[4]; } Set;
-
-static Set now[SECTORS];                /* read through the same handle */
-static Set on_disk[SECTORS];            /* after the end */
-static Set (*flushing[WORKERS])[SECTORS];       /* of flushes under way: what may be there when they are done */
-
-static void set_add(Set *s, uint8_t v)
-{
-    s->bits[v / 64] |= BIT64(v % 64);
-}
-
-static bool set_has(const Set *s, uint8_t v)
-{
-    return s->bits[v / 64] >> (v % 64) & 1;
-}
+static ByteSet now[SECTORS];                /* read through the same handle */
+static ByteSet on_disk[SECTORS];            /* after the end */
+static ByteSet (*flushing[WORKERS])[SECTORS];       /* of flushes under way: what may be there when they are done */
 
 /* v may be there from now on. */
 static void may_hold(unsigned first, unsigned n, uint8_t v)
@@ -74,7 +61,7 @@ static void may_hold(unsigned first, unsigned n, uint8_t v)
 static void holds(unsigned first, unsigned n, uint8_t v)
 {
     for (unsigned i = first; i < first + n; i++) {
-        now[i] = (Set){};
+        now[i] = (ByteSet){};
         set_add(&now[i], v);
     }
 }
@@ -87,31 +74,15 @@ static Blk *disk;
 static const char *shape, *format, *secret, *data_file, *backing;
 static uint8_t initial;
 static unsigned running, snapshots, refused;
-static int allowed_error, bad;
+static int allowed_error;
 static uint8_t stamp;
 static GRand *rnd;
 
-static void wrong(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
-static void wrong(const char *fmt, ...)
+/* By the disk; how often it refused is counted. */
+static bool done(int r, const char *what)
 {
-    va_list ap;
-    g_autofree char *text = NULL;
-
-    va_start(ap, fmt);
-    text = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    if (bad++ < 8) {
-        printf("# %s: %s\n", shape, text);
-    }
-}
-
-static bool told(int r, const char *what)
-{
-    if (r < 0 && r != -allowed_error && r != -EIO) {
-        wrong("%s: %s", what, g_strerror(-r));
-    }
     refused += r < 0;
-    return r == 0;
+    return told(r, allowed_error, what);
 }
 
 static uint64_t place(unsigned sector)
@@ -125,7 +96,7 @@ static void do_write(unsigned first, unsigned n, unsigned flags)
 
     memset(buf, v, n * SECTOR);
     may_hold(first, n, v);
-    if (told(blk_write(disk, place(first), buf, n * SECTOR, flags), "write")) {
+    if (done(blk_write(disk, place(first), buf, n * SECTOR, flags), "write")) {
         holds(first, n, v);
         if (flags & BLK_FUA) {
             for (unsigned i = first; i < first + n; i++) {
@@ -141,18 +112,18 @@ static void do_zero(unsigned first, unsigned n, bool discard)
     may_hold(first, n, 0);
     if (discard) {
         may_hold(first, n, initial);
-        told(blk_discard(disk, place(first), n * SECTOR), "discard");
-    } else if (told(blk_zeroes(disk, place(first), n * SECTOR, g_rand_boolean(rnd) ? BLK_MAY_UNMAP : 0), "zeroes")) {
+        done(blk_discard(disk, place(first), n * SECTOR), "discard");
+    } else if (done(blk_zeroes(disk, place(first), n * SECTOR, g_rand_boolean(rnd) ? BLK_MAY_UNMAP : 0), "zeroes")) {
         holds(first, n, 0);
     }
 }
 
 static void do_flush(unsigned me)
 {
-    Set (*at)[SECTORS] = g_memdup2(now, sizeof(now));
+    ByteSet (*at)[SECTORS] = g_memdup2(now, sizeof(now));
 
     flushing[me] = at;
-    if (told(blk_flush(disk), "flush")) {
+    if (done(blk_flush(disk), "flush")) {
         for (unsigned i = 0; i < SECTORS; i++) {
             for (unsigned k = 0; k < 4; k++) {
                 on_disk[i].bits[k] &= (*at)[i].bits[k];
@@ -167,7 +138,7 @@ static void do_read(unsigned first, unsigned n)
 {
     uint8_t *buf = g_malloc(n * SECTOR);
 
-    if (told(blk_read(disk, place(first), buf, n * SECTOR, 0), "read")) {
+    if (done(blk_read(disk, place(first), buf, n * SECTOR, 0), "read")) {
         for (unsigned i = 0; i < n; i++) {
             if (!set_has(&now[first + i], buf[i * SECTOR]) || memcmp(buf + i * SECTOR, buf + i * SECTOR + 1, SECTOR - 1)) {
                 wrong("sector %u reads as %u", first + i, buf[i * SECTOR]);
@@ -332,7 +303,7 @@ static bool make_image(void)
 static void forget(void)
 {
     for (unsigned i = 0; i < SECTORS; i++) {
-        now[i] = on_disk[i] = (Set){};
+        now[i] = on_disk[i] = (ByteSet){};
         set_add(&now[i], initial);
         set_add(&on_disk[i], initial);
     }
@@ -536,14 +507,14 @@ static unsigned all_points(unsigned seed, unsigned way)
     f.at = -1;
     points = run(&f, seed, true);
     check();
-    for (unsigned i = (seed + way) % step; i < points && bad < 5; i += step) {
-        int before = bad;
+    for (unsigned i = (seed + way) % step; i < points && faults_bad < 5; i += step) {
+        int before = faults_bad;
 
         f.at = (int)i;
         run(&f, seed, ways[way].still);
         check();
         tried++;
-        if (bad > before) {
+        if (faults_bad > before) {
             printf("# %s: that was %s, seed %u, point %u of %u\n", shape, ways[way].name, seed, i, points);
         }
     }
@@ -585,7 +556,7 @@ static bool test_shape(void)
 {
     unsigned points = 0;
 
-    bad = 0;
+    faults_bad = 0;
     if (!make_image()) {
         return true;
     }
@@ -598,7 +569,7 @@ static bool test_shape(void)
     printf("# %s: %u points", shape, points);
     printf(peer_asked ? ", %u questions to the other program\n" : "\n", peer_asked);
     peer_asked = 0;
-    return bad == 0;
+    return faults_bad == 0;
 }
 
 int main(int argc, char **argv)
@@ -615,7 +586,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < G_N_ELEMENTS(shapes); i++) {
         bool ok;
 
-        shape = shapes[i];
+        shape = faults_label = shapes[i];
         ok = argc > 5 && strcmp(argv[5], shape) ? true : test_shape();
         printf("%s %u - %s\n", ok ? "ok" : "not ok", i + 1, shape);
         fflush(stdout);

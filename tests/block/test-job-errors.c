@@ -23,7 +23,6 @@
 #include "io/object.h"
 #include "tests/block/faults.h"
 #include "tests/block/qmp-client.h"
-#include "util/bits.h"
 
 enum { SIZE = 1 << 20, UNIT = 4096, UNITS = SIZE / UNIT, WORKERS = 2, OPS = 24 };
 
@@ -31,20 +30,8 @@ static unsigned step = 41, first;
 
 /* ---- what each piece of the guest's disk may hold ---- */
 
-typedef struct { uint64_t bits[4]; } Set;
-
-static Set model[UNITS];
+static ByteSet model[UNITS];
 static uint8_t old[SIZE];               /* as it was before */
-
-static void set_add(Set *s, uint8_t v)
-{
-    s->bits[v / 64] |= BIT64(v % 64);
-}
-
-static bool set_has(const Set *s, uint8_t v)
-{
-    return s->bits[v / 64] >> (v % 64) & 1;
-}
 
 /* ---- the world ---- */
 
@@ -55,30 +42,7 @@ static Blk *guest;
 static GRand *rnd;
 static unsigned running, ops_done;
 static uint8_t stamp;
-static int bad, guest_error;
-static char *label;
-
-static void wrong(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
-static void wrong(const char *fmt, ...)
-{
-    va_list ap;
-    g_autofree char *text = NULL;
-
-    va_start(ap, fmt);
-    text = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    if (bad++ < 8) {
-        printf("# %s: %s\n", label, text);
-    }
-}
-
-static bool told(int r, const char *what)
-{
-    if (r < 0 && r != -guest_error && (r != -EIO || !guest_error)) {
-        wrong("the guest's %s: %s", what, g_strerror(-r));
-    }
-    return r == 0;
-}
+static int guest_error;
 
 static void change(unsigned at, unsigned n, uint8_t v)
 {
@@ -90,8 +54,8 @@ static void change(unsigned at, unsigned n, uint8_t v)
         set_add(&model[i], v);
     }
     r = v ? blk_write(guest, at * UNIT, buf, n * UNIT, 0) : blk_zeroes(guest, at * UNIT, n * UNIT, BLK_MAY_UNMAP);
-    for (unsigned i = at; told(r, "write") && i < at + n; i++) {
-        model[i] = (Set){};
+    for (unsigned i = at; told(r, guest_error, "write") && i < at + n; i++) {
+        model[i] = (ByteSet){};
         set_add(&model[i], v);
     }
     g_free(buf);
@@ -123,11 +87,11 @@ static void worker(void *opaque)
         if (what < 5) {
             change(at, n, what ? ++stamp : 0);
         } else if (what < 7) {
-            if (told(blk_read(guest, at * UNIT, buf, n * UNIT, 0), "read")) {
+            if (told(blk_read(guest, at * UNIT, buf, n * UNIT, 0), guest_error, "read")) {
                 look(buf, at, n, "read");
             }
         } else {
-            told(blk_flush(guest), "flush");
+            told(blk_flush(guest), guest_error, "flush");
         }
         ops_done++;
         fiber_pause();
@@ -213,7 +177,7 @@ static void open_world(void)
     guest = blk_new(session, "g", BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_READ | BLK_PERM_WRITE_SAME | BLK_PERM_RESIZE, NULL);
     g_assert_true(blk_insert(guest, blk_node_find(session, "top"), NULL));
     for (unsigned i = 0; i < UNITS; i++) {
-        model[i] = (Set){};
+        model[i] = (ByteSet){};
         set_add(&model[i], old[i * UNIT]);
     }
     stamp = 0;
@@ -416,14 +380,14 @@ static unsigned test_policy(const JobRow *row, const char *policy, int error, bo
         return 0;                       /* it would try for ever */
     }
     points = run(row, policy, &f, 1);
-    for (unsigned i = first % step; i < points && bad < 6; i += step) {
-        int before = bad;
+    for (unsigned i = first % step; i < points && faults_bad < 6; i += step) {
+        int before = faults_bad;
 
         f.at = (int)i;
         run(row, policy, &f, 1);
         tried++;
-        if (bad > before) {
-            printf("# %s: that was %s, %s %s, point %u of %u\n", label, policy, g_strerror(error), once ? "once" : "from then on", i, points);
+        if (faults_bad > before) {
+            printf("# %s: that was %s, %s %s, point %u of %u\n", faults_label, policy, g_strerror(error), once ? "once" : "from then on", i, points);
         }
     }
     first += 5;
@@ -442,9 +406,9 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         unsigned points = 0;
 
-        bad = 0;
-        label = (char *)rows[i].name;
-        if (argc > 3 && strcmp(argv[3], label)) {
+        faults_bad = 0;
+        faults_label = rows[i].name;
+        if (argc > 3 && strcmp(argv[3], faults_label)) {
             continue;
         }
         for (unsigned p = 0; p < G_N_ELEMENTS(policies); p++) {
@@ -453,9 +417,9 @@ int main(int argc, char **argv)
             points += test_policy(&rows[i], policies[p], ENOSPC, false);
             points += test_policy(&rows[i], policies[p], EIO, false);           /* the server has died, and comes back with the resume */
         }
-        printf("# %s: %u points\n%s %u - %s\n", label, points, bad ? "not ok" : "ok", i + 1, label);
+        printf("# %s: %u points\n%s %u - %s\n", faults_label, points, faults_bad ? "not ok" : "ok", i + 1, faults_label);
         fflush(stdout);
-        good = good && !bad;
+        good = good && !faults_bad;
     }
     faults_clear();
     loop_free(loop);
