@@ -31,6 +31,8 @@ struct Blk {
 };
 
 extern const SessionKind blk_kind, blk_node_kind;
+/* How many nodes have a driver that wants to know of drains. */
+unsigned blk_drains_heard(Session *s);
 
 /* open.c: options against the driver's table (values get its types), and what they say about opening. */
 bool blk_check_options(const BlkDriver *drv, Json *o, Error **errp);

@@ -81,6 +81,7 @@ struct BlkNode {
     struct { uint64_t ok, failed, bytes; } discards;        /* atomic each; of protocols */
     bool detect_zeroes;             /* written zeroes become zeroes() */
     bool probed;                    /* nobody named the format */
+    bool hears_drains;              /* it is counted as one of those */
     char *backing_name;             /* as the image says; set by the driver's open, opened by the layer after it */
     char *backing_format;           /* may be NULL: probe */
     Json *backing_options;          /* given by the user instead */
@@ -136,7 +137,7 @@ struct BlkDriver {
     void (*perm_commit)(BlkNode *n, unsigned perm, unsigned shared);
     void (*perm_abort)(BlkNode *n);
 
-    /* A user is drained, from `on` until off: nothing that it has asked for may wait for time to pass.  Main loop, not in a fiber.  open() says blk_drain_asks_nodes(). */
+    /* A user is drained, from `on` until off: nothing that it has asked for may wait for time to pass.  Main loop, not in a fiber. */
     void (*drain)(BlkNode *n, bool on);
 
     int (*read)(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags);
@@ -191,8 +192,6 @@ char *blk_path_combine(const char *base, const char *name);
 bool blk_path_has_protocol(const char *path);
 /* Ask again for permissions after node->read_only or the like changed. */
 bool blk_refresh_perms(BlkNode *n, Error **errp);
-/* There is a node in the session whose driver wants to know of drains. */
-void blk_drain_asks_nodes(Session *s);
 void blk_node_resized(BlkNode *n, uint64_t size);       /* sets n->size and tells the users */
 
 /* In the order of opening. */

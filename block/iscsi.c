@@ -432,7 +432,6 @@ static bool iscsi_open(BlkNode *n, Json *options, Error **errp)
         iscsi_session_close(s->session);
         return false;
     }
-    blk_drain_asks_nodes(n->session);
     return true;
 }
 

@@ -158,8 +158,40 @@ static BlkNode *node_new(Session *s, const BlkDriver *drv, unsigned flags)
     return n;
 }
 
+/* ---- nodes that hear of drains are counted ---- */
+
+static const SessionKind hearers_kind = { .name = "count", .space = "drain-hearers", .destroy = g_free };
+static const char hearers_id[] = "#hearers";
+
+unsigned blk_drains_heard(Session *s)
+{
+    const unsigned *count = session_get(s, &hearers_kind, hearers_id);
+
+    return count ? *count : 0;
+}
+
+static void hear_drains(BlkNode *n, bool on)
+{
+    unsigned *count = session_get(n->session, &hearers_kind, hearers_id);
+
+    if (n->hears_drains == on) {
+        return;
+    }
+    n->hears_drains = on;
+    if (!count && on) {
+        count = g_new0(unsigned, 1);
+        session_add(n->session, &hearers_kind, hearers_id, count, NULL);
+    }
+    if (count) {                        /* none: the session ends */
+        *count += on ? 1 : -1u;
+    }
+}
+
+/* ---- life ---- */
+
 static void node_free(BlkNode *n)
 {
+    hear_drains(n, false);
     while (n->children) {
         blk_detach_child(n, n->children);
     }
@@ -234,6 +266,7 @@ static BlkNode *open_driver(Session *s, const BlkDriver *drv, Json *o, unsigned 
         return NULL;
     }
     set_filename(n, o);
+    hear_drains(n, drv->drain != NULL);
     return n;
 }
 

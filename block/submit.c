@@ -312,22 +312,12 @@ static void tell_nodes(BlkNode *n, GHashTable *seen, GPtrArray *told)
     }
 }
 
-static const SessionKind asks_kind = { .name = "mark", .space = "drain-asks-nodes" };
-static const char asks_id[] = "#any";
-
-void blk_drain_asks_nodes(Session *s)
-{
-    if (!session_get(s, &asks_kind, asks_id)) {
-        session_add(s, &asks_kind, asks_id, (void *)asks_id, NULL);
-    }
-}
-
 static void unlimit(Blk *b)
 {
     if (b->throttle) {
         throttle_drain(b->throttle, true);
     }
-    if (b->root && session_get(b->session, &asks_kind, asks_id)) {
+    if (b->root && blk_drains_heard(b->session)) {
         g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
 
         b->drained = g_ptr_array_new();

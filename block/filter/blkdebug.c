@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #include "util/bits.h"
@@ -43,107 +44,76 @@ typedef struct {
     int state;
 } Debug;
 
+#define EVENT_KEYS \
+    { "event", OPT_ENUM, "what it is asked at", .values = "none|preadv|read_aio|pwritev|write_aio|pwritev_zero|flush_to_disk|flush_to_os|pdiscard", .must = true }, \
+    { "state", OPT_NUMBER, "in which alone it counts; 0: any", .max = INT_MAX }
+static const OptKey inject_keys[] = {
+    EVENT_KEYS,
+    { "iotype", OPT_ENUM, "requests that fail", .values = "read|write|write-zeroes|discard|flush|block-status" },
+    { "errno", OPT_NUMBER, "how", .def = "5", .max = 4095 },
+    { "sector", OPT_NUMBER, "of 512 bytes, that they must touch", .max = INT64_MAX },
+    { "once", OPT_BOOL, "only the first" },
+    { "immediately", OPT_BOOL, "without a turn of the loop" },
+    {}
+};
+static const OptKey state_keys[] = { EVENT_KEYS, { "new_state", OPT_NUMBER, "from then on", .max = INT_MAX, .must = true }, {} };
+static const OptGroup inject_group = { .name = "inject-error", .keys = inject_keys }, state_group = { .name = "set-state", .keys = state_keys };
+
 static const OptKey debug_keys[] = {
     { "image", OPT_ANY, "the disk" },
-    { "inject-error", OPT_ANY, "list of {event, iotype, state, errno, sector, once, immediately}" },
-    { "set-state", OPT_ANY, "list of {event, state, new_state}" },
+    { "inject-error", OPT_TREE, "list of {event, iotype, state, errno, sector, once, immediately}", .many = true, .sub = &inject_group },
+    { "set-state", OPT_TREE, "list of {event, state, new_state}", .many = true, .sub = &state_group },
     { "align", OPT_SIZE, "alignment that requests must have; 0: as the image", .def = "0" },
     {}
 };
 
 /* ---- rules ---- */
 
-static bool rule_event(Rule *r, const Json *o, Error **errp)
+static unsigned index_of(const char *const *names, unsigned n, const char *name)
 {
-    const char *name = json_get_string(o, "event");
+    unsigned i = 0;
 
-    for (unsigned i = 0; name && i < EVENTS; i++) {
-        if (!strcmp(name, event_names[i]) || !g_strcmp0(name, event_aliases[i])) {
-            r->event = i;
-            return true;
-        }
+    while (i < n && g_strcmp0(names[i], name)) {
+        i++;
     }
-    return error_set(errp, name ? "blkdebug knows no event '%s' here (none, preadv, pwritev, pwritev_zero, flush_to_disk, pdiscard)" : "Parameter 'event' is missing", name);
+    return i;
 }
 
-static bool rule_io(Rule *r, const Json *o, Error **errp)
+static Event event_of(const char *name)
 {
-    const char *name = json_get_string(o, "iotype");
+    unsigned i = index_of(event_names, EVENTS, name);
 
-    r->io = BIT(IO_READ) | BIT(IO_WRITE) | BIT(IO_ZEROES) | BIT(IO_DISCARD) | BIT(IO_FLUSH);
-    for (unsigned i = 0; name && i < IO_TYPES; i++) {
-        if (!strcmp(name, io_names[i])) {
-            r->io = BIT(i);
-            return true;
-        }
-    }
-    return !name || error_set(errp, "Invalid parameter '%s'", name);
+    return i < EVENTS ? i : index_of(event_aliases, EVENTS, name);
 }
 
-static int64_t number(const Json *o, const char *key, int64_t def)
+/* o is checked. */
+static Rule rule_of(const Json *o, bool inject)
 {
-    Json *v = json_get(o, key);
-    g_autofree char *text = v ? json_scalar_text(v) : NULL;
+    const char *io = json_get_string(o, "iotype");
+    Rule r = {
+        .event = event_of(json_get_string(o, "event")), .inject = inject, .state = (int)json_get_u64(o, "state", 0), .new_state = (int)json_get_u64(o, "new_state", 0),
+        .io = io ? BIT(index_of(io_names, IO_TYPES, io)) : BIT(IO_READ) | BIT(IO_WRITE) | BIT(IO_ZEROES) | BIT(IO_DISCARD) | BIT(IO_FLUSH),
+        .sector = json_get(o, "sector") ? (int64_t)json_get_u64(o, "sector", 0) : -1, .error = (int)json_get_u64(o, "errno", EIO),
+        .once = json_get_bool(o, "once", false), .immediately = json_get_bool(o, "immediately", false),
+    };
 
-    return text ? g_ascii_strtoll(text, NULL, 0) : def;
-}
-
-static bool truth(const Json *o, const char *key)
-{
-    Json *v = json_get(o, key);
-    g_autofree char *text = v ? json_scalar_text(v) : NULL;
-
-    return text && (!strcmp(text, "true") || !strcmp(text, "on"));
-}
-
-static bool rule_parse(Rule *r, const Json *o, bool inject, Error **errp)
-{
-    static const char *const keys[] = { "event", "state", "iotype", "errno", "sector", "once", "immediately", "new_state" };
-
-    for (unsigned i = 0; i < json_size(o); i++) {
-        unsigned k = 0;
-
-        while (k < ARRAY_SIZE(keys) && strcmp(json_key_at(o, i), keys[k])) {
-            k++;
-        }
-        if (k == ARRAY_SIZE(keys) || (inject ? k == 7 : k > 1 && k < 7)) {
-            return error_set(errp, "Parameter '%s' is unexpected", json_key_at(o, i));
-        }
-    }
-    r->inject = inject;
-    r->state = (int)number(o, "state", 0);
-    r->new_state = (int)number(o, "new_state", 0);
-    r->sector = number(o, "sector", -1);
-    r->error = (int)number(o, "errno", EIO);
-    r->once = truth(o, "once");
-    r->immediately = truth(o, "immediately");
-    if (r->error < 1 || r->error > 4095) {
-        return error_set(errp, "errno %d is none", r->error);
-    }
-    if (!rule_event(r, o, errp) || !rule_io(r, o, errp)) {
-        return false;
-    }
-    r->armed = inject && !r->state && r->event == EV_NONE;
-    return true;
+    r.armed = inject && !r.state && r.event == EV_NONE;
+    return r;
 }
 
 static bool rules_parse(Debug *s, const Json *o, const char *key, bool inject, Error **errp)
 {
     Json *list = json_get(o, key);
 
-    if (list && !json_is(list, JSON_ARRAY)) {
-        return error_set(errp, "Parameter '%s' is a list", key);
-    }
     for (unsigned i = 0; list && i < json_size(list); i++) {
-        s->rules = g_renew(Rule, s->rules, s->nrules + 1);
-        s->rules[s->nrules] = (Rule){};
         if (!json_is(json_at(list, i), JSON_OBJECT)) {
             return error_set(errp, "Parameter '%s' is a list of objects", key);
         }
-        if (!rule_parse(&s->rules[s->nrules], json_at(list, i), inject, errp)) {
-            return false;
+        s->rules = g_renew(Rule, s->rules, s->nrules + 1);
+        s->rules[s->nrules] = rule_of(json_at(list, i), inject);
+        if (!s->rules[s->nrules++].error) {
+            return error_set(errp, "errno 0 is none");
         }
-        s->nrules++;
     }
     return true;
 }

@@ -30,7 +30,6 @@ static bool throttle_open(BlkNode *n, Json *o, Error **errp)
         return false;
     }
     s->member = throttle_join(g);
-    blk_drain_asks_nodes(n->session);
     return true;
 }
 

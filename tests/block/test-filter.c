@@ -252,7 +252,10 @@ static void blkdebug(void)
     g_assert_cmpint(blk_read(b, 0, a, 512, 0), ==, -EIO);
     blk_free(b);
     no = open_fails("{\"driver\": \"blkdebug\", \"image\": {\"driver\": \"null-co\"}, \"inject-error\": [{\"event\": \"l1_update\"}]}");
-    g_assert_true(g_str_has_prefix(no, "blkdebug knows no event 'l1_update'"));
+    g_assert_true(g_str_has_prefix(no, "inject-error: Parameter 'event' does not accept value 'l1_update'"));
+    g_free(no);
+    no = open_fails("{\"driver\": \"blkdebug\", \"image\": {\"driver\": \"null-co\"}, \"set-state\": [{\"event\": \"none\", \"new_state\": 1, \"errno\": 5}]}");
+    g_assert_true(g_str_has_prefix(no, "set-state: "));
     teardown();
 }
 
