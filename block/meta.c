@@ -210,19 +210,34 @@ static unsigned bit_of(const MetaBits *b, uint64_t i)
     return b->msb ? 7 - i % 8 : i % 8;
 }
 
+/* How many bits may be passed over from the byte at `p`, `left` bytes from its end, because all are as `set`: 64, 8 or none. */
+static unsigned same_bits(const uint8_t *p, uint64_t left, bool set)
+{
+    uint64_t eight = 0;
+
+    if (left >= 8) {
+        memcpy(&eight, p, 8);
+        if (eight == (set ? UINT64_MAX : 0)) {
+            return 64;
+        }
+    }
+    return *p == (set ? 0xff : 0) ? 8 : 0;
+}
+
 int meta_bits_run(BlkNode *n, const MetaBits *b, uint64_t first, uint64_t count, uint64_t *run, bool *set)
 {
-    uint8_t piece[64];
+    uint8_t piece[512];
     uint64_t i = first, have = 0, from = 0;
 
     while (i < first + count) {
+        unsigned more = 0;
         bool now;
 
         if (i / 8 >= from + have) {
             int r;
 
             from = i / 8;
-            have = MIN(sizeof(piece), (first + count + 7) / 8 - from);
+            have = MIN(i == first ? 64 : sizeof(piece), (first + count + 7) / 8 - from);
             r = meta_read(n, b->file, b->map + from, piece, have);
             if (r < 0) {
                 return r;
@@ -234,7 +249,8 @@ int meta_bits_run(BlkNode *n, const MetaBits *b, uint64_t first, uint64_t count,
         } else if (now != *set) {
             break;
         }
-        i += i % 8 == 0 && piece[i / 8 - from] == (*set ? 0xff : 0) ? 8 : 1;
+        more = i % 8 ? 0 : same_bits(piece + (i / 8 - from), from + have - i / 8, *set);
+        i += more ? more : 1;
     }
     *run = MIN(i - first, count);
     return 0;
