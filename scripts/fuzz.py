@@ -28,7 +28,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OPTIONS = ['-Dfuzzer=true', '-Db_lundef=false', '-Doptimization=1', '-Db_sanitize=address,undefined']
-FLAGS = ['-timeout=10', '-rss_limit_mb=1024', '-malloc_limit_mb=512', '-max_len=4096', '-print_final_stats=1', '-reload=0', '-verbosity=1']
+FLAGS = ['-timeout=300', '-rss_limit_mb=1024', '-malloc_limit_mb=512', '-max_len=4096', '-print_final_stats=1', '-reload=0', '-verbosity=1']
 ENV = {'ASAN_OPTIONS': 'abort_on_error=0:print_summary=1:detect_stack_use_after_return=0', 'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1:print_summary=1'}
 TALLY = os.environ.get('RHEA_FUZZ_TALLY') or os.path.expanduser('~/.cache/rhea/fuzz')
 WEAK = 6                        # failures in a row that set a target aside for this run
@@ -122,20 +122,20 @@ def build(folder):
 def copy(args):
     build(args.folder)
     rows, into = rows_of(args.folder), args.target[0]
-    os.makedirs(into, exist_ok=True)
+    files = os.path.join(into, time.strftime('%Y%m%d-%H%M%S'))          # what runs still reads its own file when it names a line
+    os.makedirs(files)
     for r in rows:
-        r['exe'] = place(r['exe'], into)
-        r['args'] = ['@' + place(a[1:], into) if a.startswith('@') else a for a in r['args']]
+        r['exe'] = place(r['exe'], files)
+        r['args'] = ['@' + place(a[1:], files) if a.startswith('@') else a for a in r['args']]
     with open(os.path.join(into, 'targets.json.new'), 'w', encoding='utf-8') as f:
         json.dump(rows, f, indent=1)
     os.rename(os.path.join(into, 'targets.json.new'), os.path.join(into, 'targets.json'))
 
 
 def place(path, into):
-    """A copy by its own name; what runs keeps the file it has."""
     to = os.path.join(into, os.path.basename(path))
-    shutil.copy2(path, to + '.new')
-    os.rename(to + '.new', to)
+    if not os.path.exists(to):
+        shutil.copy2(path, to)
     return to
 
 
@@ -143,7 +143,7 @@ def place(path, into):
 
 def signature(log):
     """Which failure it is: its kind and the innermost functions of ours."""
-    kind = re.search(r'(\w+ where there were none)|Assertion `(.*?)\'|runtime error: (.{0,60})|SUMMARY: \w+: ([\w-]+)|ERROR: libFuzzer: ([\w-]+)', log)
+    kind = re.search(r'(\w+ where there were none|slow input)|Assertion `(.*?)\'|runtime error: (.{0,60})|SUMMARY: \w+: ([\w-]+)|ERROR: libFuzzer: ([\w-]+)', log)
     ours = [f for f in re.findall(r'^ +#\d+ 0x[0-9a-f]+ in (\w+) ', log, re.M) if not re.match(r'_|g_|abort|raise|fuzzer|calloc|malloc|realloc|main', f)]
     return ' '.join([next(filter(None, kind.groups()), '?') if kind else '?'] + ours[:3])
 
@@ -246,7 +246,7 @@ def merge(args):
             shutil.rmtree(new, ignore_errors=True)
             os.makedirs(new)
             plain = {k: v for k, v in t.environment().items() if not k.startswith('RHEA_FUZZ')}
-            ok = subprocess.run([t.exe, '-merge=1', '-timeout=10', '-rss_limit_mb=1024', new, old], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            ok = subprocess.run([t.exe, '-merge=1', '-timeout=300', '-rss_limit_mb=1024', new, old], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL, env=plain, check=False).returncode == 0
             print(f'{t.name}: {len(os.listdir(old))} inputs, {len(os.listdir(new))} needed', flush=True)
             if ok and os.listdir(new):

@@ -18,6 +18,7 @@
 
 #include "block/drive.h"
 #include "block/export/export.h"
+#include "block/job/job.h"
 #include "chardev/chardev.h"
 #include "io/object.h"
 #include "monitor/qmp-front.h"
@@ -415,6 +416,7 @@ int main(int argc, char **argv)
     loop_attach(d.loop);
     d.session = session_new();
     status = serve(&d, wanted);
+    jobs_end(d.session);
     session_free(d.session);
     while (loop_step(d.loop, false)) {      /* what was posted to things that are closed now */
     }

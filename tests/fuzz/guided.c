@@ -17,10 +17,13 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 int LLVMFuzzerRunDriver(int *argc, char ***argv, int (*one)(const uint8_t *data, size_t size));
+
+enum { SLOW = 10 };                     /* seconds; libFuzzer's own limit is of the clock on the wall, and for what hangs */
 
 static struct {
     char *path;                         /* of the tally */
@@ -47,9 +50,15 @@ static void tally_write(void)
 
 static int one_counted(const uint8_t *data, size_t size)
 {
+    double before = tally.now = processor_seconds();
+
     LLVMFuzzerTestOneInput(data, size);
     tally.done++;
     tally.now = processor_seconds();
+    if (tally.now - before > SLOW) {
+        fprintf(stderr, "slow input: it took %.1f seconds of processor time\n", tally.now - before);
+        abort();
+    }
     if (tally.now > tally.written + 1) {
         tally_write();
         if (tally.earlier + tally.now >= tally.goal || tally.now >= tally.slice) {

@@ -11,7 +11,7 @@
  *   z COOKIE ERR       a simple reply      d COOKIE OFF N DONE   data        h COOKIE OFF N   a hole
  *   t COOKIE ID N      block status        E COOKIE ERR          an error
  *   f COOKIE           done                w N bytes             as they are
- * With an 'x' as its first byte, chunks have extended headers.
+ * With an 'x' as its first byte, chunks have extended headers; with a 'T' before that, the client wants TLS.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,7 @@
 
 #include "block/driver.h"
 #include "block/nbd/proto.h"
+#include "io/object.h"
 #include "io/socket.h"
 #include "tests/fuzz/fuzz.h"
 #include "util/bswap.h"
@@ -215,7 +216,7 @@ static void serve(Server *s)
 typedef struct {
     Session *session;
     int fd;
-    bool done;
+    bool tls, done;
 } Client;
 
 static void use(Blk *b)
@@ -244,6 +245,9 @@ static void run_client(void *opaque)
     json_set_string(server, "str", fd);
     json_set_string(o, "driver", "nbd");
     json_set(o, "server", server);
+    if (c->tls) {
+        json_set_string(o, "tls-creds", "t");
+    }
     b = blk_open(c->session, NULL, o, BLK_O_RDWR | BLK_O_UNMAP, BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_ALL, NULL);
     if (b) {
         use(b);
@@ -255,8 +259,8 @@ static void run_client(void *opaque)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
-    bool extended = size && *data == 'x';
-    Server s = { .p = data + extended, .end = data + size, .extended = extended, .fd = -1, .out = out };
+    bool tls = size && *data == 'T', extended = size > tls && data[tls] == 'x';
+    Server s = { .p = data + tls + extended, .end = data + size, .extended = extended, .fd = -1, .out = out };
     Loop *loop = loop_new("fuzz");
     Client c = {};
     int fds[2];
@@ -266,7 +270,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     s.fd = fds[0];
-    c = (Client){ session_new(), fds[1], false };
+    c = (Client){ .session = session_new(), .fd = fds[1] };
+    c.tls = tls && session_object_parse(c.session, "tls-creds-anon,id=t,endpoint=client", NULL);
     next_part(&s);
     fiber_start(run_client, &c);
     while (!c.done) {

@@ -8,6 +8,7 @@
  *   g s x m l          valid: go, structured replies, extended headers, a context, the list
  *   r CMD FLAGS OFF N  a request; writes bring N KiB
  *   w N bytes          bytes as they are
+ * With a 'T' as its first byte, the server wants TLS: behind option 5 comes what should be a handshake.
  * Then the client is gone, and the server must be left without connections.
  */
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "block/drive.h"
 #include "block/nbd/server-priv.h"
+#include "io/object.h"
 #include "tests/fuzz/fuzz.h"
 #include "util/bswap.h"
 
@@ -141,7 +143,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t hello[4] = { 0, 0, 0, 3 };
     g_autoptr(GByteArray) out = g_byte_array_new();
-    Script s = { data, data + size, out, false };
+    bool tls = size && *data == 'T';
+    Script s = { data + tls, data + size, out, false };
     Loop *loop = loop_new("fuzz");
     Session *session;
     g_autoptr(Json) o = NULL;
@@ -151,8 +154,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     loop_attach(loop);
     session = session_new();
+    if (tls && !session_object_parse(session, "tls-creds-anon,id=t,endpoint=server", NULL)) {
+        tls = false;                            /* a build without TLS */
+    }
     o = json_parse(export, strlen(export), NULL);
-    if (!o || !blockdev_add(session, "null-co,node-name=n,size=128k,read-zeroes=on", NULL) || !nbd_server_start(session, a, &(NbdServerConfig){}, NULL) ||
+    if (!o || !blockdev_add(session, "null-co,node-name=n,size=128k,read-zeroes=on", NULL) || !nbd_server_start(session, a, &(NbdServerConfig){ .tls_creds = tls ? "t" : NULL }, NULL) ||
         !export_add(session, o, NULL)) {
         abort();
     }
