@@ -459,9 +459,17 @@ int64_t qcow2_alloc_bytes(BlkNode *n, unsigned bytes)
 int qcow2_refcount_open(BlkNode *n)
 {
     Qcow2 *s = q2(n);
+    int r;
 
+    if (s->reftable) {
+        return 0;
+    }
     s->reftable = g_new0(uint64_t, MAX(s->reftable_size, 1));
-    return qcow2_read_words(n, s->reftable_offset, s->reftable, s->reftable_size);
+    r = qcow2_read_words(n, s->reftable_offset, s->reftable, s->reftable_size);
+    if (r < 0) {
+        g_clear_pointer(&s->reftable, g_free);
+    }
+    return r;
 }
 
 int64_t qcow2_write_new(BlkNode *n, const GByteArray *bytes)
