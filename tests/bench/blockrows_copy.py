@@ -98,3 +98,25 @@ def small_row(fmt):
 
 for FMT in ('raw', 'qcow2'):
     row(f'small-{FMT}', f'bench: 4 KiB reads at depth 32, direct, io_uring, {FMT}', wall=1.1)(small_row(FMT))
+
+
+def scattered_row(fmt):
+    """Every place of an image without holes, in an order without neighbours: the step is a golden section of the size."""
+    def make(bench):
+        mib, count = (256, 30000) if bench.quick else (2048, 300000)
+        step = int((mib << 8) * 0.6180339887) | 1
+
+        def full(kind):
+            name = f"{bench.folders['tmpfs']}/full.{kind}"
+            if kind == 'raw':
+                bench.helper_run('fill', name, mib, 100)
+            else:
+                subprocess.run([bench.ours.img, 'convert', '-q', '-O', kind, bench.keep('full-raw', lambda: full('raw')), name], check=True)
+            return name
+        src = bench.keep(f'full-{fmt}', lambda: full(fmt))
+        return lambda side: [side.img, 'bench', '-c', count, '-d', 32, '-s', 4096, '-S', step * 4096, '-t', 'none', '-i', 'io_uring', '-f', fmt, src]
+    return make
+
+
+for FMT in ('raw', 'qcow2'):
+    row(f'scattered-{FMT}', f'bench: 4 KiB reads all over 2 GiB of data at depth 32, direct, io_uring, {FMT}', wall=1.1)(scattered_row(FMT))
