@@ -14,7 +14,7 @@
 #include "block/img/img-priv.h"
 #include "util/size.h"
 
-enum { BUFFER = 1 << 20, PACKED = 512 << 10, MAX_FIBERS = 16, CACHED_FIBERS = 3 };
+enum { BUFFER = 1 << 20, PACKED = 512 << 10, OFFLOADED = 64 << 20, MAX_FIBERS = 16, CACHED_FIBERS = 3 };
 
 typedef struct {
     Img *im;
@@ -31,7 +31,7 @@ typedef struct {
     unsigned fibers, running;
     uint64_t buffer;
     /* how many pieces are worked on at once */
-    unsigned limit, active;
+    unsigned limit, active, processors;
     bool cached;                    /* both sides are files behind the page cache */
     long disk_reads;
     FiberQueue limit_wait;
@@ -101,6 +101,12 @@ static void take_clusters(Convert *k, Piece *p)
     }
 }
 
+/* As much as a buffer holds, up to its multiple in the source; what the host shall copy may be longer. */
+static uint64_t data_piece(const Convert *k)
+{
+    return k->offload ? OFFLOADED : k->buffer - (k->at & (k->buffer - 1) & ~4095ull);
+}
+
 /* 1: a piece, 0: the end. */
 static int take(Convert *k, Piece *p)
 {
@@ -128,8 +134,7 @@ static int take(Convert *k, Piece *p)
         p->len = MIN(k->extent.len, 1u << 30);
     } else {
         p->kind = P_DATA;
-        p->len = MIN(k->extent.len, k->buffer - (k->at & (k->buffer - 1) & ~4095ull));
-        p->len = MIN(p->len, k->buffer);
+        p->len = MIN(k->extent.len, data_piece(k));
     }
     k->at += p->len;
     k->extent.len = p->len < k->extent.len ? k->extent.len - p->len : 0;
@@ -260,6 +265,33 @@ static void pass_turn(Convert *k)
     }
 }
 
+/* A buffer of it after the other: there is one, but where the host refused to copy a long piece.  False: it could not be read. */
+static bool copy_data(Convert *k, const Piece *p, uint8_t *buf)
+{
+    for (uint64_t done = 0; done < p->len && !k->error;) {
+        Piece part = *p;
+        int r;
+
+        part.off += done;
+        part.len = MIN(p->len - done, k->buffer);
+        r = read_piece(k, &part, buf);
+        if (r < 0) {
+            fail(k, r, false);
+            return false;
+        }
+        if (done == 0) {
+            wait_turn(k, p);
+            pass_turn(k);               /* writes begin in order; the target's lock is fair */
+        }
+        r = k->error ? 0 : write_data(k, part.off, buf, part.len);
+        if (r < 0) {
+            fail(k, r, true);
+        }
+        done += part.len;
+    }
+    return true;
+}
+
 static void work(Convert *k, const Piece *p, uint8_t *buf)
 {
     bool copied = false;
@@ -273,23 +305,16 @@ static void work(Convert *k, const Piece *p, uint8_t *buf)
         copied = r == 0;                /* or by hand: all pieces from now on, or this one */
     }
     if (p->kind == P_DATA && !copied) {
-        r = read_piece(k, p, buf);
-        if (r < 0) {
-            fail(k, r, false);
+        if (!copy_data(k, p, buf)) {
             return;
         }
-    }
-    wait_turn(k, p);
-    pass_turn(k);                       /* writes begin in order; the target's lock is fair */
-    if (k->error || copied || p->kind == P_SKIP) {
-        r = 0;
-    } else if (p->kind == P_ZERO) {
-        r = write_zero(k, p->off, p->len);
     } else {
-        r = write_data(k, p->off, buf, p->len);
-    }
-    if (r < 0) {
-        fail(k, r, true);
+        wait_turn(k, p);
+        pass_turn(k);
+        r = p->kind == P_ZERO && !k->error ? write_zero(k, p->off, p->len) : 0;
+        if (r < 0) {
+            fail(k, r, true);
+        }
     }
     k->done += p->len;
     img_progress(k->im, 100.0 * k->done / MAX(1, k->start[k->sources]));
@@ -321,15 +346,15 @@ static void set_limit(Convert *k)
     struct rusage u;
     bool disk = true;
 
+    if (k->compressed || k->offload) {  /* being read, being packed, being written: more would only hold buffers; the host's copying has none */
+        k->limit = k->compressed ? CLAMP(3 * k->processors, 3, MAX_FIBERS) : MAX_FIBERS;
+        return;
+    }
     if (k->cached && getrusage(RUSAGE_SELF, &u) == 0) {
         disk = u.ru_inblock != k->disk_reads;
         k->disk_reads = u.ru_inblock;
     }
-    if (k->compressed) {            /* being read, being packed, being written: more would only hold buffers */
-        k->limit = CLAMP(3 * g_get_num_processors(), 3, MAX_FIBERS);
-        return;
-    }
-    k->limit = disk ? MAX_FIBERS : CLAMP(g_get_num_processors(), 2, CACHED_FIBERS);
+    k->limit = disk ? MAX_FIBERS : CLAMP(k->processors, 2, CACHED_FIBERS);
 }
 
 static void enter(Convert *k)
@@ -389,6 +414,7 @@ static int run_all(Convert *k)
     fiber_mutex_init(&k->lock);
     fiber_queue_init(&k->turn_wait);
     fiber_queue_init(&k->limit_wait);
+    k->processors = g_get_num_processors();
     set_limit(k);
     k->running = k->fibers;
     img_progress(k->im, 0);

@@ -63,7 +63,7 @@ class Bench:
         self.size = (opt.size or (256 if opt.quick else 8192)) << 20
         self.ours = Program('rhea', opt.ours or ROOT + '/build/tools/rhea-img', False)
         self.peers = [Program(*p.split('=', 1), False) for p in opt.peer] or default_peers()
-        self.folders, self.row_folders, self.kept = {}, [], {}
+        self.folders, self.row_folders, self.kept, self.row_ends = {}, [], {}, []
 
     def __enter__(self):
         for kind, where in (('tmpfs', self.opt.tmpfs), ('disk', self.opt.disk)):
@@ -83,6 +83,10 @@ class Bench:
         d = tempfile.mkdtemp(dir=self.folders[kind])
         self.row_folders.append(d)
         return d
+
+    def at_end(self, undo):
+        """undo() is called when the row has been measured, before its folders go."""
+        self.row_ends.append(undo)
 
     def keep(self, name, make):
         """Something that several rows share: made once, make() is called at the first time."""
@@ -119,17 +123,25 @@ class Bench:
             print(f'{r.name:28} skipped: {work}', flush=True)
             return {}
         samples = {}
-        for _ in range(self.repeat):
-            for side in self.sides(r):
-                s = self.once(work, side)
-                if s is not None:
-                    samples.setdefault(side.name, []).append(s)
-        for d in self.row_folders:
-            shutil.rmtree(d, ignore_errors=True)
-        self.row_folders.clear()
+        try:
+            for _ in range(self.repeat):
+                for side in self.sides(r):
+                    s = self.once(work, side)
+                    if s is not None:
+                        samples.setdefault(side.name, []).append(s)
+        finally:
+            self.end_row()
         meds = {n: Sample(*(statistics.median(x) for x in zip(*ss))) for n, ss in samples.items()}
         show(r, meds)
         return {n: s._asdict() for n, s in meds.items()}
+
+
+    def end_row(self):
+        while self.row_ends:
+            self.row_ends.pop()()
+        for d in self.row_folders:
+            shutil.rmtree(d, ignore_errors=True)
+        self.row_folders.clear()
 
 
 def mark(ok):

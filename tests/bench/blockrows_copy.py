@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rows about copying: convert on tmpfs and on disk, compressing, and small requests in process."""
 import os
+import shutil
 import subprocess
 
 from blockbench import row
@@ -50,6 +51,38 @@ for A, B in (('raw', 'qcow2'), ('qcow2', 'raw'), ('qcow2', 'qcow2')):
     row(f'copy-disk-{A}-{B}', f'convert {A} to {B}, disk, cold caches, buffered, -W -m 16', wall=1.0, cpu=1.0, mem=1 / 0.7)(copy_row('disk', A, B, BEST))
     row(f'copy-direct-{A}-{B}', f'convert {A} to {B}, disk, direct, -W -m 16', wall=1.0, cpu=1.0, mem=1 / 0.7)(
         copy_row('disk', A, B, BEST + ['-t', 'none', '-T', 'none']))
+
+
+def share_row(fs, a, b):
+    """Blocks that both files have: on a loop-mounted file system that can, onto a new file each time."""
+    def make(bench):
+        if os.geteuid() != 0 or not shutil.which('mkfs.' + fs):
+            return f'needs mkfs.{fs}, and root for mounting'
+        d = bench.folder('disk')
+        disk, at = d + '/fs', d + '/at'
+        os.mkdir(at)
+        with open(disk, 'wb') as f:
+            f.truncate(bench.size + (2 << 30))
+        subprocess.run(['mkfs.' + fs, '-q', disk], stdout=subprocess.DEVNULL, check=True)
+        if subprocess.run(['mount', '-o', 'loop', disk, at], stderr=subprocess.DEVNULL, check=False).returncode:
+            return 'no loop mounts here'
+        bench.at_end(lambda: subprocess.run(['umount', at], check=True))
+        src = f'{at}/source.{a}'
+        subprocess.run([bench.ours.img, 'convert', '-q', '-W', '-O', a, source(bench, 'tmpfs', 'raw'), src], check=True)
+
+        def work(side):
+            out = f'{at}/{side.name}.{b}'
+            if os.path.exists(out):
+                os.unlink(out)
+            os.sync()
+            return [side.img, 'convert', *BEST, '-C', '-f', a, '-O', b, src, out]
+        return work
+    return make
+
+
+for FS in ('xfs', 'btrfs'):
+    for A, B in (('raw', 'qcow2'), ('qcow2', 'raw')):
+        row(f'share-{FS}-{A}-{B}', f'convert -C {A} to {B}, 40 % data, {FS}: blocks are shared, not copied', wall=1.0, cpu=1.0)(share_row(FS, A, B))
 
 
 def pack_row(method, flags):
