@@ -43,11 +43,15 @@ static uint64_t counts_per_block(const Qcow2 *s, const Width *w)
 static int measure(BlkNode *n, Width *w, Error **errp)
 {
     Qcow2 *s = q2(n);
+    int r = qcow2_refcount_open(n);
 
+    if (r < 0) {
+        error_set_errno(errp, -r, "Could not read the reference counts");
+        return r;
+    }
     w->end = 0;
     for (uint64_t c = 0; c < (uint64_t)s->reftable_size << s->refblock_bits; c++) {
         uint64_t count;
-        int r;
 
         if (!s->reftable[c >> s->refblock_bits]) {
             c |= (1ull << s->refblock_bits) - 1;

@@ -424,7 +424,8 @@ int qcow2_check(BlkNode *n, BlkCheck *c)
 
     qcow2_exclusive_begin(n, &op);
     c->total_clusters = q_clusters(s, node_size(n));
-    r = n->read_only ? qcow2_refcount_open(n) : qcow2_settle(n);
+    r = n->read_only ? 0 : qcow2_settle(n);
+    r = r ? r : qcow2_refcount_open(n);
     k.clusters = q_clusters(s, node_size(n->file->node));
     k.wide = s->refcount_max > UINT16_MAX;
     k.refs = g_try_malloc0_n(k.clusters + 1, k.wide ? 4 : 2);

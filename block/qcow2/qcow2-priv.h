@@ -205,7 +205,7 @@ int qcow2_apply_frees(BlkNode *n);
 int qcow2_settle(BlkNode *n);
 
 /* ---- refcount.c; under the lock ---- */
-int qcow2_refcount_open(BlkNode *n);
+int qcow2_refcount_open(BlkNode *n);            /* the table, where it is not there yet: with the lock, or nobody else */
 int qcow2_refcount_get(BlkNode *n, uint64_t cluster, uint64_t *out);
 /* Those of a run: *number comes back smaller where a slice ends. */
 int qcow2_refcount_get_run(BlkNode *n, uint64_t cluster, uint64_t *out, unsigned *number);

@@ -170,14 +170,6 @@ static bool repair_dirty(BlkNode *n, Error **errp)
     return r == 0 || error_set_errno(errp, -r, "Could not repair dirty image");
 }
 
-/* Who only reads has no use for counts: in a chain of 1000 their tables were half of all memory. */
-static bool open_counts(BlkNode *n, Error **errp)
-{
-    int r = qcow2_refcount_open(n);
-
-    return r == 0 || error_set_errno(errp, -r, "Could not initialize refcount handling");
-}
-
 static bool open_tables(BlkNode *n, Error **errp)
 {
     Qcow2 *s = q2(n);
@@ -188,8 +180,9 @@ static bool open_tables(BlkNode *n, Error **errp)
     if (r < 0) {
         return error_set_errno(errp, -r, "Could not read L1 table");
     }
-    if (!n->read_only && !open_counts(n, errp)) {
-        return false;
+    r = n->read_only ? 0 : qcow2_refcount_open(n);
+    if (r < 0) {
+        return error_set_errno(errp, -r, "Could not initialize refcount handling");
     }
     r = qcow2_snapshots_read(n, errp);
     if (r < 0) {
@@ -238,7 +231,7 @@ static bool qcow2_reopen_rw(BlkNode *n, Error **errp)
         return error_set(errp, "qcow2: Image is corrupt; cannot be opened read/write");
     }
     q2(n)->fresh_from = (node_size(n->file->node) + q2(n)->cluster_size - 1) & ~(q2(n)->cluster_size - 1);
-    return open_counts(n, errp) && prepare_writes(n, errp) && repair_dirty(n, errp);
+    return prepare_writes(n, errp) && repair_dirty(n, errp);
 }
 
 static bool qcow2_reopen_ro(BlkNode *n, Error **errp)

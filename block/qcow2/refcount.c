@@ -62,13 +62,35 @@ static unsigned counts_per_slice(const Qcow2 *s)
     return s->ref.slice * 8u >> s->refcount_order;
 }
 
+/* Who only reads an image has no use for counts: in a chain of 1000 their tables were two thirds of all memory. */
+int qcow2_refcount_open(BlkNode *n)
+{
+    Qcow2 *s = q2(n);
+    g_autofree uint64_t *table = NULL;
+    int r;
+
+    if (s->reftable) {
+        return 0;
+    }
+    table = g_new0(uint64_t, MAX(s->reftable_size, 1));
+    r = qcow2_read_words(n, s->reftable_offset, table, s->reftable_size);
+    if (r == 0) {
+        s->reftable = g_steal_pointer(&table);
+    }
+    return r;
+}
+
 /* The slice with a cluster's count; NULL where there is no block. */
 static int get_slice(BlkNode *n, uint64_t cluster, QEntry **out)
 {
     Qcow2 *s = q2(n);
     uint64_t t = cluster >> s->refblock_bits, block;
+    int r = qcow2_refcount_open(n);
 
     *out = NULL;
+    if (r < 0) {
+        return r;
+    }
     block = t < s->reftable_size ? s->reftable[t] & ~511ull : 0;
     if (!block) {
         return 0;
@@ -454,22 +476,6 @@ int64_t qcow2_alloc_bytes(BlkNode *n, unsigned bytes)
         }
     }
     return share(n, &s->free_byte, bytes) ? (int64_t)(s->free_byte - bytes) : go_on(n, bytes);
-}
-
-int qcow2_refcount_open(BlkNode *n)
-{
-    Qcow2 *s = q2(n);
-    int r;
-
-    if (s->reftable) {
-        return 0;
-    }
-    s->reftable = g_new0(uint64_t, MAX(s->reftable_size, 1));
-    r = qcow2_read_words(n, s->reftable_offset, s->reftable, s->reftable_size);
-    if (r < 0) {
-        g_clear_pointer(&s->reftable, g_free);
-    }
-    return r;
 }
 
 int64_t qcow2_write_new(BlkNode *n, const GByteArray *bytes)
