@@ -152,6 +152,8 @@ struct BlkDriver {
     int64_t (*allocated)(BlkNode *n);           /* bytes on the host's disk; NULL: of the file child */
 
     /* ---- images ---- */
+    /* Protocol: what is at this name is emptied (or made), and is a file of `size` bytes or at least as long; NULL: images are not created over it. */
+    bool (*make)(Session *s, const char *filename, uint64_t size, Error **errp);
     const OptKey *create_options;               /* in the order in which they are printed */
     bool (*create)(Session *s, const char *filename, Json *options, Error **errp);
     const struct BlkImageOps *image;            /* more of a format (block/image.h) */
@@ -175,6 +177,8 @@ static inline BlkNode *blk_filtered(const BlkNode *n)
 #define BLK_DRIVER(row) ROW_IN_SECTION(blk_drivers, BlkDriver, row)
 
 const BlkDriver *blk_driver_find(const char *name);
+/* Of what holds an image of this name; NULL: error set. */
+const BlkDriver *blk_protocol_of(const char *filename, Error **errp);
 /* Sorted by name, NULL at the end; the array is the caller's. */
 const BlkDriver **blk_drivers(void);
 /* The driver that the bytes look like, "raw" when none. */

@@ -595,9 +595,10 @@ bool blk_create_file(Session *s, const char *filename, uint64_t size, const char
     bool ok;
     int fd;
 
-    if (blk_path_has_protocol(path)) {
-        return error_set(errp, "Could not create '%s': protocol '%.*s' does not support creating images", filename, (int)strcspn(path, ":"), path);
+    if (blk_path_has_protocol(path) && !g_str_has_prefix(path, "host_device:")) {
+        return blk_can_make(filename, errp) && blk_protocol_of(filename, errp)->make(s, filename, size, errp);
     }
+    path = g_str_has_prefix(path, "host_device:") ? path + 12 : path;
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) {
         return error_set_errno(errp, errno, "Could not create '%s'", filename);

@@ -632,13 +632,21 @@ bool format_open_header(BlkNode *n, Json *o, void *buf, uint64_t len, Error **er
 
 Blk *format_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp)
 {
-    Json *o;
+    Blk *b;
+    int r = 0;
 
     if (!blk_create_file(s, filename, size, prealloc, errp)) {
         return NULL;
     }
-    o = json_object();
-    return blk_open(s, filename, o, BLK_O_RDWR | BLK_O_PROTOCOL_NODE, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ, errp);
+    b = blk_open(s, filename, NULL, BLK_O_RDWR | BLK_O_PROTOCOL_NODE | BLK_O_UNMAP, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ, errp);
+    if (b && blk_size(b) != size) {         /* of a size of its own: what is there is not zeroes */
+        r = node_zeroes(blk_node(b), 0, size, BLK_MAY_UNMAP);
+    }
+    if (r < 0) {
+        error_set_errno(errp, -r, "Could not clear '%s'", filename);
+        g_clear_pointer(&b, blk_free);
+    }
+    return b;
 }
 
 void format_backing_option(BlkNode *n, Json *backing)

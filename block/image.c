@@ -3,9 +3,12 @@
 #include "block/image.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { CLEARED = 4096 };                /* bytes that a name of a format could lie in */
 
 void blk_snapshot_free(BlkSnapshot *sn)
 {
@@ -77,6 +80,32 @@ bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *op
     }
     blk_run(NULL, run_create, &c);
     return c.ok;
+}
+
+bool blk_can_make(const char *filename, Error **errp)
+{
+    const BlkDriver *d = blk_protocol_of(filename, errp);
+    bool host = d && (!strcmp(d->name, "file") || !strcmp(d->name, "host_device"));
+
+    return host || (d && d->make) || (d && error_set(errp, "Protocol driver '%s' does not support image creation", d->name));
+}
+
+bool blk_make_there(Session *s, const char *filename, uint64_t size, Error **errp)
+{
+    Blk *b = blk_open(s, filename, NULL, BLK_O_RDWR | BLK_O_PROTOCOL_NODE | BLK_O_UNMAP, BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_READ, errp);
+    int r = 0;
+    bool ok;
+
+    if (!b) {
+        return false;
+    }
+    ok = blk_size(b) >= size || error_set(errp, "Cannot grow %s nodes: it has %" PRIu64 " bytes, %" PRIu64 " are needed", blk_node(b)->drv->name, blk_size(b), size);
+    if (ok) {
+        r = node_zeroes(blk_node(b), 0, MIN(blk_size(b), CLEARED), BLK_MAY_UNMAP);
+        r = r ? r : node_flush(blk_node(b));
+    }
+    blk_free(b);
+    return ok && (r == 0 || error_set_errno(errp, -r, "Failed to clear what is at '%s'", filename));
 }
 
 static bool is_thin(const BlkNode *n, const Json *created)

@@ -83,6 +83,10 @@ bool blk_snapshot_load(Blk *b, const char *name, Error **errp);
 
 /* Make (or empty) a host file of this size. `prealloc` may be NULL: off. */
 bool blk_create_file(Session *s, const char *filename, uint64_t size, const char *prealloc, Error **errp);
+/* Is there a way to make images of this name? */
+bool blk_can_make(const char *filename, Error **errp);
+/* For a protocol's make(), where things have the size that they have: large enough, and without what looks like an image. */
+bool blk_make_there(Session *s, const char *filename, uint64_t size, Error **errp);
 /* The host's file of an image of any format: options of its creation, what is done before the format makes it, and after. */
 extern const OptKey blk_host_file_keys[];
 bool blk_host_file_prepare(const char *filename, const Json *options, Error **errp);

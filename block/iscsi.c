@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "block/image.h"
 #include "block/iscsi-priv.h"
 #include "io/secret.h"
 #include "util/bits.h"
@@ -493,7 +494,7 @@ static bool iscsi_parse_filename(const char *name, Json *o, Error **errp)
 
 static const BlkDriver iscsi = {
     .name = "iscsi", .help = "a disk of an iSCSI target", .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(Iscsi), .options = iscsi_keys, .prefix = "iscsi://",
-    .parse_filename = iscsi_parse_filename, .open = iscsi_open, .close = iscsi_close, .drain = iscsi_drain, .read = iscsi_read, .write = iscsi_write,
+    .parse_filename = iscsi_parse_filename, .make = blk_make_there, .open = iscsi_open, .close = iscsi_close, .drain = iscsi_drain, .read = iscsi_read, .write = iscsi_write,
     .flush = iscsi_flush, .discard = iscsi_discard, .zeroes = iscsi_zeroes, .status = iscsi_status, .resize = iscsi_resize, .allocated = iscsi_allocated,
 };
 BLK_DRIVER(iscsi);

@@ -301,7 +301,7 @@ static bool has_prefix(const BlkDriver *d, const char *filename)
     return false;
 }
 
-static const BlkDriver *protocol_of(const char *filename, Error **errp)
+const BlkDriver *blk_protocol_of(const char *filename, Error **errp)
 {
     struct stat st;
     g_autofree const BlkDriver **list = blk_drivers();
@@ -333,7 +333,7 @@ static bool name_to_options(const BlkDriver *d, const char *filename, Json *o, E
 static BlkNode *open_protocol(Session *s, const char *filename, Json *o, unsigned flags, Error **errp)
 {
     const char *name = json_get_string(o, "driver");
-    const BlkDriver *d = name ? driver_named(name, errp) : protocol_of(filename ? filename : "", errp);
+    const BlkDriver *d = name ? driver_named(name, errp) : blk_protocol_of(filename ? filename : "", errp);
     BlkNode *n;
 
     if (!d || (filename && (d->kind & BLK_DRV_PROTOCOL) && !name_to_options(d, filename, o, errp))) {
@@ -515,13 +515,13 @@ static BlkNode *open_format(Session *s, const char *filename, Json *o, unsigned 
         Json *file = json_object();
 
         json_set(o, "file", file);
-        if (blk_path_has_protocol(filename) && !protocol_of(filename, errp)) {
+        if (blk_path_has_protocol(filename) && !blk_protocol_of(filename, errp)) {
             return NULL;
         }
-        if (!name_to_options(protocol_of(filename, NULL), filename, file, errp)) {
+        if (!name_to_options(blk_protocol_of(filename, NULL), filename, file, errp)) {
             return NULL;
         }
-        json_set_string(file, "driver", protocol_of(filename, NULL)->name);
+        json_set_string(file, "driver", blk_protocol_of(filename, NULL)->name);
     }
     n = open_driver(s, d, o, flags, errp);
     if (n && filename && !*n->filename) {

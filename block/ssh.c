@@ -71,7 +71,7 @@ typedef struct Where {
     Ssh *s;
     const char *host, *user;
     unsigned port;
-    bool write;
+    bool write, make;                   /* make: emptied, or made */
     int check;                          /* 0: known_hosts, 1: none, 2: hash */
     int hash_type;
     const char *hash;
@@ -180,7 +180,7 @@ static bool open_file(Where *w, Error **errp)
     if (!s->sftp || L(sftp_init)(s->sftp) < 0) {
         return ssh_failed(s, errp, "failed to initialize sftp session");
     }
-    s->file = L(sftp_open)(s->sftp, s->path, w->write ? O_RDWR : O_RDONLY, 0);
+    s->file = L(sftp_open)(s->sftp, s->path, w->make ? O_RDWR | O_CREAT | O_TRUNC : w->write ? O_RDWR : O_RDONLY, 0644);
     if (!s->file) {
         return error_set(errp, "failed to open remote file '%s': %s (sftp error %d)", s->path, L(ssh_get_error)(s->session), L(sftp_get_error)(s->sftp));
     }
@@ -412,22 +412,34 @@ static void close_all(Ssh *s)
     fiber_mutex_destroy(&s->lock);
 }
 
-static bool ssh_open(BlkNode *n, Json *o, Error **errp)
+/* From options to an open file; what is in `w` before says how. */
+static bool open_where(Where *w, const Json *o, Error **errp)
 {
-    Ssh *s = n->state;
-    Where w = { .s = s, .user = json_get_string(o, "user"), .write = !n->read_only, .errp = errp };
+    Ssh *s = w->s;
 
+    w->user = json_get_string(o, "user");
+    w->errp = errp;
     if (!json_get_string(o, "path")) {
         return error_set(errp, "No path was specified");
     }
-    if (!take_server(&w, o, errp) || !take_check(&w, o, errp) || !library(errp)) {
+    if (!take_server(w, o, errp) || !take_check(w, o, errp) || !library(errp)) {
         return false;
     }
     s->path = g_strdup(json_get_string(o, "path"));
     fiber_mutex_init(&s->lock);
-    fiber_blocking(run_open, &w);
-    if (!w.ok) {
+    fiber_blocking(run_open, w);
+    if (!w->ok) {
         close_all(s);
+    }
+    return w->ok;
+}
+
+static bool ssh_open(BlkNode *n, Json *o, Error **errp)
+{
+    Ssh *s = n->state;
+    Where w = { .s = s, .write = !n->read_only };
+
+    if (!open_where(&w, o, errp)) {
         return false;
     }
     if (!s->can_sync && w.write) {
@@ -471,9 +483,32 @@ static bool ssh_parse_filename(const char *name, Json *o, Error **errp)
     return true;
 }
 
+/* Its size is that of what is written to it; one that is asked for is the last byte's. */
+static bool ssh_make(Session *session, const char *filename, uint64_t size, Error **errp)
+{
+    g_autoptr(Json) o = json_object();
+    g_autofree Ssh *s = g_new0(Ssh, 1);
+    Where w = { .s = s, .write = true, .make = true };
+    Work *work;
+    bool ok;
+
+    if (!ssh_parse_filename(filename, o, errp) || !open_where(&w, o, errp)) {
+        return false;
+    }
+    work = g_new0(Work, 1);
+    *work = (Work){ .s = s, .what = DO_RESIZE, .len = size };
+    if (size) {
+        fiber_blocking(run_work, work);
+    }
+    ok = work->result == 0 || error_set_errno(errp, -work->result, "Could not resize '%s'", filename);
+    g_free(work);
+    close_all(s);
+    return ok;
+}
+
 static const BlkDriver ssh = {
     .name = "ssh", .help = "a file behind ssh", .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(Ssh), .options = ssh_keys, .prefix = "ssh://",
     .parse_filename = ssh_parse_filename, .open = ssh_open, .close = ssh_close, .read = ssh_read, .write = ssh_write, .flush = ssh_flush, .resize = ssh_resize,
-    .allocated = ssh_allocated,
+    .allocated = ssh_allocated, .make = ssh_make,
 };
 BLK_DRIVER(ssh);

@@ -179,6 +179,9 @@ static int do_create(Img *im, const Args *a, const char *name, const char *size)
     if (!json_get(o, "size")) {
         return img_error(im, "%s: Image creation needs a size parameter", name);
     }
+    if (!blk_can_make(name, &err)) {
+        goto fail;
+    }
     print_formatting(im, drv, name, o);
     fflush(stdout);
     json_set_uint(o, "size", json_get_bool(o, "detached-header", false) ? 0 : (json_get_u64(o, "size", 0) + 511) & ~511ull);

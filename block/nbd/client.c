@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/image.h"
 #include "block/nbd/client-priv.h"
 #include "block/nbd/proto.h"
 #include "util/size.h"
@@ -267,7 +268,7 @@ static bool nbd_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **
 static const BlkDriver nbd_driver = {
     .name = "nbd", .help = "an export of a network block device server", .kind = BLK_DRV_PROTOCOL, .state_size = sizeof(Nbd), .options = nbd_keys,
     .prefix = "nbd:|nbd+tcp://|nbd+unix://|nbd+vsock://|nbds://|nbds+tcp://|nbds+unix://|nbds+vsock://", .parse_filename = nbd_parse_filename, .own_filename = true,
-    .open = nbd_open, .reopen_rw = nbd_reopen_rw, .close = nbd_close,
+    .make = blk_make_there, .open = nbd_open, .reopen_rw = nbd_reopen_rw, .close = nbd_close,
     .read = nbd_read, .write = nbd_write, .flush = nbd_flush, .discard = nbd_discard, .zeroes = nbd_zeroes, .status = nbd_status, .resize = nbd_resize, .fua = true,
 };
 BLK_DRIVER(nbd_driver);

@@ -41,6 +41,31 @@ def ready(server, name='', structured=True, extended=False, contexts=()):
     return c
 
 
+def test_create_on():
+    """Images made on an export, whatever lay there before: its size stays."""
+    source = random.Random(3).randbytes(300000) + bytes(2 * MiB - 300000)
+    with open('s.raw', 'wb') as f:
+        f.write(source)
+    image('e.img', 8 * MiB, 9)
+    with Server(NBD, '-t', '-f', 'raw', 'e.img') as s:
+        u = s.uri()
+        for fmt in ('qcow2', 'vdi', 'vpc'):
+            run(IMG, 'create', '-q', '-f', fmt, u, '2M')
+            equal(fmt, json.loads(run(IMG, 'info', '--output=json', u).stdout)['format'], fmt)
+            run(IMG, 'convert', '-n', '-f', 'raw', '-O', fmt, 's.raw', u)
+            run(IMG, 'convert', '-f', fmt, '-O', 'raw', u, 'back.raw')
+            equal(fmt + ': content', open('back.raw', 'rb').read()[:2 * MiB] == source, True)
+            if shutil.which('qemu-img'):
+                run('qemu-img', 'compare', '-q', '-f', 'raw', '-F', fmt, 's.raw', u)
+        run(IMG, 'create', '-q', '-f', 'raw', u, '8M')
+        equal('raw', json.loads(run(IMG, 'info', '--output=json', u).stdout)['format'], 'raw')
+        p = run(IMG, 'create', '-q', '-f', 'raw', u, '20M', status=1)
+        equal('too large', f'Cannot grow nbd nodes: it has {8 * MiB} bytes, {20 * MiB} are needed' in p.stderr, True)
+    for name, driver in (('http://localhost:1/x', 'http'), ('null-co://', 'null-co'), ('fat:/tmp', 'vvfat')):
+        p = run(IMG, 'create', '-f', 'qcow2', name, '1M', status=1)
+        equal(name, (p.stdout, p.stderr), ('', f"rhea-img: {name}: Protocol driver '{driver}' does not support image creation\n"))
+
+
 def test_manual():
     """The pages name every option of the help, and man takes them."""
     import re

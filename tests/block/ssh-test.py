@@ -86,6 +86,16 @@ def run(folder, port):
     check('sound', img('check', '-q', 'b.qcow2')[0], 0)
     check('grow', img('resize', '-q', '-f', 'raw', f'{base}/a.raw', '5M'), (0, '', ''))
     check('grown', os.path.getsize('a.raw'), 5 << 20)
+    # made there: of no size of its own, of one, and a copy; an old file is emptied
+    os.truncate('a.raw', 3 << 20)
+    with open('c.img', 'wb') as f:
+        f.write(raw)
+    check('create', img('create', '-q', '-f', 'qcow2', f'{base}/c.img', '3M'), (0, '', ''))
+    check('created', (img('check', '-q', 'c.img')[0], os.path.getsize('c.img') < 3 << 20), (0, True))
+    check('create raw', (img('create', '-q', '-f', 'raw', f'{base}/d.img', '7M'), os.path.getsize('d.img')), ((0, '', ''), 7 << 20))
+    for kind in ('qcow2', 'raw', 'vmdk', 'qed', 'vdi', 'parallels'):
+        check(f'copy as {kind}', img('convert', '-f', 'raw', '-O', kind, 'a.raw', f'{base}/e.{kind}'), (0, '', ''))
+        check(f'copied as {kind}', img('compare', '-f', 'raw', '-F', kind, 'a.raw', f'e.{kind}'), (0, 'Images are identical.\n', ''))
     finger = subprocess.run(['ssh-keygen', '-l', '-E', 'md5', '-f', 'host.pub'], capture_output=True, text=True, check=True).stdout.split()[1][4:]
     check('fingerprint', img('info', f'{base}/a.raw?host_key_check=md5:{finger}', home='/nonexistent')[2].find('fingerprint'), -1)
     wrong = finger.replace(finger[:2], '00' if finger[:2] != '00' else '11', 1)
