@@ -184,6 +184,12 @@ const BlkDriver **blk_drivers(void);
 /* The driver that the bytes look like, "raw" when none. */
 const BlkDriver *blk_driver_probe(const uint8_t *buf, size_t len, const char *filename);
 
+/* May something lie below n: a backing file, open or only named (who opened the image without it will not be the last)? */
+static inline bool node_has_below(const BlkNode *n)
+{
+    return n->backing || n->backing_name;
+}
+
 /* ---- for a driver's open ---- */
 /* Open the child that options[name] describes (a name of a node, an object, or dotted), or `filename` when they say nothing. */
 BlkChild *blk_open_child(BlkNode *n, Json *options, const char *name, const char *filename, BlkRole role, unsigned flags, Error **errp);

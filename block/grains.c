@@ -469,7 +469,7 @@ static int zero_one(BlkNode *n, uint64_t off, uint64_t len, unsigned flags, Grai
         return r;
     }
     *now = MIN(len, p->run);
-    if (p->kind == GRAIN_ZERO || (p->kind == GRAIN_ABSENT && !n->backing && !g->ops->mark)) {
+    if (p->kind == GRAIN_ZERO || (p->kind == GRAIN_ABSENT && !node_has_below(n) && !g->ops->mark)) {
         return 0;
     }
     if ((flags & BLK_MAY_UNMAP) && grains_can_drop(n, p, off, len)) {

@@ -610,15 +610,12 @@ static bool make_target(Img *im, Convert *k, const Args *a, const BlkDriver *drv
 
 static bool open_target(Img *im, Convert *k, const Args *a, const BlkDriver *drv, const char *name)
 {
-    unsigned flags = BLK_O_RDWR | BLK_O_UNMAP | (k->has_backing ? BLK_O_NO_BACKING : 0);
+    unsigned flags = BLK_O_RDWR | BLK_O_UNMAP;         /* with its backing file: clusters that are written in part take the rest from there */
     bool opts = im->target_image_opts;
     Error *err = NULL;
 
     if (!img_cache(im, a->cache ? a->cache : "unsafe", "", &flags)) {
         return false;
-    }
-    if (a->no_create && k->has_backing) {
-        flags &= ~BLK_O_NO_BACKING;
     }
     if (k->keys && !opts) {
         json_set_string(k->keys, "driver", drv->name);

@@ -39,10 +39,18 @@ static int copy_up(Rebase *k, uint64_t off, const uint8_t *buf, uint64_t len)
     return r == -EIO ? blk_write(k->b, off, buf, len, 0) : r;
 }
 
-/* What is not in the image and reads differently through the new backing file is copied up. */
-static int rebase_data(Rebase *k, uint8_t *buf)
+/* What is copied up at once: the image is open without a backing file, which is changing, so the rest of a cluster would not come from there. */
+static uint64_t unit_of(const Rebase *k)
 {
-    uint64_t size = blk_size(k->b), off = 0, unit = k->compressed ? blk_node(k->b)->cluster : 65536;
+    uint64_t cluster = blk_node(k->b)->cluster;
+
+    return k->compressed ? cluster : MAX(cluster, 65536);
+}
+
+/* What is not in the image and reads differently through the new backing file is copied up.  buf: two chunks. */
+static int rebase_data(Rebase *k, uint8_t *buf, uint64_t chunk)
+{
+    uint64_t size = blk_size(k->b), off = 0, unit = unit_of(k);
     int r = 0;
 
     while (off < size && r == 0) {
@@ -53,15 +61,15 @@ static int rebase_data(Rebase *k, uint8_t *buf)
         if (r < 0 || !e.len) {
             return r ? r : -EIO;
         }
-        len = MIN(e.len, CHUNK);
+        len = MIN(e.len, chunk);
         if (e.flags & BLK_EXT_ALLOCATED) {
             len = e.len;
         } else {
             r = read_layer(k->old, off, buf, len);
-            r = r ? r : read_layer(k->new, off, buf + CHUNK, len);
+            r = r ? r : read_layer(k->new, off, buf + chunk, len);
             for (uint64_t at = 0; at < len && r == 0; at += unit) {
                 uint64_t now = MIN(unit, len - at);
-                if (memcmp(buf + at, buf + CHUNK + at, now)) {
+                if (memcmp(buf + at, buf + chunk + at, now)) {
                     r = copy_up(k, off + at, buf + at, now);
                 }
             }
@@ -75,9 +83,10 @@ static int rebase_data(Rebase *k, uint8_t *buf)
 static void run_rebase(void *opaque)
 {
     Rebase *k = opaque;
-    uint8_t *buf = blk_buffer(2 * CHUNK);
+    uint64_t chunk = MAX((uint64_t)CHUNK, unit_of(k));
+    uint8_t *buf = blk_buffer(2 * chunk);
 
-    k->result = rebase_data(k, buf);
+    k->result = rebase_data(k, buf, chunk);
     free(buf);
 }
 

@@ -337,7 +337,7 @@ static bool may_downgrade(BlkNode *n, Error **errp)
 /* Something that answers for what is not here. */
 static bool has_below(const BlkNode *n)
 {
-    return n->backing || n->backing_name;
+    return node_has_below(n);
 }
 
 /* A cluster of zeroes as data, encrypted if need be. */

@@ -586,13 +586,13 @@ static int zero_clusters(BlkNode *n, uint64_t off, uint64_t len, bool unmap, boo
 {
     Qcow2 *s = q2(n);
 
-    if (s->version < 3 && n->backing) {
+    if (s->version < 3 && node_has_below(n)) {
         return -ENOTSUP;                        /* amended meanwhile */
     }
 
     while (len) {
         uint64_t now;
-        bool make = !(skip_unallocated || !n->backing);
+        bool make = !skip_unallocated && node_has_below(n);
         QL2 at;
         int r = qcow2_l2_find(n, off, make, &at);
 
@@ -646,7 +646,7 @@ int qcow2_discard(BlkNode *n, uint64_t off, uint64_t len)
     Qcow2 *s = q2(n);
     uint64_t start = (off + s->cluster_size - 1) & ~(s->cluster_size - 1), end = cluster_end(n, off + len);
 
-    if (start >= end || (s->version < 3 && n->backing) || s->raw_data_file) {
+    if (start >= end || (s->version < 3 && node_has_below(n)) || s->raw_data_file) {
         return -ENOTSUP;
     }
     return zero_range(n, start, end, true, true);
@@ -688,7 +688,7 @@ int qcow2_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
     uint64_t start = (off + s->cluster_size - 1) & ~(s->cluster_size - 1), end = cluster_end(n, off + len);
     int r;
 
-    if ((s->version < 3 && n->backing) || s->raw_data_file || start >= end) {
+    if ((s->version < 3 && node_has_below(n)) || s->raw_data_file || start >= end) {
         return -ENOTSUP;
     }
     r = zero_edge(n, off, start - off);
