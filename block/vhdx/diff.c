@@ -178,5 +178,5 @@ static int diff_begin(BlkNode *n)
 }
 
 const GrainOps vhdx_diff_ops = {
-    .find = diff_find, .place = vhdx_place, .link = diff_link, .mark = diff_mark, .link_zero = vhdx_link_zero, .begin = diff_begin, .sync = vhdx_sync,
+    .find = diff_find, .place = vhdx_place, .link = diff_link, .mark = diff_mark, .link_zero = vhdx_link_zero, .reuses = true, .begin = diff_begin, .sync = vhdx_sync,
 };

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import uuid
 
+import nbdlib
+
 MB = 1 << 20
 SECTOR = 512
 number = 0
@@ -451,6 +453,67 @@ def test_create(k, rnd):
     ok(f'{k.fmt}: made, converted, rebased, committed')
 
 
+# ---- discards ----
+
+def held(name):
+    return os.stat(name).st_blocks * 512
+
+
+def test_discard(k, rnd):
+    """What a child discards reads as zeroes, not as the parent's, and leaves the host's disk; so do zeroes."""
+    size, suffix, unit = 24 * MB, k.suffix, 2 * MB
+    below = bytes([200]) * size
+    with open('below.raw', 'wb') as f:
+        f.write(below)
+    img('convert', '-f', 'raw', '-O', k.fmt, *k.create, 'below.raw', 'dbase' + suffix)
+    img('create', '-q', '-f', k.fmt, '-b', 'dbase' + suffix, '-F', k.fmt, *(['-o', 'block_size=2M'] if k.fmt == 'vhdx' else []), 'd' + suffix)
+    with nbdlib.Server(os.path.join(os.path.dirname(IMG), 'rhea-nbd'), '-t', '-f', k.fmt, '--discard=unmap', 'd' + suffix) as s:
+        c = nbdlib.Client(s.path)
+        c.greet()
+        c.modes(True, False)
+        if c.go('')[-1] != (1, b''):
+            fail('NBD')
+
+        def do(*args, **named):
+            r = c.do(*args, **named)
+            if r[0]:
+                fail(f'{k.fmt}: {args}: {r[0]}')
+            return r[1]
+
+        for at in range(6):
+            do(nbdlib.WRITE, at * unit, payload=bytes([at + 1]) * unit)
+        do(nbdlib.WRITE, 6 * unit + 512, payload=b'p' * 1024)
+        do(nbdlib.FLUSH)
+        full = held('d' + suffix)
+        do(nbdlib.TRIM, unit, 3 * unit)                     # whole blocks
+        do(nbdlib.TRIM, 4 * unit + 4096, MB)                # less
+        do(nbdlib.TRIM, 6 * unit, unit)                     # one that is there in part
+        do(nbdlib.TRIM, 8 * unit, unit)                     # the parent's
+        do(nbdlib.ZEROES, 5 * unit + 4096, 8192)
+        do(nbdlib.ZEROES, 9 * unit + 512, 512)
+        do(nbdlib.ZEROES, 10 * unit, unit)
+        do(nbdlib.FLUSH)
+        freed = held('d' + suffix)
+        got = b''.join(do(nbdlib.READ, at * unit, unit) for at in range(12))
+        c.close()
+    want = bytearray(below)
+    want[:6 * unit] = b''.join(bytes([at + 1]) * unit for at in range(6))
+    want[6 * unit + 512:6 * unit + 1536] = b'p' * 1024
+    for at, n in ((unit, 3 * unit), (4 * unit + 4096, MB), (5 * unit + 4096, 8192), (9 * unit + 512, 512), (10 * unit, unit)):
+        want[at:at + n] = bytes(n)
+    for at in (6 * unit, 8 * unit):                         # may be either
+        want[at:at + unit] = got[at:at + unit]
+        for s in range(at, at + unit, SECTOR):
+            if got[s:s + SECTOR] not in (bytes(SECTOR), below[s:s + SECTOR], b'p' * SECTOR):
+                fail(f'{k.fmt}: a discarded sector at {s} holds something else')
+    same('after discards', got, bytes(want))
+    same('after discards, opened again', content(k.fmt, 'd' + suffix), bytes(want))
+    same('after discards, read here', over(below, k.read('d' + suffix)[3]), bytes(want))
+    if full - freed < 3 * MB:
+        fail(f'{k.fmt}: {full} bytes on the disk before, {freed} after')
+    ok(f'{k.fmt}: discards and zeroes in a child')
+
+
 # ---- while they are used ----
 
 class Daemon:
@@ -556,7 +619,7 @@ def main():
     with tempfile.TemporaryDirectory() as d:
         os.chdir(d)
         for k in KINDS:
-            for test in (test_read, test_find, test_create, test_live):
+            for test in (test_read, test_find, test_create, test_discard, test_live):
                 test(k(rnd), rnd)
         test_large_sectors(Vhdx, rnd)
         os.chdir('/')
