@@ -573,7 +573,7 @@ def test_live(k, rnd):
             f.write(now)
         d.cmd('block-export-add', **{'type': 'nbd', 'id': 'e', 'node-name': node, 'writable': True})
         img('convert', '-n', '-f', 'raw', '-O', 'raw', 'now.raw', f'nbd+unix:///{node}?socket=sock')
-        d.cmd('block-export-del', id='e')
+        d.cmd('block-export-del', id='e', mode='hard')      # the server may not have seen yet that its client is gone
         d.wait('BLOCK_EXPORT_DELETED', 'id', 'e')
 
     def on_top(i):
