@@ -44,7 +44,7 @@ static void tally_write(void)
 {
     g_autofree char *text = g_strdup_printf("%.1f %" G_GUINT64_FORMAT "\n", tally.earlier + tally.now, tally.inputs + tally.done);
 
-    g_file_set_contents(tally.path, text, -1, NULL);
+    g_file_set_contents_full(tally.path, text, -1, G_FILE_SET_CONTENTS_NONE, 0666, NULL);      /* not worth waiting for the disk */
     tally.written = tally.now;
 }
 
