@@ -438,6 +438,43 @@ static void reset(void)
     disk_free(&d);
 }
 
+/*
+ * A reset while requests wait for a limit, each for nearly nine minutes, by the
+ * machine or by the driver: it does not wait for them, and none comes back.
+ */
+static void reset_limited(void)
+{
+    Disk d = disk_new(GUEST_MMIO, NULL, false, false);
+    uint8_t a[512] = { 1 };
+    ThrottleConfig c, none;
+    uint64_t buf;
+
+    throttle_config_init(&c);
+    throttle_config_init(&none);
+    c.limit[THROTTLE_BPS_TOTAL].avg = 1;
+    for (int i = 0; i < 8; i++) {
+        blk_throttle(d.blk, "", &c);
+        d.g->mem.next = 0x1000;
+        guest_start(d.g, want, 1, 64);                                      /* the driver's reset, of the life before */
+        for (int k = 0; k < 8; k++) {
+            begin(&d, 0, k & 1 ? OUT : IN, (uint64_t)k, a, 512, &buf);
+        }
+        guest_kick(d.g, 0);
+        g_assert_cmpuint(blk_in_flight(d.blk), >=, 6);
+        if (i & 1) {
+            machine_reset(d.g->m, CAUSE_HOST_RESET);
+        }
+        d.g->mem.next = 0x1000;
+        guest_start(d.g, want, 1, 64);
+        while (loop_step(loop, false)) {
+        }
+        g_assert_cmpint(drvq_used(d.g->queues[0], NULL), ==, -1);
+        blk_throttle(d.blk, "", &none);
+        g_assert_cmpint(request(&d, IN, 0, a, 512), ==, 0);
+    }
+    disk_free(&d);
+}
+
 /* ---- limits where time is instructions ---- */
 
 enum { TURNS = 24, PIECE = 16384, RATE = 1 << 20 };
@@ -599,6 +636,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blk/stops-and-moves", stops_and_moves);
     g_test_add_func("/blk/grows", grows);
     g_test_add_func("/blk/reset", reset);
+    g_test_add_func("/blk/reset-limited", reset_limited);
     g_test_add_data_func("/blk/limits-in-guest-time/bps", GUINT_TO_POINTER(THROTTLE_BPS_TOTAL), limits_in_guest_time);
     g_test_add_data_func("/blk/limits-in-guest-time/bps-write", GUINT_TO_POINTER(THROTTLE_BPS_WRITE), limits_in_guest_time);
     g_test_add_data_func("/blk/limits-in-guest-time/iops", GUINT_TO_POINTER(THROTTLE_IOPS_TOTAL), limits_in_guest_time);
