@@ -153,6 +153,8 @@ def test_convert_packed():
         for flags in ([], ['-m', '1'], ['-W'], ['-W', '-m', '16'], ['-m', '16', '-n']):
             sizes = []
             for tool, other in ((ours, peer), (peer, ours)):
+                if tool is peer and fmt == 'qcow':
+                    continue                # it ends with an error, and without a word
                 if '-n' in flags:
                     if fmt != 'qcow2':
                         continue            # they are written in order and once
@@ -163,7 +165,7 @@ def test_convert_packed():
                         t('check', '-q', '-f', fmt, 't.img')
                     t('compare', '-q', '-f', 'raw', '-F', fmt, 's.raw', 't.img')
                 sizes.append(os.stat('t.img').st_size)
-            if sizes and not 0.97 * sizes[1] - 65536 < sizes[0] < 1.03 * sizes[1] + 65536:
+            if len(sizes) == 2 and not 0.97 * sizes[1] - 65536 < sizes[0] < 1.03 * sizes[1] + 65536:
                 fail(f'convert -c {flags} {fmt} {shape}: {sizes[0]} bytes, the peer {sizes[1]}')
 
 
