@@ -159,6 +159,12 @@ bool blk_set_perm(Blk *b, unsigned perm, unsigned shared, Error **errp)
     return true;
 }
 
+void blk_get_perm(const Blk *b, unsigned *perm, unsigned *shared)
+{
+    *perm = b->perm;
+    *shared = b->shared;
+}
+
 void blk_set_loop(Blk *b, Loop *loop)
 {
     assert(!blk_in_flight(b));

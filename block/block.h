@@ -107,6 +107,7 @@ bool blk_insert(Blk *b, BlkNode *n, Error **errp);
 void blk_eject(Blk *b);
 BlkNode *blk_node(const Blk *b);                        /* NULL: no medium */
 bool blk_set_perm(Blk *b, unsigned perm, unsigned shared, Error **errp);
+void blk_get_perm(const Blk *b, unsigned *perm, unsigned *shared);
 /* The loop for requests that name none: the main loop at first, an I/O thread's later.  Only while drained. */
 void blk_set_loop(Blk *b, Loop *loop);
 Loop *blk_loop(const Blk *b);

@@ -108,6 +108,58 @@ bool blk_make_there(Session *s, const char *filename, uint64_t size, Error **err
     return ok && (r == 0 || error_set_errno(errp, -r, "Failed to clear what is at '%s'", filename));
 }
 
+enum { COMMIT_CHUNK = 1 << 20 };
+
+static int commit_piece(BlkNode *top, Blk *base, const BlkExtent *e, uint64_t off, uint8_t *buf)
+{
+    int r;
+
+    if (e->flags & BLK_EXT_ZERO) {
+        return blk_zeroes(base, off, e->len, BLK_MAY_UNMAP);
+    }
+    r = node_read(top, off, e->len, BLK_VEC1(buf, e->len), 0);
+    return r ? r : blk_write(base, off, buf, e->len, 0);
+}
+
+int blk_commit_data(BlkNode *top, Blk *base, BlkCommitStep *step, void *opaque)
+{
+    uint64_t size = node_size(top);
+    uint8_t *buf = blk_buffer(COMMIT_CHUNK);
+    int r = 0;
+
+    for (uint64_t off = 0; off < size && r == 0;) {
+        BlkExtent e;
+
+        r = node_status_chain(top, blk_node(base), off, size - off, &e);
+        if (r < 0 || !e.len) {
+            r = r ? r : -EIO;
+            break;
+        }
+        if (e.flags & BLK_EXT_ALLOCATED) {
+            bool data = !(e.flags & BLK_EXT_ZERO);
+
+            e.len = data ? MIN(e.len, COMMIT_CHUNK) : e.len;
+            if (step && data) {
+                step(opaque, e.len, 100.0 * off / size);
+            }
+            r = commit_piece(top, base, &e, off, buf);
+        }
+        off += e.len;
+        if (step) {
+            step(opaque, 0, 100.0 * off / size);
+        }
+    }
+    free(buf);
+    return r ? r : blk_flush(base);
+}
+
+int blk_make_empty(BlkNode *top)
+{
+    const BlkImageOps *ops = top->drv->image;
+
+    return ops && ops->make_empty ? ops->make_empty(top, node_size(top)) : 0;
+}
+
 static bool is_thin(const BlkNode *n, const Json *created)
 {
     const char *prealloc = json_get_string(created, "preallocation");

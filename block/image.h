@@ -95,6 +95,12 @@ bool blk_host_file_finish(const char *filename, const Json *options, Error **err
 OptKey *blk_create_keys(const BlkDriver *drv);
 /* Create an image; the options are those of the table above, checked. */
 bool blk_create(Session *s, const BlkDriver *drv, const char *filename, Json *options, Error **errp);
+/* Fiber: what all layers from top down to the one above base's node hold is written to base, and flushed.  `step` (may be NULL) is called before `len` bytes of
+   data are written, and with the part that is done after each piece. */
+typedef void BlkCommitStep(void *opaque, uint64_t len, double percent);
+int blk_commit_data(BlkNode *top, Blk *base, BlkCommitStep *step, void *opaque);
+/* Fiber: the overlay holds nothing any more, where its format can; its backing file answers. */
+int blk_make_empty(BlkNode *top);
 /* Does the image that was made with these options, open as n, read as zeroes?  Files do, and what is thin; a host's device keeps what was on it. */
 bool blk_fresh_is_zero(const BlkNode *n, const Json *created);
 

@@ -227,45 +227,19 @@ typedef struct {
     int result;
 } Commit;
 
-/* Everything above the base that says something, read through the chain, written to the base. */
-static int commit_data(Commit *k, uint8_t *buf)
+static void step(void *opaque, uint64_t len, double percent)
 {
-    uint64_t size = node_size(k->top), off = 0;
-    BlkNode *base = blk_node(k->base);
-    int r = 0;
+    Commit *k = opaque;
 
-    while (off < size && r == 0) {
-        BlkExtent e;
-        uint64_t len;
-
-        r = node_status_chain(k->top, base, off, size - off, &e);
-        if (r < 0 || !e.len) {
-            return r ? r : -EIO;
-        }
-        len = e.len;
-        if (e.flags & BLK_EXT_ALLOCATED) {
-            if (e.flags & BLK_EXT_ZERO) {
-                r = blk_zeroes(k->base, off, len, BLK_MAY_UNMAP);
-            } else {
-                len = MIN(len, CHUNK);
-                img_pay(k->im, len);
-                r = node_read(k->top, off, len, BLK_VEC1(buf, len), 0);
-                r = r ? r : blk_write(k->base, off, buf, len, 0);
-            }
-        }
-        off += len;
-        img_progress(k->im, 100.0 * off / size);
-    }
-    return r ? r : blk_flush(k->base);
+    img_pay(k->im, len);
+    img_progress(k->im, percent);
 }
 
 static void run_commit(void *opaque)
 {
     Commit *k = opaque;
-    uint8_t *buf = blk_buffer(CHUNK);
 
-    k->result = commit_data(k, buf);
-    free(buf);
+    k->result = blk_commit_data(k->top, k->base, step, k);
 }
 
 static BlkNode *find_base(Blk *b, const char *base)
@@ -284,12 +258,9 @@ static BlkNode *find_base(Blk *b, const char *base)
 
 static void run_empty(void *opaque)
 {
-    BlkNode *n = opaque;
-    uint64_t size = node_size(n);
+    Commit *k = opaque;
 
-    if (n->drv->image && n->drv->image->make_empty) {
-        n->drv->image->make_empty(n, size);
-    }
+    k->result = blk_make_empty(k->top);
 }
 
 static int commit(Img *im, Blk *b, const char *base, bool drop)
@@ -318,7 +289,11 @@ static int commit(Img *im, Blk *b, const char *base, bool drop)
         goto out;
     }
     if (!drop) {
-        img_run(im, run_empty, k.top);
+        img_run(im, run_empty, &k);
+    }
+    if (k.result < 0) {
+        img_error(im, "Could not empty '%s': %s", blk_node_filename(k.top), g_strerror(-k.result));
+        goto out;
     }
     img_progress_end(im);
     img_print(im, "Image committed.\n");

@@ -524,6 +524,28 @@ def case_qmp_disks():
     check('status', p.returncode, 0)
 
 
+def case_commit_by_hand():
+    """'commit': the overlay's data is in the backing file, of which the rest stays, and the overlay is empty; what can not be committed says so."""
+    image = os.path.join(BIN, 'rhea-img')
+    with open('b.img', 'wb') as f:
+        f.write(b'b' * (1 << 20))
+    for line in (['create', '-q', '-f', 'qcow2', '-b', 'b.img', '-F', 'raw', 'o.qcow2', '2M'],
+                 ['bench', '-q', '-w', '-f', 'qcow2', '-c', '1', '-d', '1', '-s', '64k', '-o', '64k', '--pattern', '111', 'o.qcow2'],
+                 ['bench', '-q', '-w', '-f', 'qcow2', '-c', '1', '-d', '1', '-s', '4k', '-o', '1536k', '--pattern', '112', 'o.qcow2']):
+        check(f'{line}', subprocess.run([image, *line]).returncode, 0)
+    r = run(machine(SPIN, '-nodefaults', '-drive', 'file=o.qcow2,format=qcow2,id=d0,if=virtio', '-drive', 'file=b.img,format=raw,id=r0,if=none,read-only=on,file.locking=off',
+                    '-display', 'none', '-monitor', 'stdio', '-S'), b'commit nosuch\ncommit r0\ncommit d0\ncommit all\ninfo block d0\nquit\n')
+    check('status', r.returncode, 0)
+    check('no such', b"Device 'nosuch' not found" in r.stdout, True)
+    check('no backing file', b"'commit' error for 'r0': it has no backing file" in r.stdout, True)
+    check('all else went well', r.stdout.count(b'Error'), 2)
+    with open('b.img', 'rb') as f:
+        got = f.read()
+    check('the disk', got == b'b' * 65536 + b'o' * 65536 + b'b' * (1048576 - 131072) + bytes(1 << 19) + b'p' * 4096 + bytes((1 << 19) - 4096), True)
+    extents = json.loads(run([image, 'map', '--output=json', '-f', 'qcow2', 'o.qcow2']).stdout)
+    check('the overlay is empty', [e for e in extents if e['depth'] == 0 and e['present']], [])
+
+
 def case_qmp_guest_off():
     p = start(machine(OFF, '-display', 'none', '-serial', 'none', '-monitor', 'none', '-S', '-qmp', 'unix:a.sock,server=on,wait=off'))
     a = Qmp('a.sock')
