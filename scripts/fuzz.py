@@ -28,7 +28,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OPTIONS = ['-Dfuzzer=true', '-Db_lundef=false', '-Doptimization=1', '-Db_sanitize=address,undefined']
-FLAGS = ['-timeout=300', '-rss_limit_mb=1024', '-malloc_limit_mb=512', '-max_len=4096', '-print_final_stats=1', '-reload=0', '-verbosity=1']
+FLAGS = ['-timeout=300', '-report_slow_units=300', '-rss_limit_mb=1024', '-malloc_limit_mb=512', '-max_len=4096', '-print_final_stats=1', '-reload=0', '-verbosity=1']
 ENV = {'ASAN_OPTIONS': 'abort_on_error=0:print_summary=1:detect_stack_use_after_return=0', 'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1:print_summary=1'}
 TALLY = os.environ.get('RHEA_FUZZ_TALLY') or os.path.expanduser('~/.cache/rhea/fuzz')
 WEAK = 6                        # failures in a row that set a target aside for this run
@@ -246,7 +246,7 @@ def merge(args):
             shutil.rmtree(new, ignore_errors=True)
             os.makedirs(new)
             plain = {k: v for k, v in t.environment().items() if not k.startswith('RHEA_FUZZ')}
-            ok = subprocess.run([t.exe, '-merge=1', '-timeout=300', '-rss_limit_mb=1024', new, old], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            ok = subprocess.run([t.exe, '-merge=1', '-timeout=300', '-report_slow_units=300', '-rss_limit_mb=1024', new, old], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL, env=plain, check=False).returncode == 0
             print(f'{t.name}: {len(os.listdir(old))} inputs, {len(os.listdir(new))} needed', flush=True)
             if ok and os.listdir(new):
