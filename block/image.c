@@ -164,7 +164,7 @@ static bool is_thin(const BlkNode *n, const Json *created)
 {
     const char *prealloc = json_get_string(created, "preallocation");
 
-    return !strcmp(n->drv->name, "qcow2") && (!prealloc || !strcmp(prealloc, "off"));
+    return n->drv->image && n->drv->image->thin && (!prealloc || !strcmp(prealloc, "off"));
 }
 
 bool blk_fresh_is_zero(const BlkNode *n, const Json *created)

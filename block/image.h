@@ -40,6 +40,7 @@ typedef struct BlkImageOps {
     bool (*dirty)(BlkNode *n);
     bool no_dirty_flag;                                 /* info has no "dirty-flag" for this format */
     bool (*encrypted)(BlkNode *n);
+    bool thin;                                          /* made without preallocation: nothing is read of the file but what was written since */
     bool (*wants_packed)(BlkNode *n);                   /* can only be written in compressed clusters: convert does so unasked */
     /* 0, or a negative errno when the check itself could not be done. */
     int (*check)(BlkNode *n, BlkCheck *c);

@@ -24,6 +24,9 @@
 #ifndef UTIL_LSECTION_H
 #define UTIL_LSECTION_H
 
+#include <stdbool.h>
+#include <string.h>
+
 #define ROW_IN_SECTION(section_, type, row) \
     static const type *const row##_in_##section_ __attribute__((used, section("rows_" #section_))) = &(row)
 
@@ -36,6 +39,18 @@
 #define ROWS_FOREACH(section_, type, row) \
     for (const type *const *row##_at_ = __start_rows_##section_, *row = 0; \
          row##_at_ < __stop_rows_##section_ && (row = *row##_at_, 1); row##_at_++)
+
+/* Is `wanted` the name of a row or one of its aliases (NULL-terminated, may be NULL)? */
+static inline bool row_named(const char *name, const char *const *aliases, const char *wanted)
+{
+    while (strcmp(name, wanted)) {
+        if (!aliases || !*aliases) {
+            return false;
+        }
+        name = *aliases++;
+    }
+    return true;
+}
 
 #define ROWS_COUNT(section_) ((unsigned)(__stop_rows_##section_ - __start_rows_##section_))
 

@@ -13,23 +13,10 @@ ROWS_DECLARE(rhea_accel_types, AccelType);
 
 /* ---- names ---- */
 
-static bool cpu_type_is(const CpuType *t, const char *name)
-{
-    if (!strcmp(t->name, name)) {
-        return true;
-    }
-    for (const char *const *a = t->aliases; a && *a; a++) {
-        if (!strcmp(*a, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 const CpuType *cpu_type_find(const char *arch, const char *name)
 {
     ROWS_FOREACH(rhea_cpu_types, CpuType, t) {
-        if ((!arch || !strcmp(t->arch, arch)) && cpu_type_is(t, name)) {
+        if ((!arch || !strcmp(t->arch, arch)) && row_named(t->name, t->aliases, name)) {
             return t;
         }
     }
@@ -146,7 +133,7 @@ static bool set_globals(Cpu *cpu, Error **errp)
         const PropDefault *d = g_ptr_array_index(globals, i);
         g_autofree char *full = g_strdup_printf("%s-%s-cpu", cpu->type->name, cpu->type->arch);
 
-        if ((!strcmp(d->driver, full) || cpu_type_is(cpu->type, d->driver)) && !cpu_set(cpu, d->prop, d->value, errp)) {
+        if ((!strcmp(d->driver, full) || row_named(cpu->type->name, cpu->type->aliases, d->driver)) && !cpu_set(cpu, d->prop, d->value, errp)) {
             return false;
         }
     }

@@ -15,23 +15,10 @@ ROWS_DECLARE(rhea_device_types, DeviceType);
 
 /* ---- types ---- */
 
-static bool type_is(const DeviceType *t, const char *name)
-{
-    if (!strcmp(t->name, name)) {
-        return true;
-    }
-    for (const char *const *a = t->aliases; a && *a; a++) {
-        if (!strcmp(*a, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 const DeviceType *device_type_find(const char *name)
 {
     ROWS_FOREACH(rhea_device_types, DeviceType, t) {
-        if (type_is(t, name)) {
+        if (row_named(t->name, t->aliases, name)) {
             return t;
         }
     }
@@ -139,7 +126,7 @@ void device_set_or_die(Device *dev, const char *prop, const char *fmt, ...)
 /* Does a -global or a version's row speak of this type or of what it is built on? */
 static bool default_matches(const PropDefault *d, const DeviceType *t)
 {
-    if (type_is(t, d->driver)) {
+    if (row_named(t->name, t->aliases, d->driver)) {
         return true;
     }
     for (const DeviceBase *b = t->base; b; b = b->base) {

@@ -23,25 +23,12 @@ const char *run_state_name(RunState s)
 
 /* ---- types ---- */
 
-static bool named(const MachineType *t, const char *name)
-{
-    if (!strcmp(t->name, name)) {
-        return true;
-    }
-    for (const char *const *a = t->aliases; a && *a; a++) {
-        if (!strcmp(*a, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 const MachineType *machine_type_find(const char *arch, const char *name, Error **errp)
 {
     Suggest *s;
 
     ROWS_FOREACH(rhea_machine_types, MachineType, t) {
-        if ((!arch || !strcmp(t->arch, arch)) && named(t, name)) {
+        if ((!arch || !strcmp(t->arch, arch)) && row_named(t->name, t->aliases, name)) {
             return t;
         }
     }
