@@ -108,7 +108,7 @@ static bool decrypt(Session *s, const Json *o, uint8_t **data, size_t *len, Erro
 {
     const char *iv_text = json_get_string(o, "iv");
     size_t key_len = 0, iv_len = 0, n;
-    g_autofree uint8_t *key = secret_get(s, json_get_string(o, "keyid"), &key_len, errp), *iv = NULL, *text = NULL;
+    g_autofree uint8_t *key = secret_get(s, json_get_string(o, "keyid"), &key_len, errp), *iv = NULL;
 
     if (!key) {
         return false;

@@ -316,7 +316,7 @@ int vhdx_relink(BlkNode *n)
     Vhdx *s = vhdx_of(n);
     BlkNode *below = n->backing ? n->backing->node : NULL;
     g_autofree uint8_t *item = load_locator(n, NULL);
-    g_autofree char *linkage = NULL, *now = NULL;
+    g_autofree char *now = NULL;
     int r = begin_quietly(n);
 
     while (below && blk_filtered(below)) {
