@@ -416,6 +416,7 @@ SPECIAL = {'luks': test_luks, 'detached': test_detached, 'encrypted': test_encry
 
 def main():
     if not p.PEER:
+        print('not installed: qemu-img')
         return 77
     top = tempfile.mkdtemp(prefix='rhea-formats-')
     os.chdir(top)

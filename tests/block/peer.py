@@ -386,6 +386,7 @@ def test_messages():
 
 def main():
     if not PEER:
+        print('not installed: qemu-img')
         return 77
     top = tempfile.mkdtemp(prefix='rhea-peer-')
     os.chdir(top)
