@@ -86,7 +86,8 @@ void blk_node_unref(BlkNode *n);                        /* closes with the last 
 BlkNode *blk_node_find(Session *s, const char *name);   /* by node name; no reference */
 const char *blk_node_name(const BlkNode *n);            /* "#blockNNN" when nobody gave one */
 const char *blk_node_driver(const BlkNode *n);          /* "qcow2" */
-const char *blk_node_filename(const BlkNode *n);        /* as given, or json:{...} */
+const char *blk_node_filename(const BlkNode *n);        /* as given: for messages, and where names beside it begin */
+char *blk_node_full_name(const BlkNode *n);             /* opens the same bytes again: a file name, or json:{...}; the caller frees */
 BlkNode *blk_node_backing(const BlkNode *n);            /* the one below a copy-on-write node, or NULL */
 uint64_t blk_node_size(const BlkNode *n);
 bool blk_node_read_only(const BlkNode *n);

@@ -20,16 +20,19 @@ static void print_images(GString *out, BlkNode *n)
 
 static void print_node(GString *out, BlkNode *n, const Blk *b, bool verbose)
 {
+    g_autofree char *name = blk_node_full_name(n);
     bool encrypted = n->drv->image && n->drv->image->encrypted && n->drv->image->encrypted(n);
 
-    g_string_append_printf(out, ": %s (%s%s%s)\n", n->filename, n->drv->name, n->read_only ? ", read-only" : "", encrypted ? ", encrypted" : "");
+    g_string_append_printf(out, ": %s (%s%s%s)\n", name, n->drv->name, n->read_only ? ", read-only" : "", encrypted ? ", encrypted" : "");
     if (b && blk_device(b)) {
         g_string_append_printf(out, "    Attached to:      %s\n", blk_device(b));
     }
     g_string_append_printf(out, "    Cache mode:       %s%s%s\n", b && blk_writethrough(b) ? "writethrough" : "writeback",
                            n->flags & BLK_O_DIRECT ? ", direct" : "", n->flags & BLK_O_NO_FLUSH ? ", ignore flushes" : "");
     if (n->backing) {
-        g_string_append_printf(out, "    Backing file:     %s (chain depth: %u)\n", n->backing->node->filename, blk_chain_depth(n));
+        g_autofree char *below = blk_node_full_name(n->backing->node);
+
+        g_string_append_printf(out, "    Backing file:     %s (chain depth: %u)\n", below, blk_chain_depth(n));
     }
     if (n->detect_zeroes) {
         g_string_append_printf(out, "    Detect zeroes:    %s\n", n->flags & BLK_O_UNMAP ? "unmap" : "on");

@@ -13,7 +13,9 @@
 static void add_backing_file(Json *j, const BlkNode *n)
 {
     if (n->backing) {
-        json_set_string(j, "backing_file", n->backing->node->filename);
+        g_autofree char *name = blk_node_full_name(n->backing->node);
+
+        json_set_string(j, "backing_file", name);
     }
 }
 
@@ -34,6 +36,7 @@ static Json *children_record(const BlkNode *n)
 /* b: the handle that it is seen through; NULL: none. */
 static Json *node_record(BlkNode *n, bool flat, const Blk *b)
 {
+    g_autofree char *name = blk_node_full_name(n);
     Json *j = json_object(), *cache = json_object(), *bitmaps;
 
     blk_throttle_describe(b, j);
@@ -56,7 +59,7 @@ static Json *node_record(BlkNode *n, bool flat, const Blk *b)
     json_set_bool(cache, "direct", n->flags & BLK_O_DIRECT);
     json_set_bool(cache, "writeback", !b || !blk_writethrough(b));
     json_set(j, "cache", cache);
-    json_set_string(j, "file", n->filename);
+    json_set_string(j, "file", name);
     return j;
 }
 

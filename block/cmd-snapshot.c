@@ -69,10 +69,12 @@ bool blk_image_create_for(Session *s, const char *file, const char *format, uint
     }
     json_set_uint(o, "size", size);
     if (backing) {
+        g_autofree char *name = blk_node_full_name(backing);
+
         if (!drv->has_backing) {
             return error_set(errp, "Format '%s' does not support backing files", format);
         }
-        json_set_string(o, "backing_file", backing->filename);
+        json_set_string(o, "backing_file", name);
         json_set_string(o, "backing_fmt", backing->drv->name);
     }
     return blk_create(s, drv, file, o, errp);

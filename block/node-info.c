@@ -79,6 +79,7 @@ static bool has_dirty_flag(BlkNode *n)
 void blk_node_info(BlkNode *n, Json *j)
 {
     const BlkImageOps *ops = n->drv->image;
+    g_autofree char *name = blk_node_full_name(n);
     int64_t allocated;
     Json *special;
 
@@ -93,7 +94,7 @@ void blk_node_info(BlkNode *n, Json *j)
         }
     }
     json_set_uint(j, "virtual-size", node_size(n));
-    json_set_string(j, "filename", n->filename);
+    json_set_string(j, "filename", name);
     if (n->cluster) {
         json_set_uint(j, "cluster-size", n->cluster);
     }

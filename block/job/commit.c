@@ -60,7 +60,7 @@ static int commit_run(BlkJob *j)
 static bool commit_prepare(BlkJob *j, Error **errp)
 {
     Commit *s = (Commit *)j;
-    const char *name = s->backing_file ? s->backing_file : s->base->filename;
+    g_autofree char *name = s->backing_file ? g_strdup(s->backing_file) : blk_node_full_name(s->base);
     BlkGraph *g;
 
     if (!blk_node_set_read_only(s->overlay, false, errp)) {

@@ -74,7 +74,7 @@ static int stream_run(BlkJob *j)
 static bool stream_prepare(BlkJob *j, Error **errp)
 {
     Stream *s = (Stream *)j;
-    const char *name = !s->base ? NULL : s->backing_file ? s->backing_file : blk_node_skip_filters(s->base)->filename;
+    g_autofree char *name = !s->base ? NULL : s->backing_file ? g_strdup(s->backing_file) : blk_node_full_name(s->base);
     const char *format = s->base ? blk_node_skip_filters(s->base)->drv->name : NULL;
     BlkGraph *g;
     int r;
