@@ -178,12 +178,12 @@ Loop *blk_loop(const Blk *b)
 
 void blk_set_writethrough(Blk *b, bool on)
 {
-    b->writethrough = on;
+    __atomic_store_n(&b->writethrough, on, __ATOMIC_RELAXED);
 }
 
 bool blk_writethrough(const Blk *b)
 {
-    return b->writethrough;
+    return __atomic_load_n(&b->writethrough, __ATOMIC_RELAXED);
 }
 
 void blk_set_events(Blk *b, const BlkEvents *events, void *opaque)

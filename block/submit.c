@@ -76,7 +76,7 @@ static int pass_on(BlkReq *req)
     Blk *b = req->blk;
     BlkNode *n = blk_node(b);
     BlkVec v = { req->iov, req->iovcnt, 0 };
-    unsigned flags = req->flags | (b->writethrough ? BLK_FUA : 0);
+    unsigned flags = req->flags | (blk_writethrough(b) ? BLK_FUA : 0);
 
     switch (req->op) {
     case BLK_READ:

@@ -77,18 +77,34 @@ static void again_run(void *opaque)
     }
 }
 
+void stream_enter(Stream *s)
+{
+    s->loop = loop_current();
+    assert(s->loop);
+    s->watch_in = loop_fd_add(s->loop, s->in, 0, ready, s);
+    if (s->in != s->out) {
+        s->watch_out = loop_fd_add(s->loop, s->out, 0, ready, s);
+    }
+}
+
+void stream_leave(Stream *s)
+{
+    assert(!s->reader && !s->writer && !s->fn);
+    while (s->again_posted) {
+        fiber_pause();
+    }
+    loop_fd_remove(s->watch_in);
+    loop_fd_remove(s->watch_out);
+    s->watch_in = s->watch_out = NULL;
+}
+
 void stream_init(Stream *s, const StreamOps *ops, int in, int out)
 {
     s->ops = ops;
-    s->loop = loop_current();
-    assert(s->loop);
     s->in = in;
     s->out = out;
     s->again = (LoopPost){ NULL, again_run, s };
-    s->watch_in = loop_fd_add(s->loop, in, 0, ready, s);
-    if (in != out) {
-        s->watch_out = loop_fd_add(s->loop, out, 0, ready, s);
-    }
+    stream_enter(s);
 }
 
 static void free_now(void *opaque)

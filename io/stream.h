@@ -30,6 +30,9 @@ typedef void StreamFn(void *opaque, unsigned events);       /* LOOP_READ, LOOP_W
 Stream *stream_new_fd(int fd);
 /* Two descriptors, as for stdin and stdout. */
 Stream *stream_new_fds(int in, int out);
+/* To another loop: nobody waits or watches; leave on the old one (fiber only), enter on the new one, and nothing else in between. */
+void stream_leave(Stream *s);
+void stream_enter(Stream *s);
 void stream_free(Stream *s);                                /* closes; NULL is fine */
 Loop *stream_loop(const Stream *s);
 int stream_fd(const Stream *s);

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "io/fiber.h"
 #include "util/suggest.h"
 
 ROWS_DECLARE(export_types, ExportType);
@@ -14,8 +13,8 @@ const OptKey export_keys[] = {
     { "node-name", OPT_STRING, .must = true, .help = "node to export" },
     { "writable", OPT_BOOL, .def = "off", .help = "clients may write" },
     { "writethrough", OPT_BOOL, .def = "off", .help = "each write is flushed before it is answered" },
-    { "iothread", OPT_STRING, .absent = "exports are served by the main loop" },
-    { "fixed-iothread", OPT_BOOL, .absent = "exports are served by the main loop" },
+    { "iothread", OPT_ANY, .help = "I/O thread that serves it, or a list of them", .def = "the main loop" },
+    { "fixed-iothread", OPT_BOOL, .help = "it stays on those threads; it always does", .def = "off" },
     { "allow-inactive", OPT_BOOL, .absent = "nodes are never inactive" },
     {}
 };
@@ -47,6 +46,10 @@ void export_set_deleted(Session *s, ExportDeletedFn *fn, void *opaque)
 static void free_export(Export *e)
 {
     blk_free(e->blk);
+    for (IoThread **t = e->threads; t && *t; t++) {
+        iothread_unref(*t);
+    }
+    g_free(e->threads);
     g_free(e->node_name);
     g_free(e->id);
     g_free(e->state);
@@ -143,6 +146,87 @@ static Blk *open_blk(Session *s, const Json *o, Error **errp)
     return b;
 }
 
+/* ---- where it runs ---- */
+
+static bool find_thread(Session *s, const Json *name, GPtrArray *threads, Error **errp)
+{
+    const char *id = json_as_string(name);
+    IoThread *t = id ? iothread_get(s, id) : NULL;
+
+    if (!id) {
+        return error_set(errp, "Invalid parameter type for 'iothread', expected: the name of an iothread, or a list of names");
+    }
+    if (!t) {
+        return error_set(errp, "iothread \"%s\" not found", id);
+    }
+    iothread_ref(t);
+    g_ptr_array_add(threads, t);
+    return true;
+}
+
+/* e->threads holds what was found even when this fails. */
+static bool find_threads(Export *e, const Json *o, Error **errp)
+{
+    const Json *j = json_get(o, "iothread");
+    GPtrArray *threads = g_ptr_array_new();
+    bool ok = true;
+
+    if (json_is(j, JSON_ARRAY)) {
+        ok = json_size(j) > 0 || error_set(errp, "Parameter 'iothread' is an empty list");
+        for (unsigned i = 0; ok && i < json_size(j); i++) {
+            ok = find_thread(e->session, json_at(j, i), threads, errp);
+        }
+    } else if (j) {
+        ok = find_thread(e->session, j, threads, errp);
+    }
+    g_ptr_array_add(threads, NULL);
+    e->threads = (IoThread **)g_ptr_array_free(threads, false);
+    return ok;
+}
+
+unsigned export_loops(const Export *e)
+{
+    unsigned n = 0;
+
+    while (e->threads[n]) {
+        n++;
+    }
+    return MAX(n, 1);
+}
+
+Loop *export_loop(const Export *e, unsigned i)
+{
+    return e->threads[0] ? iothread_loop(e->threads[i % export_loops(e)]) : e->loop;
+}
+
+typedef struct {
+    FiberFn *fn;
+    void *opaque;
+    Fiber *waits;
+} Elsewhere;
+
+static void run_elsewhere(void *opaque)
+{
+    Elsewhere *w = opaque;
+
+    w->fn(w->opaque);
+    fiber_wake(w->waits);
+}
+
+void export_run_on(Loop *loop, FiberFn *fn, void *opaque)
+{
+    Elsewhere w = { fn, opaque, fiber_self() };
+
+    if (loop == loop_current()) {
+        fn(opaque);
+        return;
+    }
+    fiber_start_on(loop, run_elsewhere, &w);
+    fiber_yield();
+}
+
+/* ---- making ---- */
+
 static Export *add(Session *s, const ExportType *type, const Json *o, Error **errp)
 {
     const char *id = json_get_string(o, "id");
@@ -161,7 +245,8 @@ static Export *add(Session *s, const ExportType *type, const Json *o, Error **er
     e->id = g_strdup(id);
     e->state = g_malloc0(MAX(type->state_size, 1));
     e->writable = json_get_bool(o, "writable", false);
-    e->blk = open_blk(s, o, errp);
+    e->loop = loop_current();
+    e->blk = find_threads(e, o, errp) ? open_blk(s, o, errp) : NULL;
     if (!e->blk || !type->open(e, o, errp)) {
         free_export(e);
         return NULL;

@@ -9,12 +9,17 @@
  *
  * Options have the names and meanings of the schema's BlockExportOptions:
  *   type, id, node-name, writable, writethrough, iothread, fixed-iothread
+ *   (an iothread or a list of them: what an export does for its clients is
+ *   spread over their loops; nodes have no loop of their own, so an export
+ *   never has to leave the ones that it was given)
  *   nbd: name, description, bitmaps, allocation-depth
  */
 #ifndef BLOCK_EXPORT_EXPORT_H
 #define BLOCK_EXPORT_EXPORT_H
 
 #include "block/block.h"
+#include "block/iothread.h"
+#include "io/fiber.h"
 #include "io/socket.h"
 #include "util/lsection.h"
 #include "util/options.h"
@@ -82,9 +87,16 @@ struct Export {
     Blk *blk;
     bool writable;
     bool closing;
+    Loop *loop;                                         /* the main one */
+    IoThread **threads;                                 /* ends with NULL; none: all on the main loop */
     void *state;                                        /* of type->state_size, zeroed */
 };
 
+/* The loop of the i-th worker, round and round; export_loops() is how many there are, at least one. */
+Loop *export_loop(const Export *e, unsigned i);
+unsigned export_loops(const Export *e);
+/* Run fn in a fiber of `loop` and wait for its end.  Fiber only. */
+void export_run_on(Loop *loop, FiberFn *fn, void *opaque);
 /* Let the loop (or other fibers) go on until *count is 0. */
 void export_wait_zero(const unsigned *count);
 

@@ -5,7 +5,10 @@
  *
  * We speak the kernel's own protocol on /dev/fuse (linux/fuse.h): one file
  * that is the root of its file system needs no library.  Each request has a
- * fiber.  Nothing here may look at the mount point while it is mounted: that
+ * fiber.  With I/O threads each has a lane: a descriptor of its own on the same
+ * mount, from which the kernel lets whoever comes first read the next request,
+ * and the requests that were read there.  The size changes on the main loop.
+ * Nothing here may look at the mount point while it is mounted: that
  * would wait for ourselves.
  */
 #include <errno.h>
@@ -14,6 +17,7 @@
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,20 +30,29 @@ enum { DATA_MAX = 1 << 20, REQUEST_MAX = DATA_MAX + 4096, RUNNING_MAX = 32, ANSW
 typedef struct {
     Export *exp;
     char *mountpoint;
-    int fd;                             /* -1: not mounted */
-    LoopFd *watch;
-    bool growable, mounted;
-    unsigned running;                   /* requests */
-    unsigned opened;                    /* by others */
-    mode_t mode;
-    uid_t uid;
-    gid_t gid;
-    struct FuseJob *idle;
+    bool growable;
+    bool mounted;                       /* atomic */
+    unsigned opened;                    /* atomic: by others */
+    uint32_t mode, uid, gid;            /* atomic each */
     FiberMutex grow;
+    struct FuseLane *lanes;
+    unsigned lane_count;
+    bool started;
+    unsigned live;                      /* atomic: lanes that are watched */
 } Fuse;
+
+typedef struct FuseLane {
+    Fuse *fuse;
+    Loop *loop;
+    int fd;                             /* of /dev/fuse; -1: none */
+    LoopFd *watch;
+    unsigned running;                   /* requests */
+    struct FuseJob *idle;
+} FuseLane;
 
 typedef struct FuseJob {
     Fuse *fuse;
+    FuseLane *lane;
     struct FuseJob *next;
     struct fuse_in_header *in;
     void *arg;                          /* behind the header */
@@ -54,6 +67,16 @@ static const OptKey fuse_keys[] = {
     {}
 };
 
+static uint32_t get(const uint32_t *at)
+{
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+static void set(uint32_t *at, uint32_t v)
+{
+    __atomic_store_n(at, v, __ATOMIC_RELAXED);
+}
+
 /* ---- answers ---- */
 
 static void answer_data(FuseJob *j, int error, const void *data, size_t len)
@@ -61,7 +84,7 @@ static void answer_data(FuseJob *j, int error, const void *data, size_t len)
     struct fuse_out_header out = { .len = sizeof(out) + len, .error = error, .unique = j->in->unique };
     struct iovec iov[2] = { { &out, sizeof(out) }, { (void *)data, len } };
 
-    if (writev(j->fuse->fd, iov, len ? 2 : 1) < 0) {
+    if (writev(j->lane->fd, iov, len ? 2 : 1) < 0) {
         return;                         /* the request was interrupted, or the file system is gone */
     }
 }
@@ -78,8 +101,8 @@ static void answer_attr(FuseJob *j)
     time_t now = loop_wall_time() / 1000000;
     struct fuse_attr_out out = {
         .attr_valid = 1,
-        .attr = { .ino = 1, .size = size, .blocks = (size + 511) / 512, .atime = now, .mtime = now, .ctime = now, .mode = f->mode, .nlink = 1,
-                  .uid = f->uid, .gid = f->gid, .blksize = 4096 },
+        .attr = { .ino = 1, .size = size, .blocks = (size + 511) / 512, .atime = now, .mtime = now, .ctime = now, .mode = get(&f->mode), .nlink = 1,
+                  .uid = get(&f->uid), .gid = get(&f->gid), .blksize = 4096 },
     };
 
     answer_data(j, 0, &out, sizeof(out));
@@ -87,17 +110,28 @@ static void answer_attr(FuseJob *j)
 
 /* ---- size ---- */
 
+typedef struct {
+    Blk *blk;
+    uint64_t size;
+    bool ok;
+} Resize;
+
+static void resize(void *opaque)
+{
+    Resize *r = opaque;
+
+    r->ok = blk_set_perm(r->blk, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_ALL, NULL) && blk_resize(r->blk, r->size, BLK_PREALLOC_OFF, NULL);
+}
+
 static int set_size(Fuse *f, uint64_t size)
 {
-    Error *err = NULL;
-    bool ok;
+    Resize r = { f->exp->blk, size };
 
     if (size > INT64_MAX) {
         return -EFBIG;
     }
-    ok = blk_set_perm(f->exp->blk, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_ALL, &err) && blk_resize(f->exp->blk, size, BLK_PREALLOC_OFF, &err);
-    error_free(err);
-    return ok ? 0 : -EIO;
+    export_run_on(f->exp->loop, resize, &r);
+    return r.ok ? 0 : -EIO;
 }
 
 static int grow_to(Fuse *f, uint64_t size)
@@ -141,11 +175,11 @@ static void do_setattr(FuseJob *j)
         r = f->exp->writable ? set_size(f, in->size) : -EACCES;
     }
     if (r == 0 && (in->valid & FATTR_MODE)) {
-        f->mode = S_IFREG | (in->mode & 0777 & (f->exp->writable ? 0777 : 0555));
+        set(&f->mode, S_IFREG | (in->mode & 0777 & (f->exp->writable ? 0777 : 0555)));
     }
     if (r == 0) {
-        f->uid = in->valid & FATTR_UID ? in->uid : f->uid;
-        f->gid = in->valid & FATTR_GID ? in->gid : f->gid;
+        set(&f->uid, in->valid & FATTR_UID ? in->uid : get(&f->uid));
+        set(&f->gid, in->valid & FATTR_GID ? in->gid : get(&f->gid));
         answer_attr(j);
         return;
     }
@@ -161,7 +195,7 @@ static void do_open(FuseJob *j)
         answer(j, -EROFS);
         return;
     }
-    j->fuse->opened++;
+    __atomic_fetch_add(&j->fuse->opened, 1, __ATOMIC_RELAXED);
     answer_data(j, 0, &out, sizeof(out));
 }
 
@@ -267,7 +301,7 @@ static void do_statfs(FuseJob *j)
 
 static void do_release(FuseJob *j)
 {
-    j->fuse->opened--;
+    __atomic_fetch_sub(&j->fuse->opened, 1, __ATOMIC_RELAXED);
     answer(j, 0);
 }
 
@@ -294,10 +328,31 @@ static const struct {
     [FUSE_STATFS] = { do_statfs, 0 },
 };
 
+static FuseJob *job_get(FuseLane *l)
+{
+    FuseJob *j = l->idle;
+
+    if (j) {
+        l->idle = j->next;
+    } else {
+        j = g_new0(FuseJob, 1);
+        j->fuse = l->fuse;
+        j->lane = l;
+        j->buf = blk_buffer(REQUEST_MAX);
+    }
+    return j;
+}
+
+static void job_put(FuseJob *j)
+{
+    j->next = j->lane->idle;
+    j->lane->idle = j;
+}
+
 static void run(void *opaque)
 {
     FuseJob *j = opaque;
-    Fuse *f = j->fuse;
+    FuseLane *l = j->lane;
     uint32_t op = j->in->opcode;
 
     if (op == FUSE_FORGET || op == FUSE_BATCH_FORGET || op == FUSE_INTERRUPT) {
@@ -309,63 +364,42 @@ static void run(void *opaque)
     } else {
         requests[op].run(j);
     }
-    j->next = f->idle;
-    f->idle = j;
-    if (f->running-- == RUNNING_MAX && f->watch) {
-        loop_fd_events(f->watch, LOOP_READ);
+    job_put(j);
+    if (l->running-- == RUNNING_MAX && l->watch) {
+        loop_fd_events(l->watch, LOOP_READ);
     }
-}
-
-static FuseJob *job_get(Fuse *f)
-{
-    FuseJob *j = f->idle;
-
-    if (j) {
-        f->idle = j->next;
-    } else {
-        j = g_new0(FuseJob, 1);
-        j->fuse = f;
-        j->buf = blk_buffer(REQUEST_MAX);
-    }
-    return j;
-}
-
-static void job_put(FuseJob *j)
-{
-    j->next = j->fuse->idle;
-    j->fuse->idle = j;
 }
 
 static void incoming(void *opaque, unsigned events)
 {
-    Fuse *f = opaque;
+    FuseLane *l = opaque;
 
-    while (f->running < RUNNING_MAX) {
-        FuseJob *j = job_get(f);
-        ssize_t n = read(f->fd, j->buf, REQUEST_MAX);
+    while (l->running < RUNNING_MAX) {
+        FuseJob *j = job_get(l);
+        ssize_t n = read(l->fd, j->buf, REQUEST_MAX);
 
         if (n < (ssize_t)sizeof(*j->in)) {
             job_put(j);
             if (n < 0 && errno == ENODEV) {
-                f->mounted = false;     /* somebody has unmounted it */
-                loop_fd_events(f->watch, 0);
+                __atomic_store_n(&l->fuse->mounted, false, __ATOMIC_RELAXED);   /* somebody has unmounted it */
+                loop_fd_events(l->watch, 0);
             }
             return;
         }
         j->in = (struct fuse_in_header *)j->buf;
         j->arg = j->in + 1;
         j->arg_len = n - sizeof(*j->in);
-        f->running++;
+        l->running++;
         fiber_start(run, j);
     }
-    loop_fd_events(f->watch, 0);
+    loop_fd_events(l->watch, 0);
 }
 
 /* ---- life ---- */
 
 static bool try_mount(Fuse *f, bool others, Error **errp)
 {
-    g_autofree char *data = g_strdup_printf("fd=%d,rootmode=%o,user_id=%u,group_id=%u%s", f->fd, (unsigned)S_IFREG | 0600, f->uid, f->gid, others ? ",allow_other" : "");
+    g_autofree char *data = g_strdup_printf("fd=%d,rootmode=%o,user_id=%u,group_id=%u%s", f->lanes[0].fd, (unsigned)S_IFREG | 0600, f->uid, f->gid, others ? ",allow_other" : "");
 
     if (mount("rhea", f->mountpoint, "fuse", MS_NOSUID | MS_NODEV, data) < 0) {
         return errno == EPERM ? error_set(errp, "Failed to mount FUSE export on '%s': it needs the capability to mount", f->mountpoint) :
@@ -385,32 +419,100 @@ static bool check_place(Fuse *f, Error **errp)
     return S_ISREG(st.st_mode) ? true : error_set(errp, "'%s' is not a regular file", f->mountpoint);
 }
 
-static void release(Fuse *f)
-{
-    if (f->mounted) {
-        umount2(f->mountpoint, MNT_DETACH);
-    }
-    loop_fd_remove(f->watch);
-    f->watch = NULL;
-    export_wait_zero(&f->running);
-    if (f->fd >= 0) {
-        close(f->fd);                   /* whoever has it open still gets errors from now on */
-    }
-    while (f->idle) {
-        FuseJob *j = f->idle;
+/* ---- lanes ---- */
 
-        f->idle = j->next;
+static void lane_begin(void *opaque)
+{
+    FuseLane *l = opaque;
+
+    l->watch = loop_fd_add(l->loop, l->fd, LOOP_READ, incoming, l);
+}
+
+static void lane_end(void *opaque)
+{
+    FuseLane *l = opaque;
+
+    loop_fd_remove(l->watch);
+    l->watch = NULL;
+    while (l->running) {
+        fiber_sleep(20000);
+    }
+    __atomic_fetch_sub(&l->fuse->live, 1, __ATOMIC_RELEASE);
+}
+
+/* Another descriptor for the mount of the first lane. */
+static bool lane_open(Fuse *f, unsigned i, Error **errp)
+{
+    FuseLane *l = &f->lanes[i];
+    uint32_t first = i ? f->lanes[0].fd : 0;
+
+    l->fd = open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (l->fd < 0) {
+        return error_set_errno(errp, errno, "Failed to open /dev/fuse");
+    }
+    return i == 0 || ioctl(l->fd, FUSE_DEV_IOC_CLONE, &first) == 0 || error_set_errno(errp, errno, "Failed to serve the FUSE export from several threads");
+}
+
+static void lanes_new(Fuse *f, const Export *e)
+{
+    f->lane_count = export_loops(e);
+    f->lanes = g_new0(FuseLane, f->lane_count);
+    for (unsigned i = 0; i < f->lane_count; i++) {
+        f->lanes[i] = (FuseLane){ .fuse = f, .loop = export_loop(e, i), .fd = -1 };
+    }
+}
+
+static void lanes_start(Fuse *f)
+{
+    f->started = true;
+    f->live = f->lane_count;
+    for (unsigned i = 0; i < f->lane_count; i++) {
+        fiber_start_on(f->lanes[i].loop, lane_begin, &f->lanes[i]);
+    }
+}
+
+static void lane_free(FuseLane *l)
+{
+    if (l->fd >= 0) {
+        close(l->fd);                   /* whoever has it open still gets errors from now on */
+    }
+    while (l->idle) {
+        FuseJob *j = l->idle;
+
+        l->idle = j->next;
         free(j->buf);
         g_free(j);
     }
+}
+
+static void release(Fuse *f)
+{
+    if (__atomic_load_n(&f->mounted, __ATOMIC_RELAXED)) {
+        umount2(f->mountpoint, MNT_DETACH);
+    }
+    for (unsigned i = 0; f->started && i < f->lane_count; i++) {
+        fiber_start_on(f->lanes[i].loop, lane_end, &f->lanes[i]);
+    }
+    export_wait_zero(&f->live);
+    for (unsigned i = 0; i < f->lane_count; i++) {
+        lane_free(&f->lanes[i]);
+    }
+    g_free(f->lanes);
     fiber_mutex_destroy(&f->grow);
     g_free(f->mountpoint);
+}
+
+static bool mount_as(Fuse *f, const char *others, Error **errp)
+{
+    if (!others || !strcmp(others, "auto")) {
+        return try_mount(f, true, NULL) || try_mount(f, false, errp);
+    }
+    return try_mount(f, !strcmp(others, "on"), errp);
 }
 
 static bool fuse_open(Export *e, const Json *o, Error **errp)
 {
     Fuse *f = e->state;
-    const char *others = json_get_string(o, "allow-other");
     bool ok;
 
     f->exp = e;
@@ -419,29 +521,23 @@ static bool fuse_open(Export *e, const Json *o, Error **errp)
     f->mode = S_IFREG | S_IRUSR | (e->writable ? S_IWUSR : 0);
     f->uid = getuid();
     f->gid = getgid();
-    f->fd = -1;
     fiber_mutex_init(&f->grow);
-    ok = check_place(f, errp);
-    if (ok) {
-        f->fd = open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-        ok = f->fd >= 0 || error_set_errno(errp, errno, "Failed to open /dev/fuse");
-    }
-    if (ok && (!others || !strcmp(others, "auto"))) {
-        ok = try_mount(f, true, NULL) || try_mount(f, false, errp);
-    } else if (ok) {
-        ok = try_mount(f, !strcmp(others, "on"), errp);
+    lanes_new(f, e);
+    ok = check_place(f, errp) && lane_open(f, 0, errp) && mount_as(f, json_get_string(o, "allow-other"), errp);
+    for (unsigned i = 1; ok && i < f->lane_count; i++) {
+        ok = lane_open(f, i, errp);
     }
     if (!ok) {
         release(f);
         return false;
     }
-    f->watch = loop_fd_add(loop_current(), f->fd, LOOP_READ, incoming, f);
+    lanes_start(f);
     return true;
 }
 
 static bool fuse_in_use(const Export *e)
 {
-    return ((const Fuse *)e->state)->opened;
+    return __atomic_load_n(&((const Fuse *)e->state)->opened, __ATOMIC_RELAXED);
 }
 
 static void fuse_close(Export *e)

@@ -154,7 +154,7 @@ void vhost_blk_run(VhostQueue *q)
 {
     VringElem *e;
 
-    while (q->started && q->enabled && q->running < VHOST_RUNNING_MAX && (e = vring_pop(&q->vr))) {
+    while (q->started && q->enabled && !q->paused && q->running < VHOST_RUNNING_MAX && (e = vring_pop(&q->vr))) {
         Work w = { q, e };
 
         if (e->out_bytes < HEAD || e->in_bytes < 1) {

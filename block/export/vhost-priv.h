@@ -2,6 +2,10 @@
 /*
  * Inside of the vhost-user-blk export: the front end's memory and queues
  * (vhost-user.c), the requests in them (vhost-blk.c).
+ *
+ * Messages are read on the main loop.  A queue belongs to its loop, which may
+ * be an I/O thread's: what a message changes of it is changed there, while the
+ * main loop's fiber waits.  The memory changes while all queues are paused.
  */
 #ifndef BLOCK_EXPORT_VHOST_PRIV_H
 #define BLOCK_EXPORT_VHOST_PRIV_H
@@ -26,7 +30,8 @@ typedef struct {
     int kick, call;                     /* -1: none */
     LoopFd *watch;
     uint64_t desc_user, avail_user, used_user;
-    bool enabled, started;
+    Loop *loop;
+    bool enabled, started, paused;
     unsigned running;                   /* requests */
 } VhostQueue;
 

@@ -164,31 +164,34 @@ static bool map_region(VhostExport *x, const Message *m, unsigned i)
     return true;
 }
 
-static bool any_running(const VhostExport *x)
+static void pause_queue(void *opaque)
 {
-    for (unsigned i = 0; i < x->nqueues; i++) {
-        if (x->q[i].running) {
-            return true;
-        }
-    }
-    return false;
-}
+    VhostQueue *q = opaque;
 
-static void wait_idle(const VhostExport *x)
-{
-    while (any_running(x)) {
+    q->paused = true;
+    while (q->running) {
         fiber_sleep(20000);
     }
 }
 
-static bool set_memory(VhostExport *x, const Message *m)
+static void resume_queue(void *opaque)
 {
-    uint32_t n = m->size >= 8 ? get32(m, 0) : 0;
+    VhostQueue *q = opaque;
 
-    if (n > VHOST_REGIONS || m->size < 8 + n * 32 || m->nfds != n) {
-        return false;
+    q->paused = false;
+    vhost_blk_run(q);
+}
+
+/* On the loop of each. */
+static void each_queue(VhostExport *x, FiberFn *fn)
+{
+    for (unsigned i = 0; i < x->nqueues; i++) {
+        export_run_on(x->q[i].loop, fn, &x->q[i]);
     }
-    wait_idle(x);                       /* requests point into the old memory */
+}
+
+static bool map_all(VhostExport *x, const Message *m, unsigned n)
+{
     drop_memory(x);
     for (unsigned i = 0; i < n; i++) {
         if (!map_region(x, m, i)) {
@@ -196,6 +199,20 @@ static bool set_memory(VhostExport *x, const Message *m)
         }
     }
     return true;
+}
+
+static bool set_memory(VhostExport *x, const Message *m)
+{
+    uint32_t n = m->size >= 8 ? get32(m, 0) : 0;
+    bool ok;
+
+    if (n > VHOST_REGIONS || m->size < 8 + n * 32 || m->nfds != n) {
+        return false;
+    }
+    each_queue(x, pause_queue);         /* requests point into the old memory */
+    ok = map_all(x, m, n);
+    each_queue(x, resume_queue);
+    return ok;
 }
 
 /* Rings are given by the front end's own addresses. */
@@ -257,6 +274,11 @@ static void queue_stop(VhostQueue *q)
     q->vr.ready = false;
 }
 
+static void stop_queue(void *opaque)
+{
+    queue_stop(opaque);
+}
+
 static bool queue_start(VhostQueue *q)
 {
     VhostExport *x = q->x;
@@ -314,14 +336,11 @@ static bool take_eventfd(Message *m, int *fd)
     return true;
 }
 
-static bool set_ring(VhostExport *x, Message *m)
+static bool set_ring_here(VhostQueue *q, Message *m)
 {
-    VhostQueue *q = queue_of(x, m);
+    VhostExport *x = q->x;
     int fd;
 
-    if (!q) {
-        return false;
-    }
     switch (m->request) {
     case SET_VRING_NUM:
         if (q->started || get32(m, 4) > VRING_SIZE_MAX || !get32(m, 4)) {
@@ -372,6 +391,29 @@ static bool set_ring(VhostExport *x, Message *m)
     return false;
 }
 
+typedef struct {
+    VhostQueue *q;
+    Message *m;
+    bool ok;
+} RingChange;
+
+static void change_ring(void *opaque)
+{
+    RingChange *c = opaque;
+
+    c->ok = set_ring_here(c->q, c->m);
+}
+
+static bool set_ring(VhostExport *x, Message *m)
+{
+    RingChange c = { .q = queue_of(x, m), .m = m };
+
+    if (c.q) {
+        export_run_on(c.q->loop, change_ring, &c);
+    }
+    return c.ok;
+}
+
 static bool send_reply(VhostExport *x, Message *m, uint32_t size)
 {
     struct iovec iov[2] = { { m, HEADER }, { m->data, size } };
@@ -396,7 +438,7 @@ static bool give_base(VhostExport *x, Message *m)
     if (!q) {
         return false;
     }
-    queue_stop(q);
+    export_run_on(q->loop, stop_queue, q);
     base = q->vr.last_avail;
     if (x->features >> F_PACKED & 1) {
         base = q->vr.last_avail | (uint32_t)q->vr.avail_wrap << 15 | (uint32_t)q->vr.used_idx << 16 | (uint32_t)q->vr.used_wrap << 31;
@@ -520,16 +562,19 @@ static bool one_message(VhostExport *x, Message *m)
     return ok && !x->quit;
 }
 
+static void reset_queue(void *opaque)
+{
+    VhostQueue *q = opaque;
+
+    queue_stop(q);
+    set_fd(&q->call, -1);
+    vring_init(&q->vr, &front_memory, q->x);
+    q->enabled = false;
+}
+
 static void reset(VhostExport *x)
 {
-    for (unsigned i = 0; i < x->nqueues; i++) {
-        VhostQueue *q = &x->q[i];
-
-        queue_stop(q);
-        set_fd(&q->call, -1);
-        vring_init(&q->vr, &front_memory, x);
-        q->enabled = false;
-    }
+    each_queue(x, reset_queue);
     drop_memory(x);
     x->features = x->protocol = 0;
     blk_set_writethrough(x->exp->blk, x->writethrough);
@@ -608,7 +653,7 @@ static bool vhost_open(Export *e, const Json *o, Error **errp)
     x->writethrough = blk_writethrough(e->blk);
     x->unlink_path = a->kind == SOCKET_UNIX && !a->abstract ? g_strdup(a->path) : NULL;
     for (unsigned i = 0; i < x->nqueues; i++) {
-        x->q[i] = (VhostQueue){ .x = x, .kick = -1, .call = -1 };
+        x->q[i] = (VhostQueue){ .x = x, .loop = export_loop(e, i), .kick = -1, .call = -1 };
         vring_init(&x->q[i].vr, &front_memory, x);
     }
     x->watch = loop_fd_add(loop_current(), x->listener, LOOP_READ, incoming, x);

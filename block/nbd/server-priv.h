@@ -10,6 +10,12 @@
  * A job lives from its header to the last byte of its answer, and what jobs
  * may hold is limited per connection, so a client that reads nothing stops
  * being read.
+ *
+ * A connection begins on the server's loop, the main one.  Once it has chosen
+ * an export with I/O threads it goes to the loop of one of them; from then on
+ * what is its own is touched there only, until it is over and the main loop
+ * takes it out of the list.  The list, the exports and who uses them belong to
+ * the main loop; the buffers have a lock.
  */
 #ifndef BLOCK_NBD_SERVER_PRIV_H
 #define BLOCK_NBD_SERVER_PRIV_H
@@ -52,6 +58,7 @@ struct NbdExport {
     NbdContext contexts[NBD_CONTEXTS_MAX];
     unsigned context_count;
     unsigned users;                     /* connections */
+    unsigned next_loop;                 /* of the export's threads, for the next of them */
 };
 
 typedef struct NbdBuffer {
@@ -72,6 +79,8 @@ struct NbdServer {
     bool stopping;
     NbdClosedFn *closed;
     void *closed_opaque;
+    Loop *loop;
+    IoLock buffers_lock;
     NbdBuffer *buffers[NBD_BUFFER_CLASSES];
     size_t buffers_kept;
 };
@@ -97,6 +106,10 @@ struct NbdConn {
     Stream *stream;
     NbdExport *exp;                     /* chosen */
     unsigned refs;                      /* reader, jobs, sender */
+    Loop *loop;                         /* where it is served; main loop decides */
+    bool ended;                         /* on `loop`: nobody refers to it any more */
+    bool over, away;                    /* main loop: the same; a send-away is on its way to `loop` and back */
+    LoopPost post, away_post;
     bool dead;                          /* nothing more is read or sent */
     bool closing;                       /* nothing more is read; what runs is answered */
     bool hurry;                         /* the server or the export ends: once nothing runs, unsent answers do not count */

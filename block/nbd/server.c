@@ -30,29 +30,38 @@ static unsigned buffer_class(size_t len)
 void *nbd_buffer_get(NbdServer *srv, size_t len, size_t *size)
 {
     unsigned k = buffer_class(len);
-    NbdBuffer *b = k < NBD_BUFFER_CLASSES ? srv->buffers[k] : NULL;
+    NbdBuffer *b = NULL;
 
     *size = k < NBD_BUFFER_CLASSES ? (size_t)SMALLEST_BUFFER << k : len;
-    if (!b) {
-        return blk_buffer(*size);
+    if (k < NBD_BUFFER_CLASSES) {
+        io_lock(&srv->buffers_lock);
+        b = srv->buffers[k];
+        if (b) {
+            srv->buffers[k] = b->next;
+            srv->buffers_kept -= *size;
+        }
+        io_unlock(&srv->buffers_lock);
     }
-    srv->buffers[k] = b->next;
-    srv->buffers_kept -= *size;
-    return b;
+    return b ? b : blk_buffer(*size);
 }
 
 void nbd_buffer_put(NbdServer *srv, void *buf, size_t size)
 {
     unsigned k = buffer_class(size);
     NbdBuffer *b = buf;
+    bool keep;
 
-    if (k >= NBD_BUFFER_CLASSES || srv->buffers_kept + size > NBD_BUFFER_KEEP) {
-        free(buf);
-        return;
+    io_lock(&srv->buffers_lock);
+    keep = k < NBD_BUFFER_CLASSES && srv->buffers_kept + size <= NBD_BUFFER_KEEP;
+    if (keep) {
+        b->next = srv->buffers[k];
+        srv->buffers[k] = b;
+        srv->buffers_kept += size;
     }
-    b->next = srv->buffers[k];
-    srv->buffers[k] = b;
-    srv->buffers_kept += size;
+    io_unlock(&srv->buffers_lock);
+    if (!keep) {
+        free(buf);
+    }
 }
 
 static void free_buffers(NbdServer *srv)
@@ -87,8 +96,10 @@ void nbd_server_add_export(NbdServer *srv, NbdExport *x)
     g_ptr_array_add(srv->exports, x);
 }
 
-/* What runs is answered, and then the client is gone. */
-static void send_away(NbdConn *c)
+static void conn_free(NbdConn *c);
+
+/* What runs is answered, and then the client is gone.  On its loop. */
+static void send_away_here(NbdConn *c)
 {
     c->closing = c->hurry = true;
     if (!c->negotiated) {
@@ -97,6 +108,38 @@ static void send_away(NbdConn *c)
     }
     shutdown(stream_fd(c->stream), SHUT_RD);
     nbd_send(c);
+}
+
+static void away_done(void *opaque)
+{
+    NbdConn *c = opaque;
+
+    c->away = false;
+    if (c->over) {
+        conn_free(c);
+    }
+}
+
+static void send_away_there(void *opaque)
+{
+    NbdConn *c = opaque;
+
+    if (!c->ended) {
+        send_away_here(c);
+    }
+    c->away_post = (LoopPost){ NULL, away_done, c };
+    loop_post_node(c->server->loop, &c->away_post);
+}
+
+static void send_away(NbdConn *c)
+{
+    if (c->loop == c->server->loop) {
+        send_away_here(c);
+    } else if (!c->away && !c->over) {
+        c->away = true;
+        c->away_post = (LoopPost){ NULL, send_away_there, c };
+        loop_post_node(c->loop, &c->away_post);
+    }
 }
 
 static void send_away_all(NbdServer *srv, const NbdExport *of)
@@ -113,7 +156,7 @@ void nbd_server_remove_export(NbdServer *srv, NbdExport *x)
 {
     g_ptr_array_remove(srv->exports, x);
     for (NbdConn *c = srv->conns; c; c = c->next) {
-        if (c->context_exp == x) {
+        if (!c->negotiated && c->context_exp == x) {
             c->context_exp = NULL;
         }
     }
@@ -139,7 +182,6 @@ static void conn_free(NbdConn *c)
     if (c->exp) {
         c->exp->users--;
     }
-    stream_free(c->stream);
     while (c->free_jobs) {
         NbdJob *j = c->free_jobs;
 
@@ -154,10 +196,27 @@ static void conn_free(NbdConn *c)
     accept_rest(srv);
 }
 
+static void conn_over(void *opaque)
+{
+    NbdConn *c = opaque;
+
+    c->over = true;
+    if (!c->away) {
+        conn_free(c);
+    }
+}
+
 void nbd_conn_unref(NbdConn *c)
 {
     if (--c->refs == 0) {
-        conn_free(c);
+        stream_free(c->stream);
+        c->ended = true;
+        if (c->loop == c->server->loop) {
+            conn_free(c);
+        } else {
+            c->post = (LoopPost){ NULL, conn_over, c };
+            loop_post_node(c->server->loop, &c->post);
+        }
     }
 }
 
@@ -169,6 +228,30 @@ void nbd_conn_kill(NbdConn *c)
     }
 }
 
+static void serve_here(void *opaque)
+{
+    NbdConn *c = opaque;
+
+    stream_enter(c->stream);
+    nbd_serve(c);
+    nbd_conn_unref(c);
+}
+
+static void serve(NbdConn *c)
+{
+    NbdExport *x = c->exp;
+    Loop *loop = export_loop(x->exp, x->next_loop++);
+
+    if (loop == c->loop) {
+        nbd_serve(c);
+        nbd_conn_unref(c);
+    } else {
+        stream_leave(c->stream);
+        c->loop = loop;                 /* before anything of it runs there */
+        fiber_start_on(loop, serve_here, c);
+    }
+}
+
 static void run_conn(void *opaque)
 {
     NbdConn *c = opaque;
@@ -176,9 +259,10 @@ static void run_conn(void *opaque)
     if (nbd_negotiate(c, NULL) && !c->closing) {
         c->negotiated = true;
         loop_timer_cancel(&c->patience);
-        nbd_serve(c);
+        serve(c);
+    } else {
+        nbd_conn_unref(c);
     }
-    nbd_conn_unref(c);
 }
 
 static void out_of_patience(void *opaque)
@@ -194,6 +278,7 @@ void nbd_server_adopt(NbdServer *srv, int fd)
     socket_set_nodelay(fd);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     c->server = srv;
+    c->loop = srv->loop;
     c->stream = stream_new_fd(fd);
     c->out_last = &c->out;
     c->refs = 1;
@@ -253,6 +338,7 @@ static void destroy(void *object)
         unlink(srv->unlink_path);
     }
     free_buffers(srv);
+    io_lock_destroy(&srv->buffers_lock);
     tls_creds_unref(srv->creds);
     g_ptr_array_free(srv->exports, true);
     g_free(srv->unlink_path);
@@ -298,6 +384,8 @@ bool nbd_server_start(Session *s, const SocketAddress *a, const NbdServerConfig 
     }
     srv = g_new0(NbdServer, 1);
     srv->session = s;
+    srv->loop = loop_current();
+    io_lock_init(&srv->buffers_lock);
     srv->config = *config;
     srv->config.tls_creds = g_strdup(config->tls_creds);
     srv->config.tls_authz = g_strdup(config->tls_authz);

@@ -124,8 +124,147 @@ def test_commands():
         equal('written', f.read(1024), b'q' * 512 + data[512:1024])
 
 
+def io_threads(m, *names):
+    for n in names:
+        m.do('object-add', qom_type='iothread', id=n)
+
+
+def switches(m):
+    """How often each I/O thread has gone to sleep: one that serves does."""
+    out = {}
+    for t in m.do('query-iothreads'):
+        with open(f'/proc/{m.p.pid}/task/{t["thread-id"]}/status') as f:
+            out[t['id']] = sum(int(line.split()[1]) for line in f if 'ctxt_switches' in line)
+    return out
+
+
+def test_iothreads():
+    """Connections are served by the threads that an export names, one after the other; these stay as long as it does."""
+    data = bytearray(random.Random(3).randbytes(4 * MiB))
+    with open('r.img', 'wb') as f:
+        f.write(data)
+    path = os.path.abspath('q.sock')
+    with Machine() as m:
+        io_threads(m, 'io0', 'io1', 'io2')
+        m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'file', 'filename': os.path.abspath('r.img')})
+        m.do('nbd-server-start', addr={'type': 'unix', 'data': {'path': path}})
+        export = dict(type='nbd', id='e', node_name='n0', name='ex', writable=True)
+        m.refused('iothread "no" not found', 'block-export-add', **export, iothread='no')
+        m.refused('iothread "no" not found', 'block-export-add', **export, iothread=['io0', 'no'])
+        m.refused("Parameter 'iothread' is an empty list", 'block-export-add', **export, iothread=[])
+        for names in ('io0', ['io1', 'io2']):
+            m.do('block-export-add', **export, iothread=names, fixed_iothread=True)
+            before = switches(m)
+            clients = [Client(path) for _ in range(6)]
+            for c in clients:
+                c.greet()
+                c.modes()
+                c.set_meta('ex', 'base:allocation')
+                c.go('ex')
+            rnd = random.Random(4)
+            for turn in range(40):
+                open_requests = []
+                for i, c in enumerate(clients):
+                    at, n = (i + 6 * rnd.randrange(100)) * 4096 + rnd.randrange(1000), rnd.randrange(1, 3000)
+                    part = rnd.randbytes(n)
+                    data[at:at + n] = part
+                    open_requests.append((c, at, n, c.send(WRITE, at, n, payload=part)))
+                for c, at, n, cookie in open_requests:
+                    equal('written', c.answer(cookie)[0], 0)
+                for i, (c, at, n, _) in enumerate(open_requests):
+                    other = clients[(i + 1) % len(clients)]         # of another thread
+                    equal('read', other.do(READ, at, n)[:2], (0, bytes(data[at:at + n])))
+                    equal('status', other.do(STATUS, at, n)[0], 0)
+            equal('flush', clients[0].do(FLUSH)[0], 0)
+            after = switches(m)
+            served = {n for n in after if after[n] > before[n] + 5}
+            equal('threads that served', served, {names} if names == 'io0' else set(names))
+            for n in served:
+                m.refused(f"object '{n}' is in use, can not be deleted", 'object-del', id=n)
+            equal('in use', m.ask('block-export-del', id='e')['error']['desc'], "export 'e' still in use")
+            for c in clients[1:]:
+                c.s.shutdown(socket.SHUT_RDWR)
+            m.do('block-export-del', id='e', mode='hard')
+            assert clients[0].at_end()
+            with open('r.img', 'rb') as f:
+                equal('file', f.read() == bytes(data), True)
+        for n in ('io0', 'io1', 'io2'):
+            m.do('object-del', id=n)
+
+
+def test_iothreads_under_jobs():
+    """The graph changes under clients of two threads: overlays, a mirror with its switch, limits."""
+    with open('r.img', 'wb') as f:
+        f.write(bytes(range(256)) * 4096)
+    for name in ('o1.qcow2', 'o2.qcow2'):
+        run(IMG, 'create', '-q', '-f', 'qcow2', name, '1M')
+    path = os.path.abspath('q.sock')
+    with Machine('-object', 'iothread,id=io0', '-object', 'iothread,id=io1') as m:
+        m.do('blockdev-add', driver='file', node_name='n0', filename=os.path.abspath('r.img'))
+        m.do('nbd-server-start', addr={'type': 'unix', 'data': {'path': path}})
+        m.do('block-export-add', type='nbd', id='e', node_name='n0', name='ex', writable=True, iothread=['io0', 'io1'])
+        clients = [Client(path) for _ in range(4)]
+        rnd, model = random.Random(5), bytearray(bytes(range(256)) * 4096)
+        for c in clients:
+            c.greet()
+            c.modes()
+            c.go('ex')
+
+        def traffic():
+            sent = []
+            for i, c in enumerate(clients):
+                for k in range(20):
+                    at = (i + 4 * rnd.randrange(64)) * 4096 + rnd.randrange(4) * 1024
+                    part = rnd.randbytes(1024)
+                    model[at:at + 1024] = part
+                    sent.append((c, c.send(WRITE, at, 1024, payload=part)))
+            return sent
+        for turn in range(10):
+            under_way = [traffic()]
+            m.do('blockdev-add', driver='qcow2', node_name='o1', file={'driver': 'file', 'filename': os.path.abspath('o1.qcow2')}, backing=None)
+            m.do('blockdev-mirror', job_id='j', device='n0', target='o1', sync='full', auto_dismiss=False, copy_mode=('background', 'write-blocking')[turn % 2])
+            for c, cookie in under_way[0]:
+                c.pending = getattr(c, 'pending', []) + [cookie]
+            while job_at(m, 'ready', 'concluded')['status'] not in ('ready', 'concluded'):
+                pass
+            for c, cookie in traffic():
+                c.pending.append(cookie)
+            m.do('job-complete', id='j')
+            for c in clients:
+                todo = set(c.pending)
+                while todo:
+                    cookie, done, kind, d, err = c.chunk()
+                    equal('error', err, 0)
+                    todo.discard(cookie)
+                c.pending = []
+            equal('job', job_at(m, 'concluded').get('error'), None)
+            m.do('job-dismiss', id='j')
+            equal('disk', clients[turn % 4].do(READ, 0, MiB)[:2], (0, bytes(model)))
+            equal('where', m.do('query-block-exports')[0]['node-name'], 'n0')
+            # and back to the file
+            m.do('blockdev-mirror', job_id='k', device='o1', target='n0', sync='full', auto_dismiss=False)
+            while job_at(m, 'ready', 'concluded')['status'] not in ('ready', 'concluded'):
+                pass
+            m.do('job-complete', id='k')
+            equal('job', job_at(m, 'concluded').get('error'), None)
+            m.do('job-dismiss', id='k')
+            m.do('blockdev-del', node_name='o1')
+            equal('disk', clients[turn % 4].do(READ, 0, MiB)[:2], (0, bytes(model)))
+        m.do('block-export-del', id='e', mode='hard')
+        with open('r.img', 'rb') as f:
+            equal('file', f.read() == bytes(model), True)
+
+
 def test_removed_under_load():
     """Exports come and go while clients read: each answer is right, or the connection ends."""
+    removed_under_load()
+
+
+def test_removed_under_load_iothreads():
+    removed_under_load(iothread=['io0', 'io1'])
+
+
+def removed_under_load(**more):
     data = random.Random(1).randbytes(MiB)
     with open('r.img', 'wb') as f:
         f.write(data)
@@ -133,8 +272,9 @@ def test_removed_under_load():
     with Machine() as m:
         m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'file', 'filename': os.path.abspath('r.img')})
         m.do('nbd-server-start', addr={'type': 'unix', 'data': {'path': path}})
+        io_threads(m, 'io0', 'io1')
         for turn in range(20):
-            m.do('block-export-add', type='nbd', id='e', node_name='n0', name='ex')
+            m.do('block-export-add', type='nbd', id='e', node_name='n0', name='ex', **more)
             clients = []
             for i in range(4):
                 c = Client(path)
@@ -253,7 +393,15 @@ def test_bitmaps():
 
 
 def test_fuse():
-    """A node as a file: read, written, truncated, holes, a file system on a loop device where there is one."""
+    """A node as a file: read, written, truncated, holes."""
+    fuse_file()
+
+
+def test_fuse_iothreads():
+    fuse_file(iothread=['io0', 'io1', 'io2'])
+
+
+def fuse_file(**threads):
     data = random.Random(1).randbytes(MiB)
     with open('r.img', 'wb') as f:
         f.write(data)
@@ -265,7 +413,8 @@ def test_fuse():
     here = os.getcwd()
     with Machine() as m:
         m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'file', 'filename': here + '/r.img'})
-        fuse = lambda place, **more: dict(type='fuse', id='f' + place, node_name='n0', mountpoint=f'{here}/{place}', **more)
+        fuse = lambda place, **more: dict(type='fuse', id='f' + place, node_name='n0', mountpoint=f'{here}/{place}', **threads, **more)
+        io_threads(m, 'io0', 'io1', 'io2')
         m.refused(f"Failed to stat '{here}/gone': No such file or directory", 'block-export-add', **fuse('gone'))
         m.refused(f"'{here}/folder' is not a regular file", 'block-export-add', **fuse('folder'))
         answer = m.ask('block-export-add', **fuse('ro'))

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The vhost-user-blk export, driven by a front end of our own: memory, rings and messages as the specifications say.
 
-usage: vhost-user-test.py RHEA-STORAGE-DAEMON [TEST...]
+usage: vhost-user-test.py RHEA-STORAGE-DAEMON threads=N [TEST...]
+
+With N > 0 the export's queues are served by N I/O threads.
 """
 import array
 import mmap
@@ -16,7 +18,7 @@ import sys
 
 from nbdlib import *
 
-DAEMON = os.path.abspath(sys.argv[1])
+DAEMON, THREADS = os.path.abspath(sys.argv[1]), int(sys.argv[2].removeprefix('threads='))
 MiB = 1 << 20
 GPA, UADDR, SIZE, NUM = 0x40000000, 0x7f1200000000, 4 * MiB, 64
 DESC, AVAIL, USED, TABLE, DATA = 0, 0x1000, 0x2000, 0x3000, 0x10000
@@ -30,8 +32,9 @@ class Export:
     def __init__(self, *more, image='r.img', read_only=False):
         here = os.getcwd()
         self.path = here + '/v.sock'
-        run(DAEMON, '--blockdev', f'driver=file,node-name=f0,filename={here}/{image},discard=unmap', '--export',
-            f'vhost-user-blk,id=v0,node-name=f0,addr.type=unix,addr.path={self.path}' + ('' if read_only else ',writable=on') + ''.join(',' + m for m in more),
+        objects = [a for i in range(THREADS) for a in ('--object', f'iothread,id=io{i}')]
+        run(DAEMON, *objects, '--blockdev', f'driver=file,node-name=f0,filename={here}/{image},discard=unmap', '--export',
+            f'vhost-user-blk,id=v0,node-name=f0,addr.type=unix,addr.path={self.path}' + ('' if read_only else ',writable=on') + ''.join(f',iothread.{i}=io{i}' for i in range(THREADS)) + ''.join(',' + m for m in more),
             '--daemonize', '--pidfile', here + '/pid')
         self.server = Server.__new__(Server)
         with open('pid') as f:
@@ -465,4 +468,4 @@ def test_messages():
         assert want in p.stderr, (more, p.stderr)
 
 
-main(sys.argv[2:], globals())
+main(sys.argv[3:], globals())
