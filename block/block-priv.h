@@ -16,6 +16,7 @@ struct Blk {
     bool writethrough;
     bool pinned;                    /* stays where it is when a node is replaced (jobs) */
     char *device;
+    BlkIoStatus io_status;          /* atomic */
     bool counted;                   /* somebody may look at: */
     BlkStats stats;
     const BlkEvents *events;

@@ -184,6 +184,16 @@ typedef struct BlkStats BlkStats;
 BlkStats *blk_stats(Blk *b);
 /* A request that a device refused before it was one: outside of the disk, not aligned. */
 void blk_invalid(Blk *b, BlkOp op);
+/*
+ * A request of a device has failed (error: a positive errno value) and this is what the device does: BLOCK_IO_ERROR goes out, and with
+ * BLK_ERROR_STOP the disk's state says why the machine stands.  Any thread, the request not yet answered.
+ */
+typedef enum { BLK_ERROR_REPORT, BLK_ERROR_IGNORE, BLK_ERROR_STOP } BlkErrorAction;
+void blk_report_error(Blk *b, BlkOp op, int error, BlkErrorAction action);
+/* `io-status` of query-block: a device that stops for errors says OK when it begins and when the machine goes on. */
+typedef enum { BLK_IO_NO_STATUS, BLK_IO_OK, BLK_IO_FAILED, BLK_IO_NOSPACE } BlkIoStatus;
+void blk_set_io_status(Blk *b, BlkIoStatus status);
+const char *blk_io_status(const Blk *b);                /* "nospace"; NULL: no state */
 /* The device that the handle belongs to, as its path; for info.  NULL: none. */
 void blk_set_device(Blk *b, const char *path);
 const char *blk_device(const Blk *b);

@@ -27,6 +27,9 @@ static void print_node(GString *out, BlkNode *n, const Blk *b, bool verbose)
     if (b && blk_device(b)) {
         g_string_append_printf(out, "    Attached to:      %s\n", blk_device(b));
     }
+    if (b && blk_io_status(b) && strcmp(blk_io_status(b), "ok")) {
+        g_string_append_printf(out, "    I/O status:       %s\n", blk_io_status(b));
+    }
     g_string_append_printf(out, "    Cache mode:       %s%s%s\n", b && blk_writethrough(b) ? "writethrough" : "writeback",
                            n->flags & BLK_O_DIRECT ? ", direct" : "", n->flags & BLK_O_NO_FLUSH ? ", ignore flushes" : "");
     if (n->backing) {

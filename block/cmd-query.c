@@ -93,7 +93,9 @@ static void each_disk(Blk *b, void *opaque)
         return;                                 /* a job's, an export's */
     }
     j = json_object();
-    json_set_string(j, "io-status", "ok");
+    if (blk_io_status(b)) {
+        json_set_string(j, "io-status", blk_io_status(b));
+    }
     json_set_string(j, "device", blk_name(b));
     json_set_bool(j, "locked", false);
     json_set_bool(j, "removable", false);

@@ -12,6 +12,7 @@ typedef struct BlkFile {
     bool device;
     bool threads, uring;            /* aio=threads; aio=io_uring or native; neither: as the request is */
     bool temporary;
+    int lost;                       /* atomic: a flush has failed with this; see file_flush() */
     bool no_zero_range, no_punch, no_copy;  /* the file system said so */
     IoLock lock;
     uint64_t seen_start, seen_end;  /* last stretch that status found alike; under `lock` */

@@ -366,12 +366,26 @@ static void grown(BlkNode *n, uint64_t end)
     }
 }
 
+/*
+ * What the host could not write back, it takes for clean (fsync(2), errors): the next call would succeed and the data be gone.
+ * Nobody knows which data, so this file never says again that all is on the medium. Past the page cache nothing is kept that could be lost.
+ */
+static int lost(BlkNode *n, int r)
+{
+    BlkFile *f = n->state;
+
+    if (r < 0 && !(n->flags & BLK_O_DIRECT)) {
+        __atomic_store_n(&f->lost, r, __ATOMIC_RELAXED);
+    }
+    return r;
+}
+
 static int file_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
 {
     int64_t r = !(flags & BLK_FUA) && blk_file_write_now(n, off, len, v) ? (int64_t)len : transfer_vec(n, AIO_WRITE, off, len, v, flags);
 
     if (r < 0) {
-        return r;
+        return r == -EIO && (flags & BLK_FUA) ? lost(n, -EIO) : (int)r;     /* it tells of earlier writes too */
     }
     if ((uint64_t)r < len) {
         return -ENOSPC;
@@ -382,11 +396,16 @@ static int file_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned
 
 static int file_flush(BlkNode *n)
 {
+    BlkFile *f = n->state;
+    int r = __atomic_load_n(&f->lost, __ATOMIC_RELAXED);
     Wait w;
 
+    if (r < 0) {
+        return r;
+    }
     w.req.op = AIO_FDATASYNC;
     w.req.len = 0;
-    return wait_for(n, &w);
+    return lost(n, (int)wait_for(n, &w));
 }
 
 static int file_fallocate(BlkNode *n, int mode, uint64_t off, uint64_t len)

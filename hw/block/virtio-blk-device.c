@@ -173,6 +173,7 @@ static bool blk_realize(Device *dev, Error **errp)
     }
     blk_set_events(s->blk, &blk_events, s);
     blk_set_device(s->blk, dev->id ? dev->id : dev->path);
+    vblk_status_ok(s);
     input_port_init(&s->port, device_inputs(dev), INPUT_BLOCK, dev->path, vblk_completed, s, dev->mutex);
     s->vd.default_loop = s->thread ? iothread_loop(s->thread) : blk_loop(s->blk);
     virtio_setup(&s->vd, CONFIG_SIZE, s->num_queues);
@@ -199,6 +200,7 @@ static void blk_unrealize(Device *dev)
         iothread_settle(s->thread);
         blk_set_events(s->blk, NULL, NULL);
         blk_set_device(s->blk, NULL);
+        blk_set_io_status(s->blk, BLK_IO_NO_STATUS);
         input_port_fini(&s->port);
         s->has_listener = false;
         vblk_fini(s);

@@ -62,6 +62,7 @@ static inline VirtioBlk *virtio_blk(VirtioDevice *vd)
 void vblk_handle(VirtQueue *q);                 /* the driver kicked */
 void vblk_completed(void *opaque, const void *data, size_t len);       /* through the door */
 void vblk_resumed(MachineListener *l, Machine *m, const MachineEvent *ev);     /* no lock: what stopped the machine again */
+void vblk_status_ok(VirtioBlk *s);              /* of a disk whose errors may stop the machine */
 void vblk_reset(VirtioDevice *vd);
 void vblk_queue_reset(VirtQueue *q);
 void vblk_pre_save(Device *dev);

@@ -55,15 +55,13 @@ static void finish(Request *r, uint8_t status)
     g_free(r);
 }
 
-static void report(VirtioBlk *s, const Request *r, bool stop)
+/* By what the policy says; the request waits for the machine to go on. */
+static void stop_for(VirtioBlk *s, Request *r)
 {
-    MachineEvent ev = { .kind = EVENT_DEVICE, .device = s->vd.dev.path, .name = "BLOCK_IO_ERROR" };
-
     log_print("%s: %s at %" PRIu64 ": %s", s->vd.dev.path, r->type == T_IN ? "read" : "write", r->blk.off, g_strerror(-r->result));
-    if (stop) {
-        machine_event(s->vd.dev.machine, &ev);
-        machine_request(s->vd.dev.machine, REQUEST_STOP, CAUSE_HOST_ERROR);
-    }
+    blk_report_error(s->blk, r->blk.op, -r->result, BLK_ERROR_STOP);
+    machine_request(s->vd.dev.machine, REQUEST_STOP, CAUSE_HOST_ERROR);
+    link_in(&s->stopped, r);
 }
 
 static void settle(VirtioBlk *s, Request *r)
@@ -71,15 +69,15 @@ static void settle(VirtioBlk *s, Request *r)
     uint32_t policy = r->type == T_IN ? s->rerror : s->werror;
     bool stop = policy == ON_STOP || (policy == ON_ENOSPC && r->result == -ENOSPC);
 
-    if (r->result >= 0 || policy == ON_IGNORE) {
+    if (r->result >= 0) {
         finish(r, S_OK);
     } else if (r->result == -ENOTSUP) {
         finish(r, S_UNSUPP);
     } else if (stop) {
-        report(s, r, true);
-        link_in(&s->stopped, r);
+        stop_for(s, r);
     } else {
-        finish(r, S_IOERR);
+        blk_report_error(s->blk, r->blk.op, -r->result, policy == ON_IGNORE ? BLK_ERROR_IGNORE : BLK_ERROR_REPORT);
+        finish(r, policy == ON_IGNORE ? S_OK : S_IOERR);
     }
 }
 
@@ -321,6 +319,13 @@ void vblk_handle(VirtQueue *q)
 
 /* ---- errors that stopped the machine: again when it goes on ---- */
 
+void vblk_status_ok(VirtioBlk *s)
+{
+    bool stops = s->werror == ON_STOP || s->werror == ON_ENOSPC || s->rerror == ON_STOP;
+
+    blk_set_io_status(s->blk, stops ? BLK_IO_OK : BLK_IO_NO_STATUS);
+}
+
 void vblk_resumed(MachineListener *l, Machine *m, const MachineEvent *ev)
 {
     VirtioBlk *s = (VirtioBlk *)((char *)l - offsetof(VirtioBlk, listener));
@@ -330,6 +335,7 @@ void vblk_resumed(MachineListener *l, Machine *m, const MachineEvent *ev)
     if (ev->kind != EVENT_RESUME) {
         return;
     }
+    vblk_status_ok(s);
     device_lock(&s->vd.dev);
     again = s->stopped;
     s->stopped = NULL;

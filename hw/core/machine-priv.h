@@ -30,7 +30,8 @@ typedef struct MachinePriv {
     Cpu *request_cpu;
     int exit_code;
     bool request_pauses;        /* one of `pauses` belongs to the request */
-    bool powerdown;
+    bool powerdown, stop;
+    RequestCause stop_cause;
     void (*wake)(void *opaque);
     void *wake_opaque;
     bool icount_sleep;

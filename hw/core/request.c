@@ -36,12 +36,16 @@ static void post(Machine *m, RequestKind kind, RequestCause cause, Cpu *cpu, int
     pthread_mutex_lock(&p->request_lock);
     if (kind == REQUEST_POWERDOWN) {
         p->powerdown = true;
+    } else if (kind == REQUEST_STOP) {                  /* beside what the guest asked for at the same time */
+        p->stop = true;
+        p->stop_cause = cause;
+        pause_for_request(m);
     } else if (p->request != REQUEST_SHUTDOWN) {        /* the first shutdown stands */
         p->request = kind;
         p->cause = cause;
         p->request_cpu = cpu;
         p->exit_code = code;
-        if (vcpu_current() || kind == REQUEST_DEBUG || kind == REQUEST_STOP) {
+        if (vcpu_current() || kind == REQUEST_DEBUG) {
             pause_for_request(m);
         }
     }
@@ -127,9 +131,6 @@ static void carry_out(Machine *m, RequestKind kind, RequestCause cause, Cpu *cpu
         machine_pause(m, RUN_PANICKED);
         machine_event(m, &(MachineEvent){ .kind = EVENT_PANIC, .cause = cause });
         break;
-    case REQUEST_STOP:
-        machine_pause(m, RUN_PAUSED);
-        break;
     default:
         break;
     }
@@ -138,9 +139,9 @@ static void carry_out(Machine *m, RequestKind kind, RequestCause cause, Cpu *cpu
 bool machine_poll(Machine *m)
 {
     MachinePriv *p = m->priv;
-    bool paused, powerdown;
+    bool paused, powerdown, stop;
     RequestKind kind;
-    RequestCause cause;
+    RequestCause cause, stop_cause;
     Cpu *cpu;
     int code;
 
@@ -151,15 +152,20 @@ bool machine_poll(Machine *m)
     code = p->exit_code;
     paused = p->request_pauses;
     powerdown = p->powerdown;
+    stop = p->stop;
+    stop_cause = p->stop_cause;
     p->request = REQUEST_NONE;
-    p->request_pauses = p->powerdown = false;
+    p->request_pauses = p->powerdown = p->stop = false;
     pthread_mutex_unlock(&p->request_lock);
     if (powerdown) {
         machine_powerdown(m);
     }
     carry_out(m, kind, cause, cpu, code);
+    if (stop && machine_is_running(m)) {                /* one that has stopped meanwhile says why by itself */
+        machine_pause(m, stop_cause == CAUSE_HOST_ERROR ? RUN_IO_ERROR : RUN_PAUSED);
+    }
     if (paused) {
         vcpu_resume_all(m);
     }
-    return kind != REQUEST_NONE || powerdown;
+    return kind != REQUEST_NONE || powerdown || stop;
 }

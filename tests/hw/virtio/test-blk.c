@@ -328,12 +328,15 @@ static void fill_up(Disk *d, uint64_t buf[2])
         machine_poll(d->g->m);
     }
     g_assert_cmpint(drvq_used(d->g->queues[0], NULL), ==, -1);
+    g_assert_cmpint(machine_state(d->g->m), ==, RUN_IO_ERROR);
+    g_assert_cmpstr(blk_io_status(d->blk), ==, "nospace");
     fault = 0;
 }
 
 static void go_on(Disk *d, const uint64_t buf[2])
 {
     machine_run(d->g->m);
+    g_assert_cmpstr(blk_io_status(d->blk), ==, "ok");
     for (int i = 0; i < 2; i++) {
         while (*(uint8_t *)drv_ptr(&d->g->mem, buf[i] + 512) == 0xee) {
             loop_step(loop, false);
