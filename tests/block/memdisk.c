@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/block/memdisk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { MAX = 64 << 20 };
+enum { ROOM = 64 << 20 };
 
-static GByteArray *disk;
+/* One reservation for the life of the process: images of megabytes, thousands of times a second, would be spent on page faults. */
+static struct {
+    uint8_t *data;
+    uint64_t len, dirty;                /* zero from there on */
+    bool there;
+} disk;
 static int fail_at = -1, fail_errno;
 static unsigned count;
 
@@ -25,52 +32,71 @@ static int fault(void)
     return (int)count++ == fail_at ? -fail_errno : 0;
 }
 
-void memdisk_set(const void *bytes, uint64_t len)
+static void cut(uint64_t len)
 {
-    memdisk_clear();
-    disk = g_byte_array_sized_new(len + 1);
-    g_byte_array_append(disk, bytes, len);
+    if (len < disk.dirty) {
+        memset(disk.data + len, 0, disk.dirty - len);
+        disk.dirty = len;
+    }
+    disk.len = len;
+}
+
+uint8_t *memdisk_set(const void *bytes, uint64_t len)
+{
+    if (!disk.data) {
+        disk.data = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        assert(disk.data != MAP_FAILED);
+    }
+    assert(len <= ROOM);
+    cut(len);
+    if (len) {
+        memcpy(disk.data, bytes, len);
+    }
+    disk.dirty = MAX(disk.dirty, len);
+    disk.there = true;
+    return disk.data;
 }
 
 const uint8_t *memdisk_get(uint64_t *len)
 {
-    *len = disk->len;
-    return disk->data;
+    *len = disk.len;
+    return disk.data;
+}
+
+void memdisk_cut(uint64_t len)
+{
+    cut(MIN(len, disk.len));
 }
 
 void memdisk_clear(void)
 {
-    if (disk) {
-        g_byte_array_unref(disk);
-        disk = NULL;
-    }
+    disk.there = false;
 }
 
 static bool bytes_open(BlkNode *n, Json *o, Error **errp)
 {
-    n->size = disk->len;
+    assert(disk.there);
+    n->size = disk.len;
     return true;
 }
 
 static int bytes_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
 {
-    uint64_t there = off < disk->len ? MIN(len, disk->len - off) : 0;       /* another node may have cut it */
+    uint64_t there = off < disk.len ? MIN(len, disk.len - off) : 0;       /* another node may have cut it */
 
-    blk_vec_write(v, disk->data + off, there);
+    blk_vec_write(v, disk.data + off, there);
     blk_vec_fill(blk_vec_from(v, there), 0, len - there);
     return 0;
 }
 
 static int grow(BlkNode *n, uint64_t end)
 {
-    uint64_t old = disk->len;
-
-    if (end > MAX) {
+    if (end > ROOM) {
         return -ENOSPC;
     }
-    if (end > old) {
-        g_byte_array_set_size(disk, end);
-        memset(disk->data + old, 0, end - old);
+    if (end > disk.len) {
+        disk.len = end;
+        disk.dirty = MAX(disk.dirty, end);
         n->size = end;
     }
     return 0;
@@ -80,9 +106,9 @@ static int bytes_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigne
 {
     int r = fault();
 
-    r = r ? r : off > MAX || len > MAX ? -ENOSPC : grow(n, off + len);
+    r = r ? r : off > ROOM || len > ROOM ? -ENOSPC : grow(n, off + len);
     if (r == 0) {
-        blk_vec_read(v, disk->data + off, len);
+        blk_vec_read(v, disk.data + off, len);
     }
     return r;
 }
@@ -91,9 +117,9 @@ static int bytes_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
 {
     int r = fault();
 
-    r = r ? r : off > MAX || len > MAX ? -ENOSPC : grow(n, off + len);
+    r = r ? r : off > ROOM || len > ROOM ? -ENOSPC : grow(n, off + len);
     if (r == 0) {
-        memset(disk->data + off, 0, len);
+        memset(disk.data + off, 0, len);
     }
     return r;
 }
@@ -108,7 +134,7 @@ static bool bytes_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error 
     if (grow(n, size) < 0) {
         return error_set(errp, "no room");
     }
-    g_byte_array_set_size(disk, size);
+    cut(size);
     return true;
 }
 

@@ -5,8 +5,10 @@
 
 #include "block/driver.h"
 
-/* What nodes opened from now on hold; copied.  One at a time. */
-void memdisk_set(const void *bytes, uint64_t len);
+/* What nodes opened from now on hold; copied, and returned to be changed in place.  One at a time, at most 64 MiB. */
+uint8_t *memdisk_set(const void *bytes, uint64_t len);
+/* Shorter, before anything is opened. */
+void memdisk_cut(uint64_t len);
 /* The bytes as they are now; borrowed. */
 const uint8_t *memdisk_get(uint64_t *len);
 void memdisk_clear(void);

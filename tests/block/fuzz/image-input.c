@@ -121,14 +121,14 @@ static void cheap_keys(uint8_t *image, size_t len)
 void image_input_load(const ImageInput *in)
 {
     const GByteArray *good = image_good(in->row);
-    g_autofree uint8_t *image = NULL;
     uint64_t len = good->len;
+    uint8_t *image;
 
     if ((in->flags & IN_KIND) == IN_WHOLE) {
         memdisk_set(in->body, in->len);
         return;
     }
-    image = g_memdup2(good->data, good->len);
+    image = memdisk_set(good->data, good->len);
     if ((in->flags & IN_KIND) == IN_CHANGES) {
         for (size_t i = 0; i + IN_CHANGE <= in->len; i += IN_CHANGE) {
             change(in->row, image, &len, in->body + i);
@@ -142,5 +142,5 @@ void image_input_load(const ImageInput *in)
     if (in->row->key) {
         cheap_keys(image, len);
     }
-    memdisk_set(image, len);
+    memdisk_cut(len);
 }

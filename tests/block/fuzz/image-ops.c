@@ -285,9 +285,10 @@ bool image_ops_keep_flags(const ImageInput *in)
 
 Blk *image_ops(const ImageInput *in, Session *s, Loop *loop, Blk *b)
 {
-    g_autofree uint8_t *buf = g_malloc0(BUFFER);
+    static uint8_t buf[BUFFER];
     Work w = { .in = in, .s = s, .loop = loop, .b = b, .buf = buf };
 
+    memset(buf, 0, BUFFER);
     for (unsigned i = 0; i < in->n_ops && w.b; i++) {
         uint64_t size = blk_size(w.b);
 
