@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading and writing disks in grains (block/grains.h). */
+/* Reading and writing disks in grains; what is where (block/grains.h). */
 #include "block/grains.h"
 
 #include <errno.h>
@@ -58,13 +58,13 @@ void grains_close(BlkNode *n)
 
 /* ---- finding; lock held ---- */
 
-int grains_find(BlkNode *n, uint64_t off, GrainPlace *p)
+int grains_find(BlkNode *n, uint64_t off, uint64_t want, GrainPlace *p)
 {
     Grains *g = grains(n);
     uint64_t size = node_size(n);
     int r;
 
-    *p = (GrainPlace){};
+    *p = (GrainPlace){ .want = want };
     if (g->grain) {
         p->start = off - off % g->grain;
         p->size = g->grain;
@@ -170,7 +170,7 @@ int grains_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags
         uint64_t now;
 
         fiber_mutex_lock(&g->lock);
-        r = grains_find(n, off, &p);
+        r = grains_find(n, off, len, &p);
         now = MIN(len, p.run);
         if (r == 0 && p.kind == GRAIN_DATA) {
             grains_use_begin(g, &u, off, now);
@@ -284,7 +284,7 @@ static int choose_places(BlkNode *n, Making *m, uint64_t *reached)
     while (m->count < BATCH && at < m->end) {
         GrainPlace *old = &m->old[m->count], *to = &m->to[m->count];
 
-        r = grains_find(n, at, old);
+        r = grains_find(n, at, 1, old);
         if (r < 0 || old->kind == GRAIN_DATA || old->kind == GRAIN_PART) {
             break;
         }
@@ -398,7 +398,7 @@ int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flag
 
         fiber_mutex_lock(&g->lock);
         r = grains_begin(n);
-        r = r ? r : grains_find(n, off, &p);
+        r = r ? r : grains_find(n, off, 1, &p);
         now = r ? 0 : MIN(len, p.run);
         if (r == 0 && p.kind == GRAIN_PART) {
             r = write_part(n, &p, off, now, v);
@@ -436,7 +436,7 @@ int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
 
         fiber_mutex_lock(&g->lock);
         r = grains_begin(n);
-        r = r ? r : grains_find(n, off, &p);
+        r = r ? r : grains_find(n, off, 1, &p);
         if (r == 0) {
             now = MIN(len, p.size);
             r = off != p.start || (now < p.size && off + now < node_size(n)) ? -EINVAL : 0;
@@ -456,74 +456,12 @@ int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
     return r;
 }
 
-/* ---- zeroes ---- */
-
-/* 1: the data has to be zeroed. */
-static int zero_one(BlkNode *n, uint64_t off, uint64_t len, unsigned flags, GrainPlace *p, uint64_t *now)
-{
-    Grains *g = grains(n);
-    int r = grains_begin(n);
-
-    r = r ? r : grains_find(n, off, p);
-    if (r < 0) {
-        return r;
-    }
-    *now = MIN(len, p->run);
-    if (p->kind == GRAIN_ZERO || (p->kind == GRAIN_ABSENT && !node_has_below(n) && !g->ops->mark)) {
-        return 0;
-    }
-    if ((flags & BLK_MAY_UNMAP) && grains_can_drop(n, p, off, len)) {
-        r = grains_drop(n, p);
-        if (r != -ENOTSUP) {
-            *now = MIN(len, p->size);
-            return r;
-        }
-        r = 0;
-    }
-    if (p->kind == GRAIN_DATA) {
-        r = g->ops->touch ? g->ops->touch(n, p) : 0;
-        return g->ops->encode ? -ENOTSUP : r ? r : 1;
-    }
-    if (g->ops->link_zero && off == p->start && (len >= p->size || off + len >= node_size(n))) {
-        *now = MIN(len, p->size);
-        grains_forget_unpacked(g);
-        return g->ops->link_zero(n, p);
-    }
-    return -ENOTSUP;
-}
-
-int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
-{
-    Grains *g = grains(n);
-    int r = 0;
-
-    while (len && r == 0) {
-        uint64_t now = 0;
-        GrainPlace p;
-        GrainUse u;
-
-        fiber_mutex_lock(&g->lock);
-        r = zero_one(n, off, len, flags, &p, &now);
-        if (r == 1) {
-            grains_use_begin(g, &u, off, now);
-        }
-        fiber_mutex_unlock(&g->lock);
-        if (r == 1) {
-            r = node_zeroes(p.file, p.offset, now, flags & ~(unsigned)BLK_FUA);
-            grains_use_end(g, &u);
-        }
-        off += now;
-        len -= now;
-    }
-    return r;
-}
-
 /* ---- status ---- */
 
 /* Not here, whether the rest of the grain is or not. */
-static int find_for_status(BlkNode *n, uint64_t off, GrainPlace *p)
+static int find_for_status(BlkNode *n, uint64_t off, uint64_t len, GrainPlace *p)
 {
-    int r = grains_find(n, off, p);
+    int r = grains_find(n, off, len, p);
 
     p->kind = p->kind == GRAIN_PART ? GRAIN_ABSENT : p->kind;
     return r;
@@ -542,10 +480,10 @@ int grains_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out)
     int r;
 
     fiber_mutex_lock(&g->lock);
-    r = find_for_status(n, off, &p);
+    r = find_for_status(n, off, len, &p);
     out->len = r ? 0 : p.run;
     for (unsigned i = 0; r == 0 && i < LOOK && out->len < len; i++) {
-        if (find_for_status(n, off + out->len, &q) < 0 || !goes_on(&p, out->len, &q)) {
+        if (find_for_status(n, off + out->len, len - out->len, &q) < 0 || !goes_on(&p, out->len, &q)) {
             break;
         }
         out->len += q.run;

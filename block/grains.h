@@ -34,6 +34,7 @@ typedef struct GrainPlace {
     BlkNode *file;                  /* data, packed: where */
     uint64_t offset;                /* data: of the byte asked for; packed: of the packed bytes */
     uint64_t packed;                /* how many of those at most */
+    uint64_t want;                  /* of those asking: bytes from that one that are of interest; a find may look so far, and need not */
     uint64_t run;                   /* bytes from the one asked for of which all this is true */
     uint64_t start, size;           /* the grain, in the disk; size 0: cannot be made (a hole in a fixed place) */
     void *part;                     /* the format's own: which extent */
@@ -143,7 +144,8 @@ int grains_sync(BlkNode *n, bool durable);
 int grains_begin(BlkNode *n);
 
 /* ---- between the files of the layer; lock held but for the end of a use ---- */
-int grains_find(BlkNode *n, uint64_t off, GrainPlace *p);
+/* The grain of `off`, and as many behind it that have no place either, of the `want` bytes that are of interest, as the format's tables tell at once. */
+int grains_find(BlkNode *n, uint64_t off, uint64_t want, GrainPlace *p);
 void grains_forget_unpacked(Grains *g);
 void grains_use_begin(Grains *g, GrainUse *u, uint64_t off, uint64_t len);
 void grains_use_end(Grains *g, GrainUse *u);
@@ -188,6 +190,17 @@ static inline bool meta_dirty(const Grains *g)
 {
     return g->dirty != 0;
 }
+
+/* Entries of a table from the one asked for on: where it is, how long each, for how many bytes of disk. */
+typedef struct MetaEntries {
+    BlkNode *file;
+    uint64_t at;
+    unsigned width;
+    uint64_t unit;
+    uint64_t in, left;          /* bytes of disk of that entry before the one asked for; from that one to the table's end */
+} MetaEntries;
+/* For ops->find, which has met an entry that names no place: p->run ends with the last one that is the same, or behind what is wanted.  What cannot be read ends it too. */
+void meta_entries_run(BlkNode *n, const MetaEntries *t, GrainPlace *p);
 
 /* ---- small things that formats share ---- */
 /* The file child, read-only passed up; false: error set. */

@@ -274,6 +274,40 @@ int meta_bits_set(BlkNode *n, const MetaBits *b, uint64_t first, uint64_t count,
     return r;
 }
 
+/* ---- entries ---- */
+
+/* How many of `count` entries of a page are as the one at `first` is; all of them is what is hoped for. */
+static uint64_t same_entries(const uint8_t *p, uint64_t count, const uint8_t *first, unsigned width)
+{
+    uint64_t i = 0;
+
+    if (!memcmp(p, first, width) && !memcmp(p, p + width, (count - 1) * width)) {
+        return count;
+    }
+    while (i < count && !memcmp(p + i * width, first, width)) {
+        i++;
+    }
+    return i;
+}
+
+void meta_entries_run(BlkNode *n, const MetaEntries *t, GrainPlace *p)
+{
+    enum { LOOK = 1 << 16 };                        /* bytes of a table, and then the lock is somebody else's for a while */
+    uint64_t count = MIN((MIN(p->want, t->left) + t->in + t->unit - 1) / t->unit, LOOK / t->width), i = 1, here, same = 0;
+    uint8_t first[8];
+    MetaPage *page;
+
+    if (count > 1 && t->at % t->width == 0 && meta_read(n, t->file, t->at, first, t->width) == 0) {
+        for (here = 0; same == here && i < count && page_get(n, t->file, t->at + i * t->width, &page) == 0; i += same) {
+            uint64_t in = (t->at + i * t->width) % META_PAGE;
+
+            here = MIN(count - i, (META_PAGE - in) / t->width);
+            same = same_entries(page->data + in, here, first, t->width);
+        }
+    }
+    p->run = MIN(i * t->unit - t->in, t->left);
+}
+
 /* Runs of sectors of this level; what else is in the page stays as the file has it. */
 static int write_page(Grains *g, MetaPage *p, unsigned level)
 {

@@ -156,10 +156,14 @@ static int qcow_find(BlkNode *n, uint64_t off, GrainPlace *p)
         return r;
     }
     if (!table) {
-        p->run = span - off % span;
+        meta_entries_run(n, &(MetaEntries){ n->file->node, s->l1 + off / span * 8, 8, span, off % span, UINT64_MAX }, p);
         return 0;
     }
-    r = meta_get64be(n, n->file->node, table + index_in(s, off) * 8, &e);
+    table += index_in(s, off) * 8;
+    r = meta_get64be(n, n->file->node, table, &e);
+    if (r == 0 && !e) {
+        meta_entries_run(n, &(MetaEntries){ n->file->node, table, 8, s->cluster, off - p->start, span - off % span }, p);
+    }
     if (r < 0 || !e) {
         return r;
     }

@@ -168,15 +168,17 @@ static int qed_find(BlkNode *n, uint64_t off, GrainPlace *p)
         return r;
     }
     if (!table) {
-        p->run = span - off % span;
+        meta_entries_run(n, &(MetaEntries){ n->file->node, s->l1 + off / span * 8, 8, span, off % span, UINT64_MAX }, p);
         return 0;
     }
-    r = meta_get64le(n, n->file->node, table + off / s->cluster % s->per_table * 8, &e);
-    if (r < 0 || !e) {
+    table += off / s->cluster % s->per_table * 8;
+    r = meta_get64le(n, n->file->node, table, &e);
+    if (r < 0) {
         return r;
     }
-    if (e == ZERO_ENTRY) {
-        p->kind = GRAIN_ZERO;
+    if (!e || e == ZERO_ENTRY) {
+        p->kind = e ? GRAIN_ZERO : GRAIN_ABSENT;
+        meta_entries_run(n, &(MetaEntries){ n->file->node, table, 8, s->cluster, off - p->start, span - off % span }, p);
         return 0;
     }
     p->kind = GRAIN_DATA;

@@ -134,9 +134,13 @@ static int vdi_find(BlkNode *n, uint64_t off, GrainPlace *p)
     uint32_t e;
     int r = meta_get32le(n, n->file->node, entry_at(s, p->start), &e);
 
-    if (r < 0 || e >= ZERO_BLOCK) {
-        p->kind = e == ZERO_BLOCK ? GRAIN_ZERO : GRAIN_ABSENT;
+    if (r < 0) {
         return r;
+    }
+    if (e >= ZERO_BLOCK) {
+        p->kind = e == ZERO_BLOCK ? GRAIN_ZERO : GRAIN_ABSENT;
+        meta_entries_run(n, &(MetaEntries){ n->file->node, entry_at(s, p->start), 4, BLOCK_SIZE, off - p->start, UINT64_MAX }, p);
+        return 0;
     }
     p->kind = GRAIN_DATA;
     p->file = n->file->node;

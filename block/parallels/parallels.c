@@ -96,12 +96,20 @@ static bool parallels_open(BlkNode *n, Json *o, Error **errp)
 static int parallels_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
     Parallels *s = n->state;
-    uint64_t i = off / s->g.grain;
-    uint32_t e = 0;
-    int r = i < s->entries ? meta_get32le(n, n->file->node, H_SIZE + i * 4, &e) : 0;
+    uint64_t i = off / s->g.grain, at = H_SIZE + i * 4;
+    uint32_t e;
+    int r;
 
+    if (i >= s->entries) {                      /* a table that is too short: nothing can be made there */
+        p->size = 0;
+        p->run = UINT64_MAX;
+        return 0;
+    }
+    r = meta_get32le(n, n->file->node, at, &e);
+    if (r == 0 && !e) {
+        meta_entries_run(n, &(MetaEntries){ n->file->node, at, 4, s->g.grain, off - p->start, s->entries * s->g.grain - off }, p);
+    }
     if (r < 0 || !e) {
-        p->size = i < s->entries ? p->size : 0;
         return r;
     }
     p->kind = GRAIN_DATA;

@@ -75,11 +75,14 @@ uint64_t vhdx_entry(const Vhdx *s, uint64_t start)
 int vhdx_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
     Vhdx *s = vhdx_of(n);
-    uint64_t e;
-    int r = meta_get64le(n, n->file->node, vhdx_entry(s, p->start), &e);
+    uint64_t e, at = vhdx_entry(s, p->start), chunk = s->block * s->ratio;
+    int r = meta_get64le(n, n->file->node, at, &e);
 
     if (r < 0) {
         return r;
+    }
+    if ((e & VB_STATE) != VB_FULL) {
+        meta_entries_run(n, &(MetaEntries){ n->file->node, at, 8, s->block, off - p->start, chunk - off % chunk }, p);
     }
     switch (e & VB_STATE) {
     case VB_ABSENT:

@@ -41,22 +41,39 @@ static int parent_counts(BlkNode *n)
     return 0;
 }
 
+/* The table of `in` is not there; nor are these. */
+static void absent_tables(BlkNode *n, const VmdkExtent *e, uint64_t in, unsigned width, GrainPlace *p)
+{
+    meta_entries_run(n, &(MetaEntries){ e->file, e->gd + in / e->tables_span * width, width, e->tables_span, in % e->tables_span, e->size - in }, p);
+}
+
+static void absent_grains(BlkNode *n, const VmdkExtent *e, uint64_t at, uint64_t in, unsigned width, GrainPlace *p)
+{
+    meta_entries_run(n, &(MetaEntries){ e->file, at, width, e->grain, in % e->grain, MIN(e->size - in, e->tables_span - in % e->tables_span) }, p);
+}
+
 /* seSparse: the kind is in the top four bits of an entry. */
 static int find_se(BlkNode *n, VmdkExtent *e, uint64_t in, GrainPlace *p)
 {
-    uint64_t d, t, index;
+    uint64_t d, t, at, index;
     int r = meta_get64le(n, e->file, e->gd + in / e->tables_span * 8, &d);
 
+    if (r == 0 && !d) {
+        absent_tables(n, e, in, 8, p);
+    }
     if (r < 0 || !d) {
-        p->run = r ? p->run : MIN(e->size - in, e->tables_span - in % e->tables_span);
         return r;
     }
     if (d >> 32 != 0x10000000) {
         return -EIO;
     }
-    r = meta_get64le(n, e->file, e->tables_at + (d & UINT32_MAX) * e->table_bytes + in % e->tables_span / e->grain * 8, &t);
+    at = e->tables_at + (d & UINT32_MAX) * e->table_bytes + in % e->tables_span / e->grain * 8;
+    r = meta_get64le(n, e->file, at, &t);
     if (r < 0) {
         return r;
+    }
+    if (!t) {
+        absent_grains(n, e, at, in, 8, p);
     }
     switch (t >> 60) {
     case 0:
@@ -98,16 +115,18 @@ static int find_sparse(BlkNode *n, VmdkExtent *e, uint64_t in, GrainPlace *p)
         return r;
     }
     if (!table) {
-        p->run = MIN(e->size - in, e->tables_span - in % e->tables_span);
+        absent_tables(n, e, in, 4, p);
         return 0;
     }
-    r = meta_get32le(n, e->file, table + in % e->tables_span / e->grain * 4, &t);
-    if (r < 0 || !t) {
+    table += in % e->tables_span / e->grain * 4;
+    r = meta_get32le(n, e->file, table, &t);
+    if (r < 0) {
         return r;
     }
     p->file = e->file;
-    if (t == ZERO_GRAIN && e->zero_grains) {
-        p->kind = GRAIN_ZERO;
+    if (!t || (t == ZERO_GRAIN && e->zero_grains)) {
+        p->kind = t ? GRAIN_ZERO : GRAIN_ABSENT;
+        absent_grains(n, e, table, in, 4, p);
     } else if (e->compressed) {
         p->kind = GRAIN_PACKED;
         p->offset = t * 512ull;

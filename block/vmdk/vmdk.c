@@ -215,7 +215,7 @@ static int vmdk_check(BlkNode *n, BlkCheck *c)
     }
     fiber_mutex_lock(&s->g.lock);
     for (uint64_t off = 0; off < node_size(n);) {
-        GrainPlace p = {};
+        GrainPlace p = { .want = node_size(n) - off };
         const VmdkExtent *e;
 
         r = s->g.ops->find(n, off, &p);

@@ -21,11 +21,22 @@ static uint64_t entry_at(const Vpc *s, uint64_t off)
     return s->table + off / s->block * 4;
 }
 
+static int entry_of(BlkNode *n, uint64_t off, GrainPlace *p, uint32_t *e)
+{
+    Vpc *s = n->state;
+    int r = meta_get32be(n, n->file->node, entry_at(s, off), e);
+
+    if (r == 0 && *e == NO_BLOCK) {
+        meta_entries_run(n, &(MetaEntries){ n->file->node, entry_at(s, off), 4, s->block, off - p->start, UINT64_MAX }, p);
+    }
+    return r;
+}
+
 static int vpc_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
     Vpc *s = n->state;
     uint32_t e;
-    int r = meta_get32be(n, n->file->node, entry_at(s, off), &e);
+    int r = entry_of(n, off, p, &e);
 
     if (r < 0 || e == NO_BLOCK) {
         return r;
@@ -125,7 +136,7 @@ static int diff_find(BlkNode *n, uint64_t off, GrainPlace *p)
     MetaBits bits;
     uint32_t e;
     bool here;
-    int r = meta_get32be(n, n->file->node, entry_at(s, off), &e);
+    int r = entry_of(n, off, p, &e);
 
     if (r < 0 || e == NO_BLOCK) {
         return r;
