@@ -81,6 +81,7 @@ struct BlkNode {
     struct { uint64_t ok, failed, bytes; } discards;        /* atomic each; of protocols */
     bool detect_zeroes;             /* written zeroes become zeroes() */
     bool probed;                    /* nobody named the format */
+    bool fixed;                     /* its size is not ours to change: a device, a window, another program's export; set by the driver's open */
     bool hears_drains;              /* it is counted as one of those */
     char *backing_name;             /* as the image says; set by the driver's open, opened by the layer after it */
     char *backing_format;           /* may be NULL: probe */
@@ -158,6 +159,7 @@ struct BlkDriver {
     bool (*create)(Session *s, const char *filename, Json *options, Error **errp);
     const struct BlkImageOps *image;            /* more of a format (block/image.h) */
     bool fua;                                   /* write and zeroes honour BLK_FUA themselves */
+    bool as_long_as_file;                       /* a format that is as long as its file child, but for a header */
     bool has_backing;                           /* the format can name a backing file */
     bool zero_init;                             /* a fresh image reads as zeroes (blk_fresh_is_zero: if what is below does) */
 };
@@ -221,6 +223,7 @@ int node_status_refine(BlkExtent *e);
 /* Let the host copy, or share the blocks, when it can: -ENOTSUP is for all, -EINVAL for this range.  Nobody writes to it meanwhile. */
 int node_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off, uint64_t len, unsigned flags);
 bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp);
+bool node_fixed(const BlkNode *n);       /* no request can make it longer; what it is long is there to be used */
 static inline int node_pread(BlkNode *n, uint64_t off, void *buf, uint64_t len)
 {
     return node_read(n, off, len, BLK_VEC1(buf, len), 0);

@@ -158,7 +158,7 @@ static bool file_open(BlkNode *n, Json *o, Error **errp)
         close(f->fd);
         return false;
     }
-    f->device = !S_ISREG(st.st_mode);
+    f->device = n->fixed = !S_ISREG(st.st_mode);
     f->temporary = n->flags & BLK_O_TEMPORARY;
     blk_file_now_init(n);
     n->size = f->device ? device_size(f->fd) : (uint64_t)st.st_size;

@@ -205,10 +205,11 @@ int grains_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags
 int grains_begin(BlkNode *n)
 {
     Grains *g = grains(n);
-    int r;
+    int r = g->end_known || !g->ops->find_end ? 0 : g->ops->find_end(n);
 
-    if (g->begun) {
-        return 0;
+    g->end_known = r == 0;
+    if (r < 0 || g->begun) {
+        return r;
     }
     r = g->ops->begin ? g->ops->begin(n) : 0;
     g->begun = r == 0;
@@ -254,7 +255,7 @@ static int carry(BlkNode *n, const GrainPlace *old, const GrainPlace *p, uint64_
     return r;
 }
 
-static int file_reaches(BlkNode *file, uint64_t end)
+int format_reach(BlkNode *file, uint64_t end)
 {
     Error *err = NULL;
     int r = 0;
@@ -363,7 +364,7 @@ static int make_grains(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, uint64_
     while (r == 0 && linked < m.count) {
         const GrainPlace *to = &m.to[linked];
 
-        r = file_reaches(to->file, to->offset + to->size);
+        r = format_reach(to->file, to->offset + to->size);
         if (r == 0) {
             r = link_grain(n, &m, to);
             linked++;                       /* or tried: the entry may be there */

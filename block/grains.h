@@ -56,6 +56,11 @@ typedef struct GrainOps {
     int (*link_zero)(BlkNode *n, const GrainPlace *p);
     /* The entry says that nothing is there; NULL: the format has no such entry, or none to go back to. */
     int (*unlink)(BlkNode *n, const GrainPlace *p);
+    /*
+     * A file that cannot grow is used up to where?  g->next or the format's own says so from then on.  Before the first write, and after another
+     * file took the place of one; NULL: the format knows it anyway.
+     */
+    int (*find_end)(BlkNode *n);
     /* A place that no entry names any more may be given to another grain of its size. */
     bool reuses;
     /* Unpack a grain into p->size bytes. */
@@ -96,6 +101,7 @@ typedef struct Grains {
     bool absent_is_zero;            /* no backing file: an absent grain is this layer's zeroes */
     FiberMutex lock;
     bool begun;                     /* ops->begin() has run */
+    bool end_known;                 /* ops->find_end() has run */
     uint64_t next;                  /* for ops->place: where the next grain goes, 0: not known yet */
     /* space given back */
     IoLock uses_lock;
@@ -137,6 +143,22 @@ int grains_zeroes(BlkNode *n, uint64_t off, uint64_t len, unsigned flags);
 int grains_discard(BlkNode *n, uint64_t off, uint64_t len);
 int grains_status(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *out);
 int grains_flush(BlkNode *n);
+/* New grains go behind the end of a file that grows; of one that does not, ops->find_end() has to know. */
+static inline uint64_t format_end(const BlkNode *file)
+{
+    return node_fixed(file) ? 0 : node_size(file);
+}
+/* The file is made as long as that, if it is not. */
+int format_reach(BlkNode *file, uint64_t end);
+/* For ops->find_end: something lies at `at`; what is damaged and lies outside is none. */
+static inline void format_in_use(uint64_t *end, const BlkNode *file, uint64_t at, uint64_t len)
+{
+    uint64_t size = node_size(file);
+
+    if (at < size) {
+        *end = MAX(*end, at + MIN(len, size - at));
+    }
+}
 void grains_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before);
 /* With the lock: all tables out; `durable` with the last flush. */
 int grains_sync(BlkNode *n, bool durable);

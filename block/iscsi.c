@@ -433,6 +433,7 @@ static bool iscsi_open(BlkNode *n, Json *options, Error **errp)
         iscsi_session_close(s->session);
         return false;
     }
+    n->fixed = true;
     return true;
 }
 

@@ -108,6 +108,7 @@ void grains_child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
 {
     Grains *g = n->state;
 
+    g->end_known = false;
     runs_moved(g->dropped, before, c->node);
     runs_moved(g->spare, before, c->node);
     for (unsigned i = 0; g->pages && i < g->pages->len; i++) {

@@ -182,10 +182,45 @@ static int qcow_find(BlkNode *n, uint64_t off, GrainPlace *p)
 static uint64_t take(BlkNode *n, uint64_t bytes, uint64_t unit)
 {
     Qcow *s = n->state;
-    uint64_t at = format_round(MAX(MAX(node_size(n->file->node), s->g.next), s->l1 + s->l1_entries * 8), unit);
+    uint64_t at = format_round(MAX(MAX(format_end(n->file->node), s->g.next), s->l1 + s->l1_entries * 8), unit);
 
     s->g.next = at + bytes;
     return at;
+}
+
+static int table_end(BlkNode *n, uint64_t table, uint64_t *end)
+{
+    Qcow *s = n->state;
+    BlkNode *file = n->file->node;
+    unsigned size_at = 63 - s->cluster_bits;
+    uint64_t e;
+    int r = 0;
+
+    format_in_use(end, file, table, 8ull << s->l2_bits);
+    for (uint64_t i = 0; i < 1ull << s->l2_bits && table + i * 8 < node_size(file) && r == 0; i++) {
+        r = meta_get64be(n, file, table + i * 8, &e);
+        if (r == 0 && (e & PACKED)) {
+            format_in_use(end, file, e & ((1ull << size_at) - 1), (e >> size_at) & (s->cluster - 1));
+        } else if (r == 0 && e) {
+            format_in_use(end, file, e, s->cluster);
+        }
+    }
+    return r;
+}
+
+static int qcow_find_end(BlkNode *n)
+{
+    Qcow *s = n->state;
+    BlkNode *file = n->file->node;
+    uint64_t table, end = s->g.next;
+    int r = 0;
+
+    for (uint64_t i = 0; node_fixed(file) && i < s->l1_entries && s->l1 + i * 8 < node_size(file) && r == 0; i++) {
+        r = meta_get64be(n, file, s->l1 + i * 8, &table);
+        r = r || !table ? r : table_end(n, table, &end);
+    }
+    s->g.next = r ? s->g.next : end;
+    return r;
 }
 
 static int qcow_place(BlkNode *n, GrainPlace *p)
@@ -244,7 +279,8 @@ static int qcow_pack(BlkNode *n, GrainPlace *p, const uint8_t *buf)
     return r ? r : set_entry(n, p->start, len > 0 ? PACKED | (uint64_t)len << (63 - s->cluster_bits) | at : at);
 }
 
-static const GrainOps qcow_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unlink = qcow_unlink, .reuses = true, .unpack = qcow_unpack, .pack = qcow_pack };
+static const GrainOps qcow_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unlink = qcow_unlink, .reuses = true, .find_end = qcow_find_end,
+    .unpack = qcow_unpack, .pack = qcow_pack };
 
 /* Sectors are numbered by their place in the disk. */
 static int qcow_decode(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len)
@@ -267,7 +303,8 @@ static int qcow_encode(BlkNode *n, uint64_t off, uint8_t *buf, uint64_t len)
     return s->aes ? 0 : -EACCES;
 }
 
-static const GrainOps qcow_aes_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unlink = qcow_unlink, .reuses = true, .unpack = qcow_unpack,
+static const GrainOps qcow_aes_ops = { .find = qcow_find, .place = qcow_place, .link = qcow_link, .unlink = qcow_unlink, .reuses = true, .find_end = qcow_find_end,
+    .unpack = qcow_unpack,
     .decode = qcow_decode, .encode = qcow_encode };
 
 static void qcow_close(BlkNode *n)

@@ -190,10 +190,42 @@ static int qed_find(BlkNode *n, uint64_t off, GrainPlace *p)
 static uint64_t take(BlkNode *n, uint64_t bytes)
 {
     Qed *s = n->state;
-    uint64_t at = format_round(MAX(MAX(node_size(n->file->node), s->g.next), s->l1 + s->table), s->cluster);
+    uint64_t at = format_round(MAX(MAX(format_end(n->file->node), s->g.next), s->l1 + s->table), s->cluster);
 
     s->g.next = at + bytes;
     return at;
+}
+
+static int table_end(BlkNode *n, uint64_t table, uint64_t *end)
+{
+    Qed *s = n->state;
+    BlkNode *file = n->file->node;
+    uint64_t e;
+    int r = 0;
+
+    format_in_use(end, file, table, s->table);
+    for (uint64_t i = 0; i < s->per_table && table + i * 8 < node_size(file) && r == 0; i++) {
+        r = meta_get64le(n, file, table + i * 8, &e);
+        if (r == 0 && e && e != ZERO_ENTRY) {
+            format_in_use(end, file, e, s->cluster);
+        }
+    }
+    return r;
+}
+
+static int qed_find_end(BlkNode *n)
+{
+    Qed *s = n->state;
+    BlkNode *file = n->file->node;
+    uint64_t table, end = MAX(s->g.next, s->header);
+    int r = 0;
+
+    for (uint64_t i = 0; node_fixed(file) && i < s->per_table && s->l1 + i * 8 < node_size(file) && r == 0; i++) {
+        r = meta_get64le(n, file, s->l1 + i * 8, &table);
+        r = r || !table ? r : table_end(n, table, &end);
+    }
+    s->g.next = r ? s->g.next : end;
+    return r;
 }
 
 static int qed_place(BlkNode *n, GrainPlace *p)
@@ -240,7 +272,7 @@ static int qed_begin(BlkNode *n)
     return r;
 }
 
-static const GrainOps qed_ops = { .find = qed_find, .place = qed_place, .link = qed_link, .link_zero = qed_link_zero, .begin = qed_begin };
+static const GrainOps qed_ops = { .find = qed_find, .place = qed_place, .link = qed_link, .link_zero = qed_link_zero, .find_end = qed_find_end, .begin = qed_begin };
 
 /* ---- check ---- */
 
@@ -347,6 +379,11 @@ static int clear_mark(BlkNode *n, BlkCheck *c)
     return r;
 }
 
+static bool in_use(const Walk *w, uint64_t i)
+{
+    return g_array_index(w->used, uint8_t, i / 8) & 1 << i % 8;
+}
+
 static int qed_check(BlkNode *n, BlkCheck *c)
 {
     Qed *s = n->state;
@@ -358,8 +395,11 @@ static int qed_check(BlkNode *n, BlkCheck *c)
     fiber_mutex_lock(&s->g.lock);
     c->total_clusters = format_round(node_size(n), s->cluster) / s->cluster;
     r = walk(&w);
+    while (node_fixed(n->file->node) && w.clusters && !in_use(&w, w.clusters - 1)) {
+        w.clusters--;                   /* the room of a device behind the image */
+    }
     for (uint64_t i = 0; i < w.clusters && r == 0; i++) {
-        c->leaks += !(g_array_index(w.used, uint8_t, i / 8) & 1 << i % 8);
+        c->leaks += !in_use(&w, i);
     }
     r = r ? r : clear_mark(n, c);
     r = r || n->read_only ? r : grains_sync(n, true);

@@ -38,7 +38,7 @@ static bool raw_open(BlkNode *n, Json *o, Error **errp)
     }
     real = (node_size(c->node) + 511) & ~511ull;        /* disks are whole sectors; what the file lacks reads as zeroes */
     s->offset = json_get_u64(o, "offset", 0);
-    s->has_size = json_get(o, "size") != NULL;
+    s->has_size = n->fixed = json_get(o, "size") != NULL;
     if (s->offset > real) {
         return error_set(errp, "Offset (%" PRIu64 ") cannot be greater than size of the containing file (%" PRIu64 ")", s->offset, real);
     }
@@ -109,6 +109,9 @@ static bool raw_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **
     if (s->has_size) {
         return error_set(errp, "Cannot resize fixed-size raw disks");
     }
+    if (node_fixed(n->file->node) && size + s->offset < node_size(n->file->node)) {
+        return error_set(errp, "Cannot resize device files");
+    }
     if (prealloc == BLK_PREALLOC_METADATA) {
         return error_set(errp, "Unsupported preallocation mode: metadata");
     }
@@ -132,7 +135,7 @@ static bool raw_create(Session *s, const char *filename, Json *o, Error **errp)
 
 static const BlkDriver raw = {
     .name = "raw", .help = "a file as it is", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Raw), .options = raw_keys, .probe = raw_probe,
-    .open = raw_open, .read = raw_read, .write = raw_write, .discard = raw_discard, .zeroes = raw_zeroes, .status = raw_status, .copy = raw_copy, .resize = raw_resize,
+    .open = raw_open, .read = raw_read, .write = raw_write, .discard = raw_discard, .zeroes = raw_zeroes, .status = raw_status, .copy = raw_copy, .resize = raw_resize, .as_long_as_file = true,
     .create_options = raw_create_keys, .create = raw_create, .fua = true, .zero_init = true,
 };
 BLK_DRIVER(raw);

@@ -372,6 +372,19 @@ void blk_node_resized(BlkNode *n, uint64_t size)
     }
 }
 
+bool node_fixed(const BlkNode *n)
+{
+    bool through = true;
+
+    for (; n && through; n = n->file ? n->file->node : NULL) {
+        if (n->fixed || !n->drv->resize) {
+            return true;
+        }
+        through = (n->drv->kind & BLK_DRV_FILTER) || n->drv->as_long_as_file;
+    }
+    return false;
+}
+
 bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
 {
     if (n->read_only) {
@@ -384,6 +397,8 @@ bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
         return false;
     }
     wrote(n, 0, 0, 0);
-    blk_node_resized(n, size);
+    if (!n->fixed) {
+        blk_node_resized(n, size);
+    }
     return true;
 }

@@ -37,7 +37,7 @@ STAGES = [
     ('long suites', 'build', [], ['long'], True),
 ]
 # What has threads of its own and no emitted code that the sanitizer cannot see into (accel: of emitted code it sees the routines).
-THREADS = re.compile(r'(io-(aio|fiber|loop|session|socket|stream)|hw-(core|machine|virt)|virtio-\w+|block-(block|drive|errors|job-errors|job-states|jobs|throttle|stats)|accel-.*|memory|chardev|migration|net)$')
+THREADS = re.compile(r'(io-(aio|fiber|loop|session|socket|stream)|hw-(core|machine|virt)|virtio-\w+|block-(block|drive|errors|job-errors|job-states|jobs|throttle|stats|nbd-qmp|vhost-user-threads)|accel-.*|memory|chardev|migration|net)$')
 # A test's own limit is for the machine it was written on; here it only ends what hangs.
 PATIENCE = 10
 CPUS = len(os.sched_getaffinity(0))

@@ -190,6 +190,7 @@ static const BlkImageOps image_ops = { .info = driver_info, .encrypted = luks_en
 static const BlkDriver luks = {
     .name = "luks", .help = "encrypted disks, LUKS version 1", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Image), .options = open_keys, .probe = luks_probe, .open = luks_open,
     .close = luks_close, .child_moved = luks_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status, .resize = luks_resize,
+    .as_long_as_file = true,
     .create_options = create_keys, .create = luks_create, .image = &image_ops,
 };
 BLK_DRIVER(luks);

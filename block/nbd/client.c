@@ -117,6 +117,7 @@ static bool nbd_open(BlkNode *n, Json *o, Error **errp)
         return false;
     }
     set_facts(n, o);
+    n->fixed = true;
     if (!set_read_only(n, errp) || (json_get(o, "x-dirty-bitmap") && !s->has_status && !error_set(errp, "requested x-dirty-bitmap %s not found", s->c->context))) {
         nbd_client_unref(s->c);
         return false;

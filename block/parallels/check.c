@@ -104,7 +104,7 @@ static int check_tail(Walk *w)
     Parallels *s = w->n->state;
     uint64_t size = node_size(w->n->file->node), clusters;
 
-    if (size <= w->high) {
+    if (size <= w->high || node_fixed(w->n->file->node)) {
         return 0;
     }
     clusters = format_round(size - w->high, s->g.grain) / s->g.grain;

@@ -118,10 +118,28 @@ static int parallels_find(BlkNode *n, uint64_t off, GrainPlace *p)
     return e * s->unit >= H_SIZE + s->entries * 4ull && e * s->unit < INT64_MAX - s->g.grain ? 0 : -EIO;
 }
 
+static int parallels_find_end(BlkNode *n)
+{
+    Parallels *s = n->state;
+    BlkNode *file = n->file->node;
+    uint64_t end = s->g.next;
+    uint32_t e;
+    int r = 0;
+
+    for (uint64_t i = 0; node_fixed(file) && i < s->entries && H_SIZE + i * 4 < node_size(file) && r == 0; i++) {
+        r = meta_get32le(n, file, H_SIZE + i * 4, &e);
+        if (r == 0 && e) {
+            format_in_use(&end, file, e * s->unit, s->g.grain);
+        }
+    }
+    s->g.next = r ? s->g.next : end;
+    return r;
+}
+
 static int parallels_place(BlkNode *n, GrainPlace *p)
 {
     Parallels *s = n->state;
-    uint64_t end = MAX(MAX(node_size(n->file->node), s->data), s->g.next);
+    uint64_t end = MAX(MAX(format_end(n->file->node), s->data), s->g.next);
 
     p->file = n->file->node;
     p->offset = format_round(end, s->unit);
@@ -160,7 +178,8 @@ static int parallels_begin(BlkNode *n)
     return r ? r : grains_sync(n, true);
 }
 
-static const GrainOps parallels_ops = { .find = parallels_find, .place = parallels_place, .link = parallels_link, .unlink = parallels_unlink, .reuses = true, .begin = parallels_begin };
+static const GrainOps parallels_ops = { .find = parallels_find, .place = parallels_place, .link = parallels_link, .unlink = parallels_unlink, .reuses = true,
+    .find_end = parallels_find_end, .begin = parallels_begin };
 
 /* ---- create ---- */
 

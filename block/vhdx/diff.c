@@ -56,13 +56,9 @@ static int make_bitmap(BlkNode *n, uint64_t start)
 {
     Vhdx *s = vhdx_of(n);
     GrainPlace p = { .size = V_MB };
-    Error *err = NULL;
     int r = vhdx_place(n, &p);
 
-    if (r == 0 && !node_resize(p.file, p.offset + V_MB, BLK_PREALLOC_OFF, &err)) {
-        r = error_errno(err) ? -error_errno(err) : -ENOSPC;
-        error_free(err);
-    }
+    r = r ? r : format_reach(p.file, p.offset + V_MB);
     return r ? r : meta_set64le(n, n->file->node, vhdx_bitmap_entry(s, start), p.offset | VB_FULL, 0);
 }
 
@@ -178,5 +174,5 @@ static int diff_begin(BlkNode *n)
 }
 
 const GrainOps vhdx_diff_ops = {
-    .find = diff_find, .place = vhdx_place, .link = diff_link, .mark = diff_mark, .link_zero = vhdx_link_zero, .reuses = true, .begin = diff_begin, .sync = vhdx_sync,
+    .find = diff_find, .place = vhdx_place, .link = diff_link, .mark = diff_mark, .link_zero = vhdx_link_zero, .reuses = true, .find_end = vhdx_find_end, .begin = diff_begin, .sync = vhdx_sync,
 };

@@ -85,6 +85,7 @@ extern const GrainOps vhdx_ops;
 uint64_t vhdx_entry(const Vhdx *s, uint64_t start);
 uint64_t vhdx_bitmap_entry(const Vhdx *s, uint64_t start);
 int vhdx_find(BlkNode *n, uint64_t off, GrainPlace *p);
+int vhdx_find_end(BlkNode *n);
 int vhdx_place(BlkNode *n, GrainPlace *p);
 int vhdx_link(BlkNode *n, const GrainPlace *p);
 int vhdx_link_zero(BlkNode *n, const GrainPlace *p);

@@ -104,12 +104,40 @@ int vhdx_find(BlkNode *n, uint64_t off, GrainPlace *p)
     }
 }
 
+static int entry_end(BlkNode *n, uint64_t at, uint64_t len, uint64_t *end)
+{
+    uint64_t e;
+    int r = meta_get64le(n, n->file->node, at, &e);
+
+    if (r == 0 && (e & VB_STATE) >= VB_FULL) {
+        format_in_use(end, n->file->node, e & VB_OFFSET, len);
+    }
+    return r;
+}
+
+int vhdx_find_end(BlkNode *n)
+{
+    Vhdx *s = vhdx_of(n);
+    BlkNode *file = n->file->node;
+    uint64_t end = s->g.next;
+    int r = 0;
+
+    for (uint64_t off = 0; node_fixed(file) && off < node_size(n) && vhdx_entry(s, off) < node_size(file) && r == 0; off += s->block) {
+        r = entry_end(n, vhdx_entry(s, off), s->block, &end);
+        if (r == 0 && s->differs && off / s->block % s->ratio == 0) {
+            r = entry_end(n, vhdx_bitmap_entry(s, off), V_MB, &end);
+        }
+    }
+    s->g.next = r ? s->g.next : end;
+    return r;
+}
+
 int vhdx_place(BlkNode *n, GrainPlace *p)
 {
     Vhdx *s = vhdx_of(n);
 
     p->file = n->file->node;
-    p->offset = format_round(MAX(MAX(node_size(p->file), s->g.next), MAX(MAX(s->bat_at + s->bat_len, s->meta_at + s->meta_len), s->log_at + s->log_len)), V_MB);
+    p->offset = format_round(MAX(MAX(format_end(p->file), s->g.next), MAX(MAX(s->bat_at + s->bat_len, s->meta_at + s->meta_len), s->log_at + s->log_len)), V_MB);
     s->g.next = p->offset + p->size;
     return 0;
 }
@@ -134,7 +162,7 @@ int vhdx_begin(BlkNode *n)
     return r ? r : vhdx_write_header(n, log, false, false);
 }
 
-const GrainOps vhdx_ops = { .find = vhdx_find, .place = vhdx_place, .link = vhdx_link, .link_zero = vhdx_link_zero, .reuses = true, .begin = vhdx_begin, .sync = vhdx_sync };
+const GrainOps vhdx_ops = { .find = vhdx_find, .place = vhdx_place, .link = vhdx_link, .link_zero = vhdx_link_zero, .reuses = true, .find_end = vhdx_find_end, .begin = vhdx_begin, .sync = vhdx_sync };
 
 /* ---- check ---- */
 

@@ -162,10 +162,78 @@ static int vmdk_find(BlkNode *n, uint64_t off, GrainPlace *p)
 
 static uint64_t take(VmdkExtent *e, uint64_t bytes, uint64_t unit)
 {
-    uint64_t at = format_round(MAX(MAX(node_size(e->file), e->next), e->overhead), unit);
+    uint64_t at = format_round(MAX(MAX(format_end(e->file), e->next), e->overhead), unit);
 
     e->next = at + bytes;
     return at;
+}
+
+static uint64_t packed_end(uint64_t len)
+{
+    return format_round(MARKER + len, 512);
+}
+
+/* Of packed grains only the last one's length has to be read. */
+static int table_end(BlkNode *n, VmdkExtent *e, uint64_t table, uint64_t *last)
+{
+    uint64_t count = e->tables_span / e->grain;
+    uint32_t t;
+    int r = 0;
+
+    format_in_use(&e->next, e->file, table, count * 4);
+    for (uint64_t i = 0; i < count && table + i * 4 < node_size(e->file) && r == 0; i++) {
+        r = meta_get32le(n, e->file, table + i * 4, &t);
+        if (r == 0 && t && !(t == ZERO_GRAIN && e->zero_grains)) {
+            *last = MAX(*last, t * 512ull);
+            format_in_use(&e->next, e->file, t * 512ull, e->compressed ? 512 : e->grain);
+        }
+    }
+    return r;
+}
+
+static int directory_end(BlkNode *n, VmdkExtent *e, uint64_t gd, uint64_t *last)
+{
+    uint32_t t;
+    int r = 0;
+
+    for (uint64_t i = 0; i < e->entries && gd + i * 4 < node_size(e->file) && r == 0; i++) {
+        r = meta_get32le(n, e->file, gd + i * 4, &t);
+        r = r || !t ? r : table_end(n, e, t * 512ull, last);
+    }
+    return r;
+}
+
+static int extent_end(BlkNode *n, VmdkExtent *e)
+{
+    uint64_t last = 0;
+    uint8_t len[4];
+    int r = directory_end(n, e, e->gd, &last);
+
+    format_in_use(&e->next, e->file, e->gd, e->entries * 4);
+    if (r == 0 && e->rgd) {
+        format_in_use(&e->next, e->file, e->rgd, e->entries * 4);
+        r = directory_end(n, e, e->rgd, &last);
+    }
+    if (r == 0 && last && e->compressed) {
+        r = node_pread_padded(e->file, last + MARKER - 4, len, sizeof(len));
+        format_in_use(&e->next, e->file, last, r ? 0 : packed_end((uint32_t)ldl_le_p(len)));
+    }
+    return r;
+}
+
+static int vmdk_find_end(BlkNode *n)
+{
+    Vmdk *s = vmdk_of(n);
+    int r = 0;
+
+    for (unsigned i = 0; i < s->extents->len && r == 0; i++) {
+        VmdkExtent *e = s->extents->pdata[i];
+
+        if (e->kind == EXT_SPARSE && node_fixed(e->file)) {
+            r = extent_end(n, e);
+        }
+    }
+    return r;
 }
 
 static int vmdk_place(BlkNode *n, GrainPlace *p)
@@ -274,12 +342,13 @@ static int vmdk_pack(BlkNode *n, GrainPlace *p, const uint8_t *buf)
     }
     stq_le_p(out, (p->start - e->start) / 512);
     stl_le_p(out + 8, len);
-    len = format_round(len + MARKER, 512);
+    len = packed_end(len);
     at = take(e, len, 512);
     r = at / 512 > UINT32_MAX ? -EFBIG : node_pwrite(e->file, at, out, len);
     return r ? r : set_entry(n, p, at / 512);
 }
 
 const GrainOps vmdk_ops = {
-    .find = vmdk_find, .place = vmdk_place, .link = vmdk_link, .link_zero = vmdk_link_zero, .unlink = vmdk_unlink, .reuses = true, .unpack = vmdk_unpack, .pack = vmdk_pack, .begin = vmdk_new_cid,
+    .find = vmdk_find, .place = vmdk_place, .link = vmdk_link, .link_zero = vmdk_link_zero, .unlink = vmdk_unlink, .reuses = true,
+    .find_end = vmdk_find_end, .unpack = vmdk_unpack, .pack = vmdk_pack, .begin = vmdk_new_cid,
 };
