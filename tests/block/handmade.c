@@ -378,6 +378,64 @@ GByteArray *hand_cowd(void)
     return a;
 }
 
+static GByteArray *described(const char *type, const char *lines, GByteArray *extent)
+{
+    GByteArray *a = g_byte_array_new();
+    char *head = at(a, 0, HAND_DESCRIPTOR);
+
+    g_snprintf(head, HAND_DESCRIPTOR, "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"%s\"\n%s", type, lines);
+    g_byte_array_append(a, extent->data, extent->len);
+    g_byte_array_unref(extent);
+    return a;
+}
+
+GByteArray *hand_split_sesparse(void)
+{
+    return described("seSparse", "RW 512 SESPARSE \"" HAND_EXTENT "\"\n", hand_sesparse());
+}
+
+GByteArray *hand_split_flat(void)
+{
+    return described("twoGbMaxExtentSparse", "RW 64 FLAT \"" HAND_EXTENT "\" 8\nRW 60 ZERO\nRW 512 VMFSSPARSE \"" HAND_EXTENT "\"\nRW 4 FLAT \"" HAND_EXTENT "\" 0\n", hand_cowd());
+}
+
+/* "Parallels Expandable Image File Format", with the features of its extension. */
+GByteArray *hand_parallels(void)
+{
+    enum { CLUSTER = 4096, N = HAND_SIZE / CLUSTER, EXT = CLUSTER, BITS = 2 * CLUSTER, DATA = 3 * CLUSTER, FEATURE = EXT + 24, BITMAP = FEATURE + 24 };
+    GByteArray *a = g_byte_array_new();
+    uint8_t *h = at(a, 0, DATA);
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_MD5);
+    gsize len = 16;
+
+    memcpy(h, "WithouFreSpacExt", 16);
+    stl_le_p(h + 16, 2);
+    stl_le_p(h + 20, 16);
+    stl_le_p(h + 24, 1);
+    stl_le_p(h + 28, CLUSTER / 512);
+    stl_le_p(h + 32, N);
+    stq_le_p(h + 36, HAND_SECTORS);
+    stl_le_p(h + 48, DATA / 512);
+    stq_le_p(h + 56, EXT / 512);
+    for (unsigned i = 0; i < 8; i++) {
+        stl_le_p(a->data + 64 + i * 8, 3 + i);
+        sectors(i * 16, 8, at(a, DATA + i * CLUSTER, CLUSTER));
+    }
+    h = a->data;
+    stq_le_p(h + EXT, 0xab234cef23dcea87ull);
+    stq_le_p(h + FEATURE, 0x20385fae252cb34aull);
+    stl_le_p(h + FEATURE + 16, 40);
+    stq_le_p(h + BITMAP, HAND_SECTORS);
+    memset(h + BITMAP + 8, 0x5a, 16);
+    stl_le_p(h + BITMAP + 24, 8);
+    stl_le_p(h + BITMAP + 28, 1);
+    stq_le_p(h + BITMAP + 32, BITS / 512);
+    memcpy(h + BITS, "\xa1\0\xff", 3);
+    g_checksum_update(sum, h + EXT + 24, CLUSTER - 24);
+    g_checksum_get_digest(sum, h + EXT + 8, &len);
+    return a;
+}
+
 GByteArray *hand_stream(void)
 {
     enum { GRAIN = 65536 };

@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HAND_SIZE = 256 << 10, HAND_SECTORS = HAND_SIZE / 512 };
+enum { HAND_SIZE = 256 << 10, HAND_SECTORS = HAND_SIZE / 512, HAND_DESCRIPTOR = 1024 };
+#define HAND_EXTENT "e"                     /* how descriptors name it */
 
 /* Fills 512 bytes; false: zeroes. */
 bool hand_sector(unsigned sector, uint8_t *out);
@@ -26,6 +27,9 @@ GByteArray *hand_dmg_old(void);             /* ADC and zlib chunks in a resource
 GByteArray *hand_dmg_lzfse(void);           /* LZFSE, LZVN and plain blocks */
 GByteArray *hand_sesparse(void);            /* the extent alone */
 GByteArray *hand_cowd(void);                /* an ESX sparse extent */
+GByteArray *hand_split_sesparse(void);      /* HAND_DESCRIPTOR bytes of one, padded, then that extent */
+GByteArray *hand_split_flat(void);          /* the same: flat, zero, flat and sparse pieces, of one file */
+GByteArray *hand_parallels(void);           /* with a bitmap in its extension */
 GByteArray *hand_stream(void);              /* vmdk with its directory at the end */
 
 #endif

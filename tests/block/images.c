@@ -29,6 +29,15 @@ const ImageRow image_rows[] = {
     { "vhdx", 'J', "block_size=1048576", 4 << 20, .live = true },
     { "luks", 'l', "key-secret=key iter-time=1", 256 << 10, .key = "key-secret" },
     { "qcow2", 'L', "cluster_size=4096 encrypt.format=luks encrypt.key-secret=key encrypt.iter-time=1", 256 << 10, .key = "encrypt.key-secret" },
+    { "qcow2", 'Y', "cluster_size=16384 compression_type=zstd refcount_bits=32", 256 << 10, .packed = true },
+    { "qcow2", 'R', "cluster_size=512 refcount_bits=64", 1 << 20, .packed = true },
+    { "qcow2", 'O', "cluster_size=4096", 256 << 10, .meta = 512 << 10 },
+    { "qcow2", 'y', "cluster_size=4096 encrypt.format=aes encrypt.key-secret=key", 256 << 10, .key = "encrypt.key-secret" },
+    { "qcow", 'a', "encrypt.format=aes encrypt.key-secret=key", 1 << 20, .key = "encrypt.key-secret" },
+    { "parallels", 'P', .by_hand = hand_parallels },
+    { "vmdk", 'W', .by_hand = hand_cowd },
+    { "vmdk", 'z', .by_hand = hand_split_sesparse, .split = HAND_DESCRIPTOR },
+    { "vmdk", 'f', .by_hand = hand_split_flat, .split = HAND_DESCRIPTOR },
     { "bochs", 'b', .by_hand = hand_bochs },
     { "cloop", 'o', .by_hand = hand_cloop },
     { "cow", 'w', .by_hand = hand_cow },
@@ -38,7 +47,7 @@ const ImageRow image_rows[] = {
     {}
 };
 
-static GByteArray *made[32];
+static GByteArray *made[G_N_ELEMENTS(image_rows)];
 
 Json *image_options(const char *text, uint64_t size)
 {
@@ -72,11 +81,62 @@ Session *image_session(const ImageRow *row)
     return s;
 }
 
+/* ---- images of two files ---- */
+
+static char *split_dir;
+
+static void split_remove(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *path = g_build_filename(split_dir, i ? HAND_EXTENT : "image", NULL);
+
+        unlink(path);
+    }
+    rmdir(split_dir);
+    g_free(split_dir);
+}
+
+void image_spill(const ImageRow *row)
+{
+    uint64_t len, head;
+    const uint8_t *bytes = memdisk_get(&len);
+
+    if (!row->split) {
+        return;
+    }
+    if (!split_dir) {
+        split_dir = g_dir_make_tmp("image-XXXXXX", NULL);
+        g_assert_true(split_dir && !atexit(split_remove));
+    }
+    head = MIN(len, row->split);
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *path = g_build_filename(split_dir, i ? HAND_EXTENT : "image", NULL);
+
+        g_file_set_contents_full(path, (const char *)bytes + (i ? head : 0), (gssize)(i ? len - head : head), G_FILE_SET_CONTENTS_NONE, 0666, NULL);
+    }
+}
+
+static Blk *open_split(const ImageRow *row, Session *s, unsigned flags, Error **errp)
+{
+    g_autofree char *text = g_strdup_printf("{\"driver\": \"%s\"}", row->format), *path = g_build_filename(split_dir, "image", NULL);
+    unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
+
+    return blk_open(s, path, json_parse(text, strlen(text), NULL), flags, perm, BLK_PERM_ALL, errp);
+}
+
+static char *data_file(const ImageRow *row)
+{
+    return !row->meta ? g_strdup("") : g_strdup_printf(", \"data-file\": {\"driver\": \"raw\", \"offset\": %u, \"file\": {\"driver\": \"test-bytes\"}}", row->meta);
+}
+
 Blk *image_open(const ImageRow *row, Session *s, unsigned flags, Error **errp)
 {
-    g_autofree char *more = row->key ? g_strdup_printf(", \"%s\": \"key\"", row->key) : g_strdup("");
+    g_autofree char *data = data_file(row), *more = row->key ? g_strdup_printf(", \"%s\": \"key\"%s", row->key, data) : g_strdup(data);
 
-    return memdisk_open_more(s, row->format, more, flags, errp);
+    if (row->split) {
+        return open_split(row, s, flags, errp);
+    }
+    return memdisk_open_part(s, row->format, more, row->meta, flags, errp);
 }
 
 /* A snapshot and a stored bitmap, where the format has them. */
@@ -116,6 +176,14 @@ static GByteArray *write_some(const ImageRow *row, Session *s)
     fiber_call(blk_loop(b), add_extras, blk_node(b));
     blk_write(b, 200000, data, sizeof(data), 0);
     blk_zeroes(b, 20480, 8192, 0);
+    if (row->packed) {
+        g_autofree char *text = g_malloc(65536);
+
+        for (unsigned i = 0; i < 65536; i++) {
+            text[i] = (char)('a' + i * i / 1000 % 26);
+        }
+        blk_write(b, 65536, text, 65536, BLK_COMPRESSED_WRITE);
+    }
     if (row->live) {
         blk_flush(b);
         now = memdisk_get(&len);
@@ -140,15 +208,36 @@ static char *make_parent(const ImageRow *row, Session *s)
     return path;
 }
 
+/* The files of an image, as its row wants them in the disk in memory. */
+static void into_memory(const ImageRow *row, const char *path, const char *data)
+{
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    g_autofree char *bytes = NULL, *more = NULL;
+    gsize len, room = 0;
+
+    g_assert_true(g_file_get_contents(path, &bytes, &len, NULL));
+    g_byte_array_append(all, (uint8_t *)bytes, len);
+    if (data) {
+        g_assert_cmpuint(len, <=, row->meta);
+        g_assert_true(g_file_get_contents(data, &more, &room, NULL));
+        g_byte_array_set_size(all, row->meta);
+        memset(all->data + len, 0, row->meta - len);
+        g_byte_array_append(all, (uint8_t *)more, room);
+        g_byte_array_set_size(all, row->meta + row->size);
+        memset(all->data + row->meta + room, 0, row->size - room);
+    }
+    memdisk_set(all->data, all->len);
+}
+
 static GByteArray *create(const ImageRow *row)
 {
     Session *s = image_session(row);
-    g_autofree char *path = NULL, *bytes = NULL, *parent = NULL;
+    g_autofree char *path = NULL, *data = NULL, *parent = NULL;
     g_autoptr(Json) o = image_options(row->options, row->size);
     GByteArray *a;
     Error *err = NULL;
     const uint8_t *now;
-    gsize len;
+    uint64_t len;
     int fd = !s ? -1 : g_file_open_tmp("image-XXXXXX", &path, NULL);
 
     if (fd < 0) {
@@ -160,14 +249,21 @@ static GByteArray *create(const ImageRow *row)
         json_set_string(o, "backing_file", parent);
         json_set_string(o, "backing_fmt", row->format);
     }
-    if (!blk_create(s, blk_driver_find(row->format), path, o, &err) || !g_file_get_contents(path, &bytes, &len, NULL)) {
+    if (row->meta) {
+        data = g_strconcat(path, ".data", NULL);
+        json_set_string(o, "data_file", data);
+    }
+    if (!blk_create(s, blk_driver_find(row->format), path, o, &err)) {
         g_error("%s: %s", row->format, error_message(err));
     }
+    into_memory(row, path, data);
     unlink(path);
+    if (data) {
+        unlink(data);
+    }
     if (parent) {
         unlink(parent);
     }
-    memdisk_set(bytes, len);
     a = write_some(row, s);
     if (!a) {
         now = memdisk_get(&len);

@@ -151,7 +151,14 @@ Blk *memdisk_open(Session *s, const char *format, unsigned flags, Error **errp)
 
 Blk *memdisk_open_more(Session *s, const char *format, const char *more, unsigned flags, Error **errp)
 {
-    g_autofree char *text = g_strdup_printf("{\"driver\": \"%s\"%s, \"file\": {\"driver\": \"test-bytes\"}}", format, more);
+    return memdisk_open_part(s, format, more, 0, flags, errp);
+}
+
+Blk *memdisk_open_part(Session *s, const char *format, const char *more, uint32_t part, unsigned flags, Error **errp)
+{
+    static const char whole[] = "{\"driver\": \"test-bytes\"}";
+    g_autofree char *window = g_strdup_printf("{\"driver\": \"raw\", \"size\": %u, \"file\": %s}", part, whole);
+    g_autofree char *text = g_strdup_printf("{\"driver\": \"%s\"%s, \"file\": %s}", format, more, part ? window : whole);
     unsigned perm = BLK_PERM_READ | (flags & BLK_O_RDWR ? BLK_PERM_WRITE | BLK_PERM_RESIZE : 0);
 
     return blk_open(s, NULL, json_parse(text, strlen(text), NULL), flags, perm, BLK_PERM_ALL, errp);

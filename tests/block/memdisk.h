@@ -18,5 +18,7 @@ unsigned memdisk_fail(int n, int error);
 Blk *memdisk_open(Session *s, const char *format, unsigned flags, Error **errp);
 /* With more options of the node, JSON that begins with a comma, or "". */
 Blk *memdisk_open_more(Session *s, const char *format, const char *more, unsigned flags, Error **errp);
+/* The same, on the first bytes of it; 0: on all. */
+Blk *memdisk_open_part(Session *s, const char *format, const char *more, uint32_t part, unsigned flags, Error **errp);
 
 #endif

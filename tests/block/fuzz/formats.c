@@ -101,10 +101,23 @@ static void save(const char *suffix)
     }
 }
 
+static void try_image(const ImageInput *in, Session *s, Loop *loop)
+{
+    int64_t before = look_and_count(in->row, s), after;
+
+    save(".before");
+    work(in, s, loop);
+    save(".after");
+    after = before || !image_ops_keep_flags(in) ? -1 : look_and_count(in->row, s);
+    if (after > 0) {
+        fprintf(stderr, "%" PRId64 " corruptions where there were none\n", after);
+        abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ImageInput in;
-    int64_t before, after;
     Session *s;
     Loop *loop;
 
@@ -118,14 +131,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     loop = loop_new("fuzz");
     loop_attach(loop);
     image_input_load(&in);
-    before = look_and_count(in.row, s);
-    save(".before");
-    work(&in, s, loop);
-    save(".after");
-    after = before || !image_ops_keep_flags(&in) ? -1 : look_and_count(in.row, s);
-    if (after > 0) {
-        fprintf(stderr, "%" PRId64 " corruptions where there were none\n", after);
-        abort();
+    if (image_input_stays(&in)) {
+        try_image(&in, s, loop);
     }
     session_free(s);
     loop_free(loop);

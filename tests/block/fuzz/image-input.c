@@ -23,7 +23,7 @@ bool image_input_parse(const uint8_t *data, size_t size, ImageInput *in)
 const GArray *image_input_used(const ImageRow *row)
 {
     static const uint8_t zero[512];
-    static GArray *used[64];
+    static GArray *used[256];
     unsigned at = row - image_rows;
 
     if (!used[at]) {
@@ -118,6 +118,15 @@ static void cheap_keys(uint8_t *image, size_t len)
     }
 }
 
+/* A descriptor could name any file of the host. */
+bool image_input_stays(const ImageInput *in)
+{
+    uint64_t len;
+    const uint8_t *bytes = memdisk_get(&len);
+
+    return !in->row->split || !memchr(bytes, '/', MIN(len, in->row->split));
+}
+
 void image_input_load(const ImageInput *in)
 {
     const GByteArray *good = image_good(in->row);
@@ -126,7 +135,7 @@ void image_input_load(const ImageInput *in)
 
     if ((in->flags & IN_KIND) == IN_WHOLE) {
         memdisk_set(in->body, in->len);
-        return;
+        return image_spill(in->row);
     }
     image = memdisk_set(good->data, good->len);
     if ((in->flags & IN_KIND) == IN_CHANGES) {
@@ -143,4 +152,5 @@ void image_input_load(const ImageInput *in)
         cheap_keys(image, len);
     }
     memdisk_cut(len);
+    image_spill(in->row);
 }

@@ -34,6 +34,8 @@ typedef struct ImageInput {
 bool image_input_parse(const uint8_t *data, size_t size, ImageInput *in);
 /* The disk in memory becomes that image. */
 void image_input_load(const ImageInput *in);
+/* After that: it names no file beside its own. */
+bool image_input_stays(const ImageInput *in);
 /* Places of the row's used sectors, in bytes; kept. */
 const GArray *image_input_used(const ImageRow *row);
 

@@ -77,10 +77,12 @@ static void make_change(const ImageRow *row, uint8_t *c)
 
 static void make_op(uint8_t *op)
 {
-    op[0] = (uint8_t)(below(17) | (below(4) ? 0 : 0x80));
+    static const uint8_t clusters[4] = { 1, 4, 8, 16 };
+
+    op[0] = (uint8_t)(below(18) | (below(4) ? 0 : 0x80));
     op[1] = (uint8_t)(below(2) ? 0 : below(16));
-    op[2] = (uint8_t)below(256);
-    op[3] = (uint8_t)(below(2) ? below(16) : 0x80 | below(20));
+    op[2] = (uint8_t)(below(3) ? below(256) : below(16) << 4);      /* clusters and parts of them */
+    op[3] = (uint8_t)(below(2) ? below(16) : 0x80 | (below(2) ? below(20) : clusters[below(4)]));
 }
 
 /* Cuts out, puts in and replaces records of so many bytes. */

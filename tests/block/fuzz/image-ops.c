@@ -202,6 +202,37 @@ static void backing_fiber(void *opaque)
     }
 }
 
+static void amend_fiber(void *opaque)
+{
+    static const uint8_t widths[8] = { 1, 2, 4, 8, 16, 32, 64, 16 };
+    Work *w = opaque;
+    BlkNode *n = blk_node(w->b);
+    bool inner = !strcmp(n->drv->name, "qcow2");
+    Json *o = json_object();
+
+    switch (w->op[3] % 5) {
+    case 0:
+        json_set_string(o, "compat", w->op[2] & 1 ? "0.10" : "1.1");
+        break;
+    case 1:
+        json_set_uint(o, "refcount_bits", widths[w->op[2] % 8]);
+        break;
+    case 2:
+        json_set_bool(o, "lazy_refcounts", w->op[2] & 1);
+        break;
+    case 3:
+        json_set_uint(o, "size", w->at % GROW_MAX);
+        break;
+    default:
+        json_set_string(o, inner ? "encrypt.state" : "state", "inactive");
+        json_set_uint(o, inner ? "encrypt.keyslot" : "keyslot", w->op[2] % 8);
+    }
+    if (n->drv->image->amend && !n->read_only && blk_size(w->b) < 1ull << 36) {
+        n->drv->image->amend(n, o, true, NULL);
+    }
+    json_unref(o);
+}
+
 static void in_fiber(Work *w, FiberFn *fn)
 {
     if (image_of(w)) {
@@ -232,6 +263,11 @@ static void do_empty(Work *w)
 static void do_backing(Work *w)
 {
     in_fiber(w, backing_fiber);
+}
+
+static void do_amend(Work *w)
+{
+    in_fiber(w, amend_fiber);
 }
 
 static void do_fail(Work *w)
@@ -267,7 +303,7 @@ static void do_flight(Work *w)
 }
 
 static void (*const codes[])(Work *w) = {
-    do_read, do_write, do_packed, do_zeroes, do_discard, do_flush, do_status, do_check, do_resize, do_reopen, do_snapshot, do_bitmap, do_info, do_empty, do_backing, do_fail, do_flight,
+    do_read, do_write, do_packed, do_zeroes, do_discard, do_flush, do_status, do_check, do_resize, do_reopen, do_snapshot, do_bitmap, do_info, do_empty, do_backing, do_fail, do_flight, do_amend,
 };
 
 bool image_ops_keep_flags(const ImageInput *in)

@@ -56,11 +56,26 @@ static void vpc(uint8_t *image, size_t len)
     seal_vpc(image, len, ldq_be_p(image + DATA_OFFSET), HEADER, HEADER_CHECKSUM);
 }
 
+static void parallels(uint8_t *image, size_t len)
+{
+    enum { TRACKS = 28, EXT = 56, SUM = 8, FEATURES = 24, DIGEST = 16 };
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_MD5);
+    uint64_t at = len > 64 ? (uint64_t)ldq_le_p(image + EXT) * 512 : 0, size = len > 64 ? (uint32_t)ldl_le_p(image + TRACKS) * 512ull : 0;
+    gsize digest = DIGEST;
+
+    if (at && at <= len && size >= FEATURES && size <= len - at) {
+        g_checksum_update(sum, image + at + FEATURES, (gssize)(size - FEATURES));
+        g_checksum_get_digest(sum, image + at + SUM, &digest);
+    }
+}
+
 void image_seal(const ImageRow *row, uint8_t *image, size_t len)
 {
     if (!strcmp(row->format, "vhdx")) {
         vhdx(image, len);
     } else if (!strcmp(row->format, "vpc")) {
         vpc(image, len);
+    } else if (!strcmp(row->format, "parallels")) {
+        parallels(image, len);
     }
 }
