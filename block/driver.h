@@ -107,6 +107,8 @@ struct BlkDriver {
     size_t state_size;
     const OptKey *options;          /* beside the ones that all nodes have */
     const char *prefix;             /* protocol: of file names, "nbd:" or "nbd://|nbd+unix://" separated by '|' */
+    const char *view_options;       /* "offset|size": a node that has one of them is not what its file's name would open */
+    const char *use_options;        /* "aio|locking": how a node is used, which says nothing of its bytes */
     bool needs_filename;
     bool own_filename;              /* protocol: open() sets the node's file name as it is to be printed */
 
@@ -157,6 +159,7 @@ struct BlkDriver {
     bool (*make)(Session *s, const char *filename, uint64_t size, Error **errp);
     const OptKey *create_options;               /* in the order in which they are printed */
     bool (*create)(Session *s, const char *filename, Json *options, Error **errp);
+    bool preallocates;                          /* create() sees to the option of this name; else the host's file is filled after it */
     const struct BlkImageOps *image;            /* more of a format (block/image.h) */
     bool fua;                                   /* write and zeroes honour BLK_FUA themselves */
     bool as_long_as_file;                       /* a format that is as long as its file child, but for a header */

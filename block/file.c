@@ -657,7 +657,7 @@ static const BlkImageOps file_image_ops = { .info = file_special };
     .open = file_open, .reopen_rw = file_reopen_rw, .changes = "aio", .reopen_prepare = blk_file_reopen_prepare, .reopen_commit = blk_file_reopen_commit, \
     .reopen_abort = blk_file_reopen_abort, .close = file_close, .perm_prepare = file_perm_prepare, .perm_commit = file_perm_commit, .perm_abort = file_perm_abort, \
     .read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard, .zeroes = file_zeroes, .status = blk_file_status, \
-    .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .image = &file_image_ops, .fua = true
+    .use_options = "locking|aio|aio-max-batch|drop-cache", .copy = file_copy, .resize = file_resize, .allocated = file_allocated, .image = &file_image_ops, .fua = true
 
 static const OptKey create_keys[] = { { "size", OPT_SIZE, "Virtual disk size" }, {} };
 
@@ -667,7 +667,7 @@ static bool file_create(Session *s, const char *filename, Json *o, Error **errp)
 }
 
 static const BlkDriver file = {
-    .name = "file", .help = "a file of the host", .prefix = "file:", FILE_OPS, .create_options = create_keys, .create = file_create, .zero_init = true
+    .name = "file", .help = "a file of the host", .prefix = "file:", FILE_OPS, .create_options = create_keys, .create = file_create, .preallocates = true, .zero_init = true
 };
 static const BlkDriver host_device = { .name = "host_device", .help = "a device of the host", .prefix = "host_device:", FILE_OPS };
 BLK_DRIVER(file);

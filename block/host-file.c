@@ -50,6 +50,23 @@ static const char *host_path(const char *filename)
     return g_str_has_prefix(filename, "file:") ? filename + 5 : blk_path_has_protocol(filename) ? NULL : filename;
 }
 
+bool blk_host_file_there(const char *filename)
+{
+    const char *path = host_path(filename);
+    struct stat st;
+
+    return !path || lstat(path, &st) == 0;
+}
+
+void blk_host_file_remove(const char *filename)
+{
+    const char *path = host_path(filename);
+
+    if (path) {
+        unlink(path);
+    }
+}
+
 /* Both are wishes: a file system that does not know them is none the worse for it. */
 static void set_flags(int fd, const Json *o)
 {

@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { CLEARED = 4096 };                /* bytes that a name of a format could lie in */
 
@@ -59,15 +57,12 @@ typedef struct {
 static void run_create(void *opaque)
 {
     Create *c = opaque;
-
-    struct stat st;
-    bool there = stat(c->filename, &st) == 0;
-    bool own = !strcmp(c->drv->name, "raw") || !strcmp(c->drv->name, "qcow2") || !strcmp(c->drv->name, "file");    /* preallocate as they make it */
+    bool there = blk_host_file_there(c->filename);
 
     c->ok = blk_host_file_prepare(c->filename, c->options, c->errp) && c->drv->create(c->s, c->filename, c->options, c->errp) &&
-            (own || blk_host_file_finish(c->filename, c->options, c->errp));
+            (c->drv->preallocates || blk_host_file_finish(c->filename, c->options, c->errp));
     if (!c->ok && !there) {                     /* half an image is none */
-        unlink(c->filename);
+        blk_host_file_remove(c->filename);
     }
 }
 

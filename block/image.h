@@ -92,6 +92,9 @@ bool blk_make_there(Session *s, const char *filename, uint64_t size, Error **err
 extern const OptKey blk_host_file_keys[];
 bool blk_host_file_prepare(const char *filename, const Json *options, Error **errp);
 bool blk_host_file_finish(const char *filename, const Json *options, Error **errp);
+/* A create that fails takes away what it has made.  Is a file there already?  Names of protocols are: nothing is removed there. */
+bool blk_host_file_there(const char *filename);
+void blk_host_file_remove(const char *filename);
 /* A format's create_options and those of its file, as one table; caller frees. */
 OptKey *blk_create_keys(const BlkDriver *drv);
 /* Create an image; the options are those of the table above, checked. */

@@ -136,6 +136,6 @@ static bool raw_create(Session *s, const char *filename, Json *o, Error **errp)
 static const BlkDriver raw = {
     .name = "raw", .help = "a file as it is", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Raw), .options = raw_keys, .probe = raw_probe,
     .open = raw_open, .read = raw_read, .write = raw_write, .discard = raw_discard, .zeroes = raw_zeroes, .status = raw_status, .copy = raw_copy, .resize = raw_resize, .as_long_as_file = true,
-    .create_options = raw_create_keys, .create = raw_create, .fua = true, .zero_init = true,
+    .create_options = raw_create_keys, .create = raw_create, .preallocates = true, .view_options = "offset|size", .fua = true, .zero_init = true,
 };
 BLK_DRIVER(raw);

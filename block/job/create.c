@@ -146,7 +146,7 @@ BlkJob *create_start(Session *s, const char *job_id, const Json *options, Error 
     static const OptKey file_keys[] = {
         { "size", OPT_SIZE, .must = true }, { "preallocation", OPT_ENUM, .values = "off|falloc|full" }, { "nocow", OPT_BOOL }, { "extent_size_hint", OPT_SIZE }, {}
     };
-    static const BlkDriver file_driver = { .name = "file", .kind = BLK_DRV_PROTOCOL, .create_options = file_keys, .create = file_create };
+    static const BlkDriver file_driver = { .name = "file", .kind = BLK_DRV_PROTOCOL, .create_options = file_keys, .create = file_create, .preallocates = true };
     const char *name = json_get_string(options, "driver");
     const BlkDriver *drv = !name ? NULL : !strcmp(name, "file") ? &file_driver : blk_driver_find(name);
     JobParams p = { .id = job_id, .auto_finalize = true };

@@ -238,55 +238,61 @@ bool qcow2_size_fits(uint64_t size, unsigned cluster_bits, bool extended, Error 
     return fits || error_set(errp, "The image size is too large for file format 'qcow2' (try using a larger cluster size)");
 }
 
+static bool check_sizes(const Qcow2 *s, const Json *o, uint64_t size, Error **errp)
+{
+    if (size & 511) {
+        return error_set(errp, "The image size must be a multiple of 512 bytes");
+    }
+    if (!qcow2_size_fits(size, s->cluster_bits, s->incompatible & INCOMPAT_EXTL2, errp)) {
+        return false;
+    }
+    return prealloc_mode(o) == BLK_PREALLOC_OFF || !json_get_string(o, "backing_file") || (s->incompatible & INCOMPAT_EXTL2) ||
+           error_set(errp, "Backing file and preallocation can only be used at the same time if extended_l2 is enabled");
+}
+
+static bool make_tables(Session *session, Qcow2 *s, const char *filename, Json *o, uint64_t size, Error **errp)
+{
+    Blk *b = blk_open(session, filename, NULL, BLK_O_RDWR | BLK_O_PROTOCOL_NODE | BLK_O_UNMAP, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ, errp);
+    Error *err = NULL;
+    int r;
+
+    if (!b) {
+        return false;
+    }
+    r = make_image(s, &(BlkChild){ .node = blk_node(b) }, o, size, session, &err);
+    blk_free(b);
+    if (r < 0 && !err) {
+        error_set_errno(&err, -r, "Could not write the image '%s'", filename);
+    }
+    if (r < 0) {
+        error_propagate(errp, err);
+    }
+    return r == 0;
+}
+
+static bool make_files(Session *session, Qcow2 *s, const char *filename, Json *o, uint64_t size, Error **errp)
+{
+    BlkPrealloc mode = prealloc_mode(o);
+
+    if (!blk_create_file(session, filename, 0, NULL, errp) || (s->external && !data_file_ready(session, s, o, size, errp)) || !make_tables(session, s, filename, o, size, errp)) {
+        return false;
+    }
+    if (s->external && mode == BLK_PREALLOC_OFF && (s->autoclear & AUTOCLEAR_RAW)) {
+        mode = BLK_PREALLOC_METADATA;           /* the data file is the disk from the start */
+    }
+    return mode == BLK_PREALLOC_OFF || preallocate_new(session, filename, encrypt_option(o, "key-secret"), size, mode, errp);
+}
+
 bool qcow2_create(Session *session, const char *filename, Json *o, Error **errp)
 {
     Qcow2 s = {};
     uint64_t size = json_get_u64(o, "size", 0);
-    BlkPrealloc mode = prealloc_mode(o);
-    Error *err = NULL;
-    bool ok = false;
-    Blk *b = NULL;
-    int r;
+    bool ok = parse_options(&s, o, errp) && check_sizes(&s, o, size, errp), there = !s.data_file_name || blk_host_file_there(s.data_file_name);
 
-    if (!parse_options(&s, o, errp)) {
-        goto out;
+    ok = ok && make_files(session, &s, filename, o, size, errp);
+    if (!ok && !there) {
+        blk_host_file_remove(s.data_file_name);
     }
-    if (size & 511) {
-        error_set(errp, "The image size must be a multiple of 512 bytes");
-        goto out;
-    }
-    if (!qcow2_size_fits(size, s.cluster_bits, s.incompatible & INCOMPAT_EXTL2, errp)) {
-        goto out;
-    }
-    if (mode != BLK_PREALLOC_OFF && json_get_string(o, "backing_file") && !(s.incompatible & INCOMPAT_EXTL2)) {
-        error_set(errp, "Backing file and preallocation can only be used at the same time if extended_l2 is enabled");
-        goto out;
-    }
-    if (!blk_create_file(session, filename, 0, NULL, errp)) {
-        goto out;
-    }
-    if (s.external && !data_file_ready(session, &s, o, size, errp)) {
-        goto out;
-    }
-    b = blk_open(session, filename, NULL, BLK_O_RDWR | BLK_O_PROTOCOL_NODE | BLK_O_UNMAP, BLK_PERM_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE, BLK_PERM_READ, errp);
-    if (!b) {
-        goto out;
-    }
-    r = make_image(&s, &(BlkChild){ .node = blk_node(b) }, o, size, session, &err);
-    blk_free(b);
-    if (r < 0) {
-        if (err) {
-            error_propagate(errp, err);
-        } else {
-            error_set_errno(errp, -r, "Could not write the image '%s'", filename);
-        }
-        goto out;
-    }
-    if (s.external && mode == BLK_PREALLOC_OFF && (s.autoclear & AUTOCLEAR_RAW)) {
-        mode = BLK_PREALLOC_METADATA;           /* the data file is the disk from the start */
-    }
-    ok = mode == BLK_PREALLOC_OFF || preallocate_new(session, filename, encrypt_option(o, "key-secret"), size, mode, errp);
-out:
     g_free(s.data_file_name);
     return ok;
 }

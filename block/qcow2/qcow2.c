@@ -335,6 +335,6 @@ static const BlkDriver qcow2 = {
     .open = qcow2_open, .reopen_rw = qcow2_reopen_rw, .reopen_ro = qcow2_reopen_ro, .close = qcow2_close, .child_moved = child_moved,
     .read = qcow2_read, .write = qcow2_write, .write_compressed = qcow2_write_compressed, .copy = qcow2_copy, .flush = qcow2_flush,
     .discard = qcow2_discard, .zeroes = qcow2_zeroes, .status = qcow2_status, .resize = qcow2_resize,
-    .create_options = qcow2_create_keys, .create = qcow2_create, .image = &qcow2_image_ops, .has_backing = true, .zero_init = true,
+    .create_options = qcow2_create_keys, .create = qcow2_create, .preallocates = true, .image = &qcow2_image_ops, .has_backing = true, .zero_init = true,
 };
 BLK_DRIVER(qcow2);

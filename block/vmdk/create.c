@@ -231,7 +231,8 @@ static bool write_descriptor_file(Session *s, const Wish *w, const char *text, E
     return r == 0 || error_set_errno(errp, -r, "Could not write the image '%s'", w->filename);
 }
 
-static bool make_all(Session *s, const Wish *w, Error **errp)
+/* `made` gets the names of extents that were not there before. */
+static bool make_all(Session *s, const Wish *w, GPtrArray *made, Error **errp)
 {
     g_autofree char *text = describe(w);
     uint64_t unit = w->split ? SPLIT : MAX(w->size, 1);
@@ -246,11 +247,25 @@ static bool make_all(Session *s, const Wish *w, Error **errp)
         g_autofree char *path = extent_path(w, i);
         uint64_t now = MIN(unit, w->size - at);
 
+        if (!blk_host_file_there(path)) {
+            g_ptr_array_add(made, g_strdup(path));
+        }
         if (w->flat ? !blk_create_file(s, path, now, NULL, errp) : !make_sparse(s, w, path, now, NULL, errp)) {
             return false;
         }
     }
     return write_descriptor_file(s, w, text, errp);
+}
+
+static bool make_or_remove(Session *s, const Wish *w, Error **errp)
+{
+    g_autoptr(GPtrArray) made = g_ptr_array_new_with_free_func(g_free);
+    bool ok = make_all(s, w, made, errp);
+
+    for (unsigned i = 0; i < made->len && !ok; i++) {
+        blk_host_file_remove(made->pdata[i]);
+    }
+    return ok;
 }
 
 bool vmdk_create(Session *session, const char *filename, Json *o, Error **errp)
@@ -261,7 +276,7 @@ bool vmdk_create(Session *session, const char *filename, Json *o, Error **errp)
 
     w.stem = dot ? g_strndup(filename, dot - filename) : g_strdup(filename);
     w.suffix = g_strdup(dot ? dot : "");
-    ok = parse_wish(&w, o, errp) && ask_parent(session, &w, errp) && make_all(session, &w, errp);
+    ok = parse_wish(&w, o, errp) && ask_parent(session, &w, errp) && make_or_remove(session, &w, errp);
     g_free(w.stem);
     g_free(w.suffix);
     return ok;

@@ -7,6 +7,7 @@
 Each test is a function; those that need a loop device skip without one.
 """
 import fcntl
+import glob
 import os
 import re
 import signal
@@ -124,6 +125,24 @@ def test_failed_creation_leaves_nothing():
             fcntl.fcntl(f, OFD_SETLK, struct.pack('hhqqi4x', fcntl.F_RDLCK, os.SEEK_SET, byte, 1, 0))
         img('create', '-f', 'qcow2', src, '1M', status=1)
     assert read(src) == before
+
+
+def test_failed_creation_of_several_files():
+    """The last file can not be made: those before it go, but not what was there."""
+    for sub, letter in (('twoGbMaxExtentSparse', 's'), ('twoGbMaxExtentFlat', 'f')):
+        there = source(f'v-{letter}001.vmdk')
+        os.mkdir(f'v-{letter}003.vmdk')
+        img('create', '-f', 'vmdk', '-o', 'subformat=' + sub, 'v.vmdk', '5G', status=1)
+        assert sorted(glob.glob('v*')) == [there, f'v-{letter}003.vmdk']
+        os.rmdir(f'v-{letter}003.vmdk')
+        os.unlink(there)
+    os.mkdir('w-flat.vmdk')
+    img('create', '-f', 'vmdk', '-o', 'subformat=monolithicFlat', 'w.vmdk', '1M', status=1)
+    assert glob.glob('w*') == ['w-flat.vmdk']
+    img('create', '-f', 'qcow2', '-o', 'data_file=q.data,preallocation=falloc', 'q.qcow2', '2E', status=1)
+    assert glob.glob('q*') == []
+    img('create', '-f', 'qcow2', 'file:p.qcow2', '7E', status=1)
+    assert glob.glob('p*') == []
 
 
 def test_sigusr1():
