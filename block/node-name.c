@@ -18,6 +18,17 @@ static const BlkChild *child_named(const BlkNode *n, const char *name)
     return c;
 }
 
+/* Of the node's options, is one among these words? */
+static bool has_option(const BlkNode *n, const char *words)
+{
+    for (unsigned i = 0; words && n->options && i < json_size(n->options); i++) {
+        if (options_one_of(words, json_key_at(n->options, i), false)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_plain(const BlkNode *n)
 {
     while (blk_filtered(n)) {
@@ -26,46 +37,39 @@ static bool is_plain(const BlkNode *n)
     if (n->drv->kind & BLK_DRV_PROTOCOL) {
         return *n->filename;
     }
-    if (!strcmp(n->drv->name, "raw") && (json_get(n->options, "offset") || json_get(n->options, "size"))) {
-        return false;
-    }
-    return n->file && !child_named(n, "children.0") && is_plain(n->file->node);
+    return child_named(n, "file") && !has_option(n, n->drv->view_options) && is_plain(n->file->node);
 }
 
 /* How a node is used, not what it holds. */
-static bool is_use(const char *key)
+static bool is_use(const BlkNode *n, const char *key)
 {
-    static const char *const keys[] = { "driver", "node-name", "read-only", "auto-read-only", "force-share", "cache", "discard", "detect-zeroes", "backing", "children",
-                                        "locking", "aio", "aio-max-batch", "drop-cache" };
+    const char *all = "driver|node-name|read-only|auto-read-only|force-share|cache|discard|detect-zeroes|backing";
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
-        if (!strcmp(key, keys[i])) {
-            return true;
-        }
-    }
-    return g_str_has_prefix(key, "cache.");
+    return options_one_of(all, key, false) || g_str_has_prefix(key, "cache.") || (n->drv->use_options && options_one_of(n->drv->use_options, key, false));
 }
 
 static Json *describe(const BlkNode *n);
 
-/* A quorum's are a list in their order, children.0 first. */
+/* What has no file of its own has a list of others: in their order, LIST.0 first, in the place of the option of that name. */
 static void describe_list(Json *j, const BlkNode *n)
 {
-    g_autoptr(Json) list = json_array();
-    const BlkChild *c;
+    const BlkChild *c = child_named(n, "file") ? NULL : n->children;
+    g_autofree char *list = c && strchr(c->name, '.') ? g_strndup(c->name, strchr(c->name, '.') - c->name) : NULL;
+    Json *all = json_array();
 
-    for (unsigned i = 0; ; i++) {
-        g_autofree char *name = g_strdup_printf("children.%u", i);
+    for (unsigned i = 0; list; i++) {
+        g_autofree char *name = g_strdup_printf("%s.%u", list, i);
 
         c = child_named(n, name);
         if (!c) {
             break;
         }
-        json_append(list, describe(c->node));
+        json_append(all, describe(c->node));
     }
-    if (json_size(list)) {
-        json_set(j, "children", json_ref(list));
+    if (list) {
+        json_set(j, list, json_ref(all));
     }
+    json_unref(all);
 }
 
 static Json *describe(const BlkNode *n)
@@ -79,7 +83,7 @@ static Json *describe(const BlkNode *n)
     for (unsigned i = 0; n->options && i < json_size(n->options); i++) {
         const char *key = json_key_at(n->options, i);
 
-        if (!is_use(key) && !child_named(n, key)) {
+        if (!is_use(n, key) && !child_named(n, key)) {
             json_set(j, key, json_copy(json_at(n->options, i)));
         }
     }
