@@ -40,6 +40,7 @@ typedef struct TcgBlock {
     TcgLink *links;
     unsigned nlinks;
     bool dead;
+    void *loop;                 /* back end's: its jump to its own head */
 } TcgBlock;
 
 /* `name`: "x86_64", "interp", or NULL for the best on this host.  NULL if there is no such back end. */

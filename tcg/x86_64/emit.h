@@ -28,12 +28,17 @@ extern const int8_t x86_pin_reg[NPINS];
 /* Host features. */
 typedef struct X86Features { bool bmi, lzcnt, avx, avx2, fma, aes, clmul, movbe, f16c; } X86Features;
 
-/* Thunks and constants in the fixed part of code memory. */
-typedef struct X86Code {
-    X86Features has;
+/* Which slots live in registers. */
+typedef struct X86Pins {
     int8_t slot_pin[IR_MAX_SLOTS];      /* register of a pinned slot, or NOREG */
     int16_t pin_slot[NREGS];            /* slot of a pinned register, or -1 */
     uint32_t pin_mask;
+} X86Pins;
+
+/* Thunks and constants in the fixed part of code memory. */
+typedef struct X86Code {
+    X86Features has;
+    X86Pins pins;                       /* between blocks */
     const uint8_t *enter;
     const uint8_t *leave;               /* eax = TcgExit; stores the pins */
     const uint8_t *leave_exc;           /* state is precise or explained by the side table: stores nothing */
@@ -82,6 +87,8 @@ typedef struct Group {
     uint16_t members;
 } Group;
 
+enum { LOOP_OPS = 512, LOOP_VALUES = 1024 };
+
 enum { OPF_DEAD = 1, OPF_LAZY = 2, OPF_BACK = 4 /* a side exit backward */ };    /* of an operation */
 
 typedef struct Emit {
@@ -91,6 +98,7 @@ typedef struct Emit {
     TcgCtx *x;
     const TcgCode *c;
     const X86Code *xc;
+    const X86Pins *pins;            /* xc->pins, or those of a loop */
     X86Features has;
     IrBlock *b;
     TcgBlock *tb;
@@ -125,6 +133,14 @@ typedef struct Emit {
     uint16_t dirty_list[IR_MAX_SLOTS];
     unsigned ndirty;
     uint64_t spill_used[ENV_SPILLS / 64 + 1];
+    /* the second copy of a block that jumps to its own head (loop.c) */
+    unsigned loop_edge, loop_nvalues;   /* that jump, in the operations as they were built; 0: no such block */
+    uint8_t *loop_from, *loop_head;     /* behind its rel32 in the first copy; head of the second */
+    bool in_loop;                       /* the second copy is being emitted */
+    bool loop_flag[IR_MAX_SLOTS];       /* flags that nobody has to store at the back-edge */
+    X86Pins loop_pins;
+    IrOp loop_ops[LOOP_OPS + 1];
+    IrValue loop_values[LOOP_VALUES];
     /* side table under construction */
     uint8_t *side;
     unsigned side_len, side_room;
@@ -133,6 +149,12 @@ typedef struct Emit {
 /* ---- backward pass (live.c) ---- */
 void x86_liveness(Emit *e);
 void x86_groups(Emit *e);           /* group.c; after names are resolved */
+
+/* ---- loops (loop.c) ---- */
+void x86_loop_find(Emit *e);
+bool x86_loop_begin(Emit *e);       /* false: there is none */
+void x86_loop_leave(Emit *e);       /* registers as they are between blocks; the allocator's state stays as it is */
+unsigned x86_loop_pins(const Emit *e, uint8_t *regs, uint8_t *slots);
 
 /* ---- allocator (ra.c) ---- */
 void ra_begin(Emit *e);

@@ -128,6 +128,14 @@ static bool is_backward(const Emit *e, int64_t disp)
     return disp <= e->insn_off;
 }
 
+/* The jump at the cursor leads to the head; of a block with a loop, into that. */
+static void went_to_head(Emit *e)
+{
+    if (e->loop_edge && e->loop_edge == e->i) {
+        e->loop_from = e->a.p;
+    }
+}
+
 static void patchable_jmp(Emit *e, TcgLink *l, const uint8_t *stub)
 {
     align_rel32(e, 1);
@@ -142,6 +150,7 @@ static void go_link(Emit *e, TcgLink *l, bool cold)
         cross_jump(e, l);
     } else if (to_self(e, l->disp)) {
         jmp_to(&e->a, e->entry);
+        went_to_head(e);
     } else if (cold) {
         /* the jump leads to the next instruction until it is patched */
         align_rel32(e, 1);
@@ -165,10 +174,67 @@ static void check_pending(Emit *e, const TcgLink *l)
     go_hot(e);
 }
 
+/* Before a backward side exit whose instruction has changed nothing yet: leave at the instruction itself. */
+static void check_pending_here(Emit *e, int64_t at)
+{
+    uint8_t *seen;
+
+    alu_mi(&e->a, ALU_CMP, false, pending_mem(e->b->target), 0);
+    jcc_to(&e->a, CC_NE, e->a.p);
+    seen = e->a.p;
+    go_cold(e);
+    land_near(seen, e->a.p);
+    ra_store_dirty(e, true);
+    x86_loop_leave(e);
+    mov_rm(&e->a, true, RAX, ENV(page_base));
+    alu_ri(&e->a, ALU_ADD, true, RAX, (int32_t)at);
+    jmp_to(&e->a, e->xc->pending_at);
+    go_hot(e);
+}
+
+/* The loop's jump to its head.  A block that is killed turns it to the stub, which enters the block as everybody does. */
+static void loop_back(Emit *e, const IrOp *op)
+{
+    bool always = op->opc == OP_goto;
+    unsigned cc = 0;
+    const uint8_t *stub;
+    X86Site *s;
+
+    check_pending_here(e, always ? op->imm : e->insn_off);
+    if (!always) {
+        cc = emit_compare(e, op->sub, op->in[0], op->in[1]);
+    }
+    for (unsigned k = 0; k < e->ndirty; k++) {
+        assert(e->loop_flag[e->dirty_list[k]]);     /* the head knows it from other slots */
+    }
+    go_cold(e);
+    stub = e->a.p;
+    ra_store_dirty(e, true);
+    x86_loop_leave(e);
+    jmp_to(&e->a, e->entry);
+    go_hot(e);
+    align_rel32(e, always ? 1 : 2);
+    if (always) {
+        jmp_to(&e->a, e->loop_head);
+    } else {
+        jcc_to(&e->a, cc, e->loop_head);
+    }
+    s = tcg_area_take(e->x, sizeof(*s));
+    *s = (X86Site){ .rel = e->a.p - 4, .stub = stub };
+    e->tb->loop = s;
+}
+
 static void emit_goto(Emit *e, const IrOp *op)
 {
-    TcgLink *l = new_link(e, op->imm);
+    TcgLink *l;
 
+    if (e->in_loop && to_self(e, op->imm)) {
+        loop_back(e, op);
+        return;
+    }
+    ra_store_dirty(e, false);
+    x86_loop_leave(e);
+    l = new_link(e, op->imm);
     if (is_backward(e, op->imm)) {
         check_pending(e, l);
     }
@@ -189,6 +255,7 @@ static void slow_exit(Emit *e, TcgLink *l, unsigned cc, bool backward)
     go_cold(e);
     land_near(from, e->a.p);
     ra_store_dirty(e, true);
+    x86_loop_leave(e);
     if (e->b->icount && e->insns_begun < e->b->ninsns) {
         alu_mi(&e->a, ALU_ADD, true, ENV(budget), (int32_t)(e->b->ninsns - e->insns_begun));
     }
@@ -209,38 +276,27 @@ static void slow_exit(Emit *e, TcgLink *l, unsigned cc, bool backward)
     go_hot(e);
 }
 
-/* Before a backward side exit whose instruction has changed nothing yet: leave at the instruction itself. */
-static void check_pending_here(Emit *e)
-{
-    uint8_t *seen;
-
-    alu_mi(&e->a, ALU_CMP, false, pending_mem(e->b->target), 0);
-    jcc_to(&e->a, CC_NE, e->a.p);
-    seen = e->a.p;
-    go_cold(e);
-    land_near(seen, e->a.p);
-    ra_store_dirty(e, true);
-    mov_rm(&e->a, true, RAX, ENV(page_base));
-    alu_ri(&e->a, ALU_ADD, true, RAX, (int32_t)e->insn_off);
-    jmp_to(&e->a, e->xc->pending_at);
-    go_hot(e);
-}
-
 static void emit_exit_if(Emit *e, const IrOp *op)
 {
-    TcgLink *l = new_link(e, op->imm);
+    TcgLink *l;
     bool backward = is_backward(e, op->imm), here = backward && !e->set_in_insn && !e->b->icount && e->insn_off != e->b->page_off;
-    bool slow = e->ndirty || e->b->icount || l->cross_page || (backward && !here);
+    bool slow = e->ndirty || e->b->icount || e->in_loop || !tcg_disp_same_page(op->imm) || (backward && !here);
     unsigned cc;
 
+    if (e->in_loop && to_self(e, op->imm)) {
+        loop_back(e, op);
+        return;
+    }
+    l = new_link(e, op->imm);
     if (here && !slow) {
-        check_pending_here(e);
+        check_pending_here(e, e->insn_off);
     }
     cc = emit_compare(e, op->sub, op->in[0], op->in[1]);
     if (slow) {
         slow_exit(e, l, cc, backward);
     } else if (to_self(e, l->disp)) {
         jcc_to(&e->a, cc, e->entry);
+        went_to_head(e);
     } else {
         const uint8_t *stub = same_page_stub(e, l);
 
@@ -378,6 +434,7 @@ static void emit_leave(Emit *e, const IrOp *op)
 static void emit_raise(Emit *e, const IrOp *op)
 {
     ra_store_dirty(e, true);
+    x86_loop_leave(e);
     mov_rm(&e->a, true, RAX, ENV(page_base));
     alu_ri(&e->a, ALU_ADD, true, RAX, (int32_t)e->insn_off);
     mov_mr(&e->a, true, ENV(pc), RAX);
@@ -409,7 +466,7 @@ static void emit_raise_if(Emit *e, const IrOp *op)
 static void slot_arg(Emit *e, unsigned k, uint16_t in)
 {
     unsigned s = in & 0xfff, kind = in >> 12 & 3;
-    int p = e->xc->slot_pin[s], t;
+    int p = e->pins->slot_pin[s], t;
 
     if (kind != IR_ARG_SLOT_OUT) {
         if (p != NOREG) {
@@ -466,8 +523,8 @@ static void before_writes(Emit *e, const IrOp *op, const RtRow *row)
         unsigned s = op->in[k] & 0xfff;
 
         if ((op->in[k] & IR_IN_SLOT) && (op->in[k] >> 12 & 3) != IR_ARG_SLOT_IN) {
-            if (e->xc->slot_pin[s] != NOREG) {
-                ra_forget_pin(e, e->xc->slot_pin[s]);
+            if (e->pins->slot_pin[s] != NOREG) {
+                ra_forget_pin(e, e->pins->slot_pin[s]);
             } else {
                 ra_slot_clobbered(e, s);
             }
@@ -475,8 +532,8 @@ static void before_writes(Emit *e, const IrOp *op, const RtRow *row)
     }
     if (row->flags & RT_WRITE) {
         for (unsigned s = 0; s < e->b->target->nslots; s++) {
-            if (e->xc->slot_pin[s] != NOREG) {
-                ra_forget_pin(e, e->xc->slot_pin[s]);
+            if (e->pins->slot_pin[s] != NOREG) {
+                ra_forget_pin(e, e->pins->slot_pin[s]);
             } else {
                 ra_slot_clobbered(e, s);
             }
@@ -509,7 +566,7 @@ static void emit_call(Emit *e, const IrOp *op)
     call_to(&e->a, e->xc->call[kind]);
     side_record(e, stored);
     for (unsigned k = 0; k < row->nargs; k++) {
-        int p = op->in[k] & IR_IN_SLOT ? e->xc->slot_pin[op->in[k] & 0xfff] : NOREG;
+        int p = op->in[k] & IR_IN_SLOT ? e->pins->slot_pin[op->in[k] & 0xfff] : NOREG;
 
         if (p != NOREG && (op->in[k] >> 12 & 3) != IR_ARG_SLOT_IN && !(row->flags & RT_WRITE)) {
             mov_rm(&e->a, true, p, slot_mem(e, op->in[k] & 0xfff));

@@ -218,6 +218,18 @@ static void side_put(Emit *e, uint64_t v)
     e->side[e->side_len++] = (uint8_t)v;
 }
 
+static void side_put_loop(Emit *e)
+{
+    uint8_t regs[NREGS], slots[NREGS];
+    unsigned n = x86_loop_pins(e, regs, slots);
+
+    side_put(e, n);
+    for (unsigned k = 0; k < n; k++) {
+        side_put(e, regs[k]);
+        side_put(e, slots[k]);
+    }
+}
+
 static uint64_t side_get(const uint8_t **p)
 {
     uint64_t v = 0;
@@ -230,9 +242,11 @@ static uint64_t side_get(const uint8_t **p)
 }
 
 /*
+ * First the registers that hold other slots in the loop: their count, and register and slot of each.
  * A record: (offset of the return address << 1 | cold) + 1, offset of the instruction, its word, instructions
- * begun before it, (slots << 1 | in memory), then per slot its number, and place: register, 32 + spill word, PLACE_SLOT + another
- * slot whose memory has the value (PLACE_SLOT32: zero-extended), or 31 and the constant; or PLACE_FLAG + a flag of an operation on two more places.
+ * begun before it, (slots << 2 | in the loop << 1 | in memory), then per slot its number, and place: register, 32 + spill word, PLACE_SLOT +
+ * another slot whose memory has the value (PLACE_SLOT32: zero-extended), or 31 and the constant; or PLACE_FLAG + a flag of an operation on
+ * two more places.
  */
 enum { PLACE_CONST = 31, PLACE_SPILL = 32, PLACE_SLOT = PLACE_SPILL + ENV_SPILLS, PLACE_SLOT32 = PLACE_SLOT + IR_MAX_SLOTS,
        PLACE_FLAG = PLACE_SLOT32 + IR_MAX_SLOTS };
@@ -279,7 +293,7 @@ void side_record(Emit *e, bool in_memory)
     side_put(e, (uint64_t)e->insn_off);
     side_put(e, e->insn_word);
     side_put(e, e->insns_begun - 1);
-    side_put(e, n << 1 | in_memory);
+    side_put(e, n << 2 | e->in_loop << 1 | in_memory);
     for (unsigned k = 0; k < n; k++) {
         uint16_t v = e->dirty[e->dirty_list[k]];
 
@@ -333,13 +347,25 @@ static const void *restored_flag(TcgEnv *env, const TcgCode *c, unsigned flag, c
     return word;
 }
 
-static void restore_slots(TcgEnv *env, const TcgCode *c, const uint8_t *p, unsigned n)
+/* What the registers hold; `loop` is the list of those that hold something else in the loop, or NULL. */
+static void restore_pins(TcgEnv *env, const TcgCode *c, const uint8_t *loop)
 {
     const X86Code *xc = c->priv;
+    uint32_t m = xc->pins.pin_mask;
 
-    for (uint32_t m = xc->pin_mask; m; m &= m - 1) {
-        restore_slot(env, c->target, (unsigned)xc->pin_slot[ctz32(m)], &env->save_gpr[ctz32(m)]);
+    for (unsigned n = loop ? (unsigned)side_get(&loop) : 0; n > 0; n--) {
+        unsigned r = (unsigned)side_get(&loop);
+
+        restore_slot(env, c->target, (unsigned)side_get(&loop), &env->save_gpr[r]);
+        m &= ~(1u << r);
     }
+    for (; m; m &= m - 1) {
+        restore_slot(env, c->target, (unsigned)xc->pins.pin_slot[ctz32(m)], &env->save_gpr[ctz32(m)]);
+    }
+}
+
+static void restore_slots(TcgEnv *env, const TcgCode *c, const uint8_t *p, unsigned n)
+{
     for (; n > 0; n--) {
         unsigned s = (unsigned)side_get(&p), place = (unsigned)side_get(&p);
         uint64_t word;
@@ -367,18 +393,23 @@ static uint16_t x86_restore(TcgEnv *env, const TcgCode *c, const TcgBlock *tb, u
 {
     const uint8_t *ra = env->fault_ra, *p = tb->side_table;
     bool cold = ra > (const uint8_t *)tb->cold && ra <= (const uint8_t *)tb->cold + tb->cold_size;
+    const uint8_t *loop = p;
     uint64_t want = ((uint64_t)(ra - (const uint8_t *)(cold ? tb->cold : tb->entry)) << 1 | cold) + 1, key;
 
+    for (uint64_t skip = 2 * side_get(&p); skip > 0; skip--) {
+        side_get(&p);
+    }
     while ((key = side_get(&p))) {
         int64_t off = (int64_t)side_get(&p);
         unsigned word = (unsigned)side_get(&p), begun = (unsigned)side_get(&p), n = (unsigned)side_get(&p);
 
         if (key != want) {
-            side_skip(&p, n >> 1);
+            side_skip(&p, n >> 2);
             continue;
         }
         if (!(n & 1)) {
-            restore_slots(env, c, p, n >> 1);
+            restore_pins(env, c, n & 2 ? loop : NULL);
+            restore_slots(env, c, p, n >> 2);
         }
         env->pc = env->page_base + (uint64_t)off;
         if (ninsns) {
@@ -400,7 +431,7 @@ static unsigned count_links(const IrBlock *b)
 
         n += opc == OP_goto || opc == OP_exit_if || opc == OP_push_ret;
     }
-    return n;
+    return 2 * n + 1;           /* a loop has them once more, and one behind its end */
 }
 
 /* No operation, with all that it sends to cold code, takes more than this. */
@@ -470,6 +501,7 @@ static void begin_block(Emit *e)
     e->cold_start = e->other = e->x->area[TCG_COLD].p;
     e->in_cold = false;
     e->side_len = 0;
+    side_put_loop(e);
     e->insns_begun = 0;
     e->fenced = NULL;
     e->insn_off = e->b->page_off;
@@ -508,6 +540,25 @@ static void end_block(Emit *e, TcgBlock *tb)
     tb->side_table = side;
 }
 
+/* False: there is no room. */
+static bool emit_ops(Emit *e)
+{
+    x86_liveness(e);
+    ra_begin(e);
+    for (e->i = 0; e->i < e->b->nops; e->i++) {
+        if (!has_room(e, op_most[TCG_DATA])) {
+            return false;
+        }
+        e->op = &e->b->ops[e->i];
+        if (!(e->opf[e->i] & OPF_DEAD)) {
+            emit_op(e, e->op);
+            assert(!e->in_cold);
+            ra_op_end(e);
+        }
+    }
+    return true;
+}
+
 static TcgCompiled x86_compile(TcgCtx *x, TcgBlock *tb)
 {
     Emit *e = x->priv;
@@ -524,19 +575,14 @@ static TcgCompiled x86_compile(TcgCtx *x, TcgBlock *tb)
     e->tb = tb;
     data_begin = x->area[TCG_DATA].p;
     tb->links = e->next_link = tcg_area_take(x, nlinks * sizeof(TcgLink));
-    x86_liveness(e);
-    ra_begin(e);
+    e->pins = &e->xc->pins;
+    x86_loop_find(e);
     begin_block(e);
-    for (e->i = 0; e->i < e->b->nops; e->i++) {
-        if (!has_room(e, op_most[TCG_DATA])) {
-            return overflow(e, data_begin);
-        }
-        e->op = &e->b->ops[e->i];
-        if (!(e->opf[e->i] & OPF_DEAD)) {
-            emit_op(e, e->op);
-            assert(!e->in_cold);
-            ra_op_end(e);
-        }
+    if (!emit_ops(e)) {
+        return overflow(e, data_begin);
+    }
+    if (x86_loop_begin(e) && !emit_ops(e)) {
+        return overflow(e, data_begin);
     }
     side_put(e, 0);
     if (!has_room(e, e->side_len + 8)) {
@@ -579,8 +625,13 @@ static void x86_link_clear(TcgCode *c, TcgLink *l)
 
 static void x86_kill(TcgCode *c, TcgBlock *tb)
 {
+    const X86Site *loop = tb->loop;
+
     /* jmp to the call in front of the entry */
     __atomic_store_n((uint16_t *)tcg_rw(c, tb->entry), 0xf9eb, __ATOMIC_SEQ_CST);
+    if (loop) {
+        __atomic_store_n((int32_t *)loop->rel, (int32_t)(loop->stub - (loop->rel + 4)), __ATOMIC_SEQ_CST);
+    }
 }
 
 /* ---- set-up ---- */
@@ -613,20 +664,20 @@ static X86Features detect(void)
     return f;
 }
 
-static void assign_pins(const TcgTarget *t, X86Code *xc)
+static void assign_pins(const TcgTarget *t, X86Pins *pins)
 {
-    memset(xc->slot_pin, NOREG, sizeof(xc->slot_pin));
-    memset(xc->pin_slot, 0xff, sizeof(xc->pin_slot));
+    memset(pins->slot_pin, NOREG, sizeof(pins->slot_pin));
+    memset(pins->pin_slot, 0xff, sizeof(pins->pin_slot));
     for (unsigned s = 0; s < t->nslots; s++) {
         unsigned pin = t->slots[s].pin;
 
         if (pin && pin <= NPINS && t->slots[s].type == IR_I64) {
             int r = x86_pin_reg[pin - 1];
 
-            assert(!(xc->pin_mask >> r & 1));
-            xc->slot_pin[s] = (int8_t)r;
-            xc->pin_slot[r] = (int16_t)s;
-            xc->pin_mask |= 1u << r;
+            assert(!(pins->pin_mask >> r & 1));
+            pins->slot_pin[s] = (int8_t)r;
+            pins->pin_slot[r] = (int16_t)s;
+            pins->pin_mask |= 1u << r;
         }
     }
 }
@@ -637,7 +688,7 @@ static void x86_code_init(TcgCode *c)
 
     c->priv = xc;
     xc->has = detect();
-    assign_pins(c->target, xc);
+    assign_pins(c->target, &xc->pins);
     x86_make_thunks(c, xc);
 }
 

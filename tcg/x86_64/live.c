@@ -150,7 +150,7 @@ static void names(Emit *e)
             e->hint[op->in[0]] = RAX;       /* for fold_address only */
         } else if (op->opc == OP_insn) {
             insn_off = op->imm;
-        } else if (op->opc == OP_exit_if && op->imm <= insn_off) {
+        } else if (op->opc == OP_exit_if && op->imm <= insn_off && !(e->in_loop && op->imm == b->page_off)) {
             e->opf[i] |= OPF_BACK;
         }
     }
@@ -212,14 +212,14 @@ static void back_set(Back *k, IrOp *op, unsigned i)
     Emit *e = k->e;
     unsigned s = (unsigned)op->imm, next = k->next_set[s];
     uint16_t v = op->in[0];
-    bool pinned = e->xc->slot_pin[s] != NOREG;
+    bool pinned = e->pins->slot_pin[s] != NOREG;
 
     if (next && k->precise > next) {
         e->opf[i] |= OPF_DEAD;          /* set again before anybody can see it */
         return;
     }
     if (pinned) {
-        e->hint[v] = e->xc->slot_pin[s];
+        e->hint[v] = e->pins->slot_pin[s];
         k->hint_set[v] = i;
     } else if (may_wait(k, v, s, next)) {
         e->opf[i] |= OPF_LAZY;
@@ -257,7 +257,7 @@ static void check_hint(Back *k, uint16_t v)
     if (!v || e->hint[v] == NOREG) {
         return;
     }
-    s = (unsigned)e->xc->pin_slot[e->hint[v]];
+    s = (unsigned)e->pins->pin_slot[e->hint[v]];
     if (!at || k->next_set[s] != at || k->precise < at || (k->next_get[s] && k->next_get[s] < at)) {
         e->hint[v] = NOREG;
     }
@@ -329,6 +329,9 @@ void x86_liveness(Emit *e)
     k->e = e;
     k->precise = b->nops;
     k->back_exit = 0;
+    for (unsigned s = 0; s < b->target->nslots && e->in_loop; s++) {
+        k->next_set[s] = e->loop_flag[s] ? b->nops : 0;         /* at the head again */
+    }
     for (unsigned i = b->nops; i-- > 0;) {
         IrOp *op = &b->ops[i];
         const IrOpInfo *info = &ir_op_info[op->opc];

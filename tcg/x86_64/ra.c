@@ -42,7 +42,7 @@ bool ra_dies(const Emit *e, uint16_t v)
 
 static bool is_pin(const Emit *e, int r)
 {
-    return e->xc->pin_mask >> r & 1;
+    return e->pins->pin_mask >> r & 1;
 }
 
 void ra_begin(Emit *e)
@@ -148,7 +148,7 @@ static void save(Emit *e, uint16_t v)
 /* Another register (a pin) that holds the same value? */
 static int twin(const Emit *e, uint16_t v, int r)
 {
-    for (uint32_t m = e->xc->pin_mask; m; m &= m - 1) {
+    for (uint32_t m = e->pins->pin_mask; m; m &= m - 1) {
         int p = (int)ctz32(m);
 
         if (p != r && e->reg_val[p] == v) {
@@ -364,7 +364,7 @@ int ra_def(Emit *e, uint16_t v, int prefer, uint32_t avoid)
 
 void ra_get(Emit *e, uint16_t v, unsigned slot)
 {
-    int p = e->xc->slot_pin[slot];
+    int p = e->pins->slot_pin[slot];
 
     if (p != NOREG) {
         e->reg_val[p] = v;
@@ -441,7 +441,7 @@ static void set_pin(Emit *e, int p, uint16_t v)
 
 void ra_set(Emit *e, unsigned slot, uint16_t v, bool lazy)
 {
-    int p = e->xc->slot_pin[slot];
+    int p = e->pins->slot_pin[slot];
 
     if (p != NOREG) {
         set_pin(e, p, v);

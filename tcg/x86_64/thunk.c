@@ -26,19 +26,19 @@ static Mem vec_mem(unsigned i) { return env_mem(offsetof(TcgEnv, save_vec) + 32 
 
 static Mem slot_of_pin(Th *t, int r)
 {
-    return mem_bd(RBP, t->c->target->slots[t->xc->pin_slot[r]].offset - ENV_BIAS);
+    return mem_bd(RBP, t->c->target->slots[t->xc->pins.pin_slot[r]].offset - ENV_BIAS);
 }
 
 static void pins_to_slots(Th *t)
 {
-    for (uint32_t m = t->xc->pin_mask; m; m &= m - 1) {
+    for (uint32_t m = t->xc->pins.pin_mask; m; m &= m - 1) {
         mov_mr(&t->a, true, slot_of_pin(t, (int)ctz32(m)), (int)ctz32(m));
     }
 }
 
 static void slots_to_pins(Th *t)
 {
-    for (uint32_t m = t->xc->pin_mask; m; m &= m - 1) {
+    for (uint32_t m = t->xc->pins.pin_mask; m; m &= m - 1) {
         mov_rm(&t->a, true, (int)ctz32(m), slot_of_pin(t, (int)ctz32(m)));
     }
 }

@@ -16,6 +16,7 @@ static const TcgSlot slots[FAKE_NSLOTS] = {
     { "q2", IR_V128, OFF(q[2]), 0, false }, { "q3", IR_V128, OFF(q[3]), 0, false },
     { "d0", IR_F64, OFF(d[0]), 0, false }, { "d1", IR_F64, OFF(d[1]), 0, false },
     { "s0", IR_F32, OFF(s[0]), 0, false }, { "s1", IR_F32, OFF(s[1]), 0, false },
+    { "count", IR_I64, OFF(count), 0, false },
 };
 
 static FakeCpu *cpu_of(TcgEnv *env)
@@ -128,6 +129,10 @@ static uint64_t swap(uint64_t v, unsigned n)
 static bool check(FakeCpu *cpu, IrMem m, uint64_t a, unsigned bytes)
 {
     cpu->slow++;
+    if (cpu->at_slow) {
+        cpu->at_slow(cpu);
+        a = cpu->env.arg[0];            /* which it may have changed */
+    }
     if (!room(cpu, a, bytes) || (IR_MEM_ALIGN_OF(m) && (a & ((1u << IR_MEM_ALIGN_OF(m)) - 1)))) {
         return raise_at(cpu, a);
     }

@@ -372,6 +372,34 @@ static void gen_end(Gen *g)
     }
 }
 
+static void gen_ops(Gen *g, unsigned n)
+{
+    unsigned groups = g->groups;
+
+    for (; n > 0; n--) {
+        unsigned k = below(g, 10);
+
+        if (k < 2 && (groups & GEN_MEM)) {
+            gen_mem(g);
+        } else if (k == 2 && (groups & GEN_FP)) {
+            gen_fp(g);
+        } else if ((k == 3 || k == 4) && (groups & GEN_VEC)) {
+            gen_vec(g);
+        } else if (k == 5 && (groups & GEN_CALL) && !below(g, 2)) {
+            gen_call(g);
+        } else if (groups & GEN_INT) {
+            gen_int(g);
+        }
+    }
+}
+
+static void gen_exit(Gen *g)
+{
+    IrType t = int_type(g);
+
+    ir_exit_if(g->b, below(g, IR_NCOND), pick(g, t), pick(g, t), below(g, 3) ? (int64_t)below(g, 0x40) * 4 + 0x200 : (int64_t)(int32_t)rnd(g->r));
+}
+
 void gen_block(Rng *r, IrBlock *b, unsigned groups)
 {
     Gen g = { .r = r, .b = b, .groups = groups };
@@ -382,30 +410,14 @@ void gen_block(Rng *r, IrBlock *b, unsigned groups)
     ninsns = 1 + below(&g, 10);
     for (unsigned i = 0; i < ninsns; i++) {
         ir_insn(b, 0x100 + 4 * i, (uint16_t)(i * 7 + 1));
-        for (unsigned n = 1 + below(&g, 6); n > 0; n--) {
-            unsigned k = below(&g, 10);
-
-            if (k < 2 && (groups & GEN_MEM)) {
-                gen_mem(&g);
-            } else if (k == 2 && (groups & GEN_FP)) {
-                gen_fp(&g);
-            } else if ((k == 3 || k == 4) && (groups & GEN_VEC)) {
-                gen_vec(&g);
-            } else if (k == 5 && (groups & GEN_CALL) && !below(&g, 2)) {
-                gen_call(&g);
-            } else if (groups & GEN_INT) {
-                gen_int(&g);
-            }
-        }
+        gen_ops(&g, 1 + below(&g, 6));
         if (i + 1 < ninsns) {
             gen_sets(&g);
             if ((groups & GEN_INT) && below(&g, 2)) {
                 gen_flag_sets(&g);
             }
             if ((groups & GEN_EXIT) && !below(&g, 3)) {
-                IrType t = int_type(&g);
-
-                ir_exit_if(b, below(&g, IR_NCOND), pick(&g, t), pick(&g, t), below(&g, 3) ? (int64_t)below(&g, 0x40) * 4 + 0x200 : (int64_t)(int32_t)rnd(r));
+                gen_exit(&g);
             }
         }
     }
@@ -414,4 +426,108 @@ void gen_block(Rng *r, IrBlock *b, unsigned groups)
     }
     gen_end(&g);
     b->code_bytes = 4 * ninsns;
+}
+
+/* What loops do with slots: steps of pointers, sums. */
+static void gen_step(Gen *g)
+{
+    unsigned s = slot_of(g, IR_I64);
+    IrVal v = ir_get(g->b, s);
+
+    if (below(g, 2)) {
+        ir_set(g->b, s, ir_addi(g->b, v, (int64_t)below(g, 64) - 16));
+    } else {
+        ir_set(g->b, s, ir_zext(g->b, ir_add(g->b, ir_trunc(g->b, v), pick(g, IR_I32))));
+    }
+}
+
+static IrVal narrow_if(Gen *g, bool narrow, IrVal v)
+{
+    return narrow ? ir_trunc(g->b, v) : v;
+}
+
+/* Compare slots or a slot and a constant, now or after a step; the slot may be stepped behind it. */
+static void gen_compare(Gen *g)
+{
+    IrBlock *b = g->b;
+    unsigned s = below(g, 4) ? slot_of(g, IR_I64) : FAKE_COUNT, kind = below(g, 4);
+    bool narrow = below(g, 2), constant = below(g, 2), step = s != FAKE_COUNT && below(g, 2);
+    IrVal x = narrow_if(g, narrow, ir_get(b, s)), y, r;
+    int64_t c = (int64_t)below(g, 5) - 1;
+    IrFlags f;
+
+    y = constant ? ir_const(b, narrow ? IR_I32 : IR_I64, c) : narrow_if(g, narrow, ir_get(b, slot_of(g, IR_I64)));
+    r = kind == 0 ? ir_add(b, x, y) : kind == 1 ? ir_and(b, x, y) : ir_sub(b, x, y);
+    f = kind == 0 ? ir_flags_add(b, x, y) : kind == 1 ? ir_flags_and(b, x, y) : ir_flags_sub(b, x, y);
+    if (step) {
+        ir_set(b, s, narrow ? ir_zext(b, r) : r);
+    }
+    ir_set(b, FAKE_N, f.n);
+    ir_set(b, FAKE_Z, f.z);
+    ir_set(b, FAKE_C, f.c);
+    ir_set(b, FAKE_V, f.v);
+}
+
+static void gen_count(Gen *g)
+{
+    IrBlock *b = g->b;
+    IrVal old = ir_get(b, FAKE_COUNT), now = ir_addi(b, old, -1);
+    IrFlags f;
+
+    if (below(g, 2)) {
+        f = ir_flags_sub(b, old, ir_i64(b, 1));
+        ir_set(b, FAKE_COUNT, now);
+        ir_set(b, FAKE_N, f.n);
+        ir_set(b, FAKE_Z, f.z);
+        ir_set(b, FAKE_C, f.c);
+        ir_set(b, FAKE_V, f.v);
+    } else {
+        ir_set(b, FAKE_COUNT, now);
+    }
+}
+
+void gen_loop(Rng *r, IrBlock *b, unsigned groups)
+{
+    Gen g = { .r = r, .b = b, .groups = groups & ~(below(&(Gen){ .r = r }, 8) ? GEN_CALL : 0) };
+    unsigned ninsns, i = 0;
+
+    ir_begin(b, &fake_target, 0x100);
+    b->nan_mode = below(&g, 3);
+    for (ninsns = 1 + below(&g, 6); i < ninsns; i++) {
+        ir_insn(b, 0x100 + 4 * i, (uint16_t)(i * 7 + 1));
+        if (below(&g, 3)) {
+            gen_ops(&g, 1 + below(&g, 3));
+            gen_sets(&g);
+        } else {
+            gen_step(&g);
+        }
+        if (!below(&g, 4)) {
+            gen_compare(&g);
+        } else if (!below(&g, 6)) {
+            gen_flag_sets(&g);
+        }
+        if ((groups & GEN_EXIT) && !below(&g, 6)) {
+            gen_exit(&g);
+        }
+    }
+    ir_insn(b, 0x100 + 4 * i++, 300);
+    gen_count(&g);
+    if (below(&g, 2)) {
+        ir_insn(b, 0x100 + 4 * i++, 301);
+        gen_compare(&g);
+    }
+    ir_insn(b, 0x100 + 4 * i++, 302);
+    if (below(&g, 4)) {
+        ir_exit_if(b, IR_NE, ir_get(b, FAKE_COUNT), ir_i64(b, 0), 0x100);
+        /* where a loop ends another block may begin: the way out is the same from both */
+        if (below(&g, 2)) {
+            ir_insn(b, 0x100 + 4 * i, 303);
+            gen_flags(&g, IR_I64);
+        }
+        ir_goto(b, 0x100 + 4 * i++);
+    } else {
+        ir_exit_if(b, IR_EQ, ir_get(b, FAKE_COUNT), ir_i64(b, 0), 0x200);
+        ir_goto(b, 0x100);
+    }
+    b->code_bytes = 4 * i;
 }

@@ -20,5 +20,7 @@ uint64_t rnd_value(Rng *r);
 /* Which groups of operations a block may hold. */
 enum { GEN_INT = 1, GEN_MEM = 2, GEN_FP = 4, GEN_VEC = 8, GEN_CALL = 16, GEN_EXIT = 32, GEN_ALL = 63 };
 void gen_block(Rng *r, IrBlock *b, unsigned groups);
+/* One that jumps to its own head while FAKE_COUNT, one less each time, is not 0. */
+void gen_loop(Rng *r, IrBlock *b, unsigned groups);
 
 #endif

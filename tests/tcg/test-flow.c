@@ -260,6 +260,118 @@ static void test_loop(Fix *f, gconstpointer host)
     g_assert_cmpint(f->cpu->x[0], ==, 999);
 }
 
+/*
+ * x8 and x9 have no register of their own but in the loop; its flags are those of count - 1.  Each turn loads from a page that
+ * stays on the slow path, where `at_slow` is called.
+ */
+static TcgBlock *busy_loop(Fix *f)
+{
+    IrBlock *b = begin(f, 0x100);
+    IrVal x, count;
+    IrFlags n;
+
+    x = ir_ld(b, IR_I64, ir_get(b, FAKE_X8), 3);
+    ir_set(b, FAKE_X9, ir_add(b, ir_get(b, FAKE_X9), x));
+    ir_insn(b, 0x104, 1);
+    bump(b, FAKE_X8, 8);
+    ir_insn(b, 0x108, 2);
+    count = ir_get(b, FAKE_COUNT);
+    n = ir_flags_sub(b, count, ir_i64(b, 1));
+    ir_set(b, FAKE_COUNT, ir_addi(b, count, -1));
+    ir_set(b, FAKE_N, n.n);
+    ir_set(b, FAKE_Z, n.z);
+    ir_set(b, FAKE_C, n.c);
+    ir_set(b, FAKE_V, n.v);
+    ir_insn(b, 0x10c, 3);
+    ir_exit_if(b, IR_NE, n.z, ir_i32(b, 1), 0x100);
+    ir_insn(b, 0x110, 4);
+    ir_leave(b, IR_LEAVE_YIELD, 0x110);
+    return compile(f);
+}
+
+enum { AT = 5 };        /* turns before something happens */
+
+static void start_busy(Fix *f, void (*at_slow)(FakeCpu *))
+{
+    f->cpu->at_slow = at_slow;
+    f->cpu->slow = 0;
+    f->cpu->x[7] = 777;
+    f->cpu->x[8] = FAKE_MEM_BASE + 0x1000;
+    f->cpu->x[9] = 0;
+    f->cpu->count = 10;
+    f->cpu->flag[0] = f->cpu->flag[1] = f->cpu->flag[3] = 1;
+    f->cpu->flag[2] = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        f->cpu->mem[0x1000 + 8 * i] = 1;
+    }
+}
+
+/* State in front of a turn (or of its last instruction) after `n` turns. */
+static void check_busy(Fix *f, unsigned n)
+{
+    g_assert_cmpint(f->cpu->x[7], ==, 777);
+    g_assert_cmphex(f->cpu->x[8], ==, FAKE_MEM_BASE + 0x1000 + 8 * n);
+    g_assert_cmpint(f->cpu->x[9], ==, n);
+    g_assert_cmpint(f->cpu->count, ==, 10 - n);
+    g_assert_cmpint(f->cpu->flag[0], ==, 0);
+    g_assert_cmpint(f->cpu->flag[1], ==, n == 10);
+    g_assert_cmpint(f->cpu->flag[2], ==, 1);
+    g_assert_cmpint(f->cpu->flag[3], ==, 0);
+}
+
+static void then_pending(FakeCpu *cpu) { cpu->pending = cpu->slow == AT; }
+
+static void then_kill(FakeCpu *cpu)
+{
+    if (cpu->slow == AT) {
+        tcg_block_kill(cpu->code, cpu->blocks[0]);
+    }
+}
+
+static void then_fault(FakeCpu *cpu)
+{
+    if (cpu->slow == AT) {
+        cpu->env.arg[0] = 0;
+    }
+}
+
+static void test_busy_loop(Fix *f, gconstpointer host)
+{
+    TcgBlock *tb = busy_loop(f);
+    TcgExit why;
+
+    start_busy(f, NULL);
+    while ((why = enter(f, tb)) == TCG_EXIT_LINK && f->cpu->env.pc == PAGE + 0x100) {
+    }
+    /* a loop goes on behind its end by a link, to where the block's own end would have gone */
+    g_assert_true(why == TCG_EXIT_LEAVE || why == TCG_EXIT_LINK);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x110);
+    check_busy(f, 10);
+
+    start_busy(f, then_pending);
+    while ((why = enter(f, tb)) == TCG_EXIT_LINK) {
+    }
+    g_assert_cmpint(why, ==, TCG_EXIT_PENDING);
+    g_assert_true(f->cpu->env.pc == PAGE + 0x100 || f->cpu->env.pc == PAGE + 0x10c);
+    check_busy(f, AT);
+    f->cpu->pending = 0;
+
+    start_busy(f, then_fault);
+    while ((why = enter(f, tb)) == TCG_EXIT_LINK) {
+    }
+    g_assert_cmpint(why, ==, TCG_EXIT_EXC);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x100);
+    check_busy(f, AT - 1);
+    f->cpu->env.exc = 0;
+
+    start_busy(f, then_kill);
+    while ((why = enter(f, tb)) == TCG_EXIT_LINK) {
+    }
+    g_assert_cmpint(why, ==, TCG_EXIT_STALE);
+    g_assert_cmphex(f->cpu->env.pc, ==, PAGE + 0x100);
+    check_busy(f, AT);
+}
+
 static void test_dispatch(Fix *f, gconstpointer host)
 {
     IrBlock *b = begin(f, 0x100);
@@ -403,6 +515,7 @@ int main(int argc, char **argv)
         add("confirmed", hosts[i], test_confirmed);
         add("chunks", hosts[i], test_chunks);
         add("loop", hosts[i], test_loop);
+        add("busy-loop", hosts[i], test_busy_loop);
         add("dispatch", hosts[i], test_dispatch);
         add("return", hosts[i], test_return);
         add("budget", hosts[i], test_budget);

@@ -60,6 +60,7 @@ static void start_state(FakeCpu *cpu, Rng r)
 
         memcpy(cpu->mem + i, &v, 8);
     }
+    cpu->count = 1 + rnd(&r) % 6;
     cpu->env.exc = 0;
     cpu->env.exit_arg = 0;
     cpu->env.fault_ra = NULL;
@@ -83,6 +84,7 @@ static TcgExit run(Side *s, Rng state)
     static TcgBlock tb;
     static IrBlock keep;
     TcgCompiled r;
+    TcgExit why;
 
     keep = *tcg_ctx_ir(s->ctx);                         /* compiling uses it up */
     start_state(s->cpu, state);
@@ -97,7 +99,10 @@ static TcgExit run(Side *s, Rng state)
     }
     s->cpu->blocks[0] = &tb;
     s->cpu->nblocks = 1;
-    return tcg_enter(&s->cpu->env, s->code, &tb);
+    do {
+        why = tcg_enter(&s->cpu->env, s->code, &tb);
+    } while (why == TCG_EXIT_LINK && s->cpu->env.pc == 0x4000 + tb.page_off);
+    return why;
 }
 
 static bool same(const Side *a, const Side *b, TcgExit ea, TcgExit eb, GString *why)
@@ -110,6 +115,7 @@ static bool same(const Side *a, const Side *b, TcgExit ea, TcgExit eb, GString *
     if (ea == TCG_EXIT_LEAVE || ea == TCG_EXIT_EXC) {
         SAME("exit_arg", x->env.exit_arg, y->env.exit_arg);
     }
+    SAME("count", x->count, y->count);
     SAME("exc", x->env.exc, y->env.exc);
     SAME("fault address", x->fault_addr, y->fault_addr);
     SAME("fault word", x->fault_word, y->fault_word);
@@ -142,7 +148,7 @@ static bool same(const Side *a, const Side *b, TcgExit ea, TcgExit eb, GString *
     return !why->len;
 }
 
-static void compare(const char *host)
+static void compare(const char *host, void (*gen)(Rng *, IrBlock *, unsigned))
 {
     Side a, b;
 
@@ -156,7 +162,7 @@ static void compare(const char *host)
         rnd(&r);
         rnd(&r);
         state = (Rng){ rnd(&r) | 1 };
-        gen_block(&r, tcg_ctx_ir(a.ctx), groups);
+        gen(&r, tcg_ctx_ir(a.ctx), groups);
         ir_verify(tcg_ctx_ir(a.ctx));
         memcpy(tcg_ctx_ir(b.ctx), tcg_ctx_ir(a.ctx), sizeof(IrBlock));
         ea = run(&a, state);
@@ -175,7 +181,14 @@ static void compare(const char *host)
     side_close(&b);
 }
 
-static void test_plain(void) { compare(NULL); }
+static void both(void)
+{
+    compare(NULL, gen_block);
+    compare(NULL, gen_loop);
+}
+
+static void test_plain(void) { compare(NULL, gen_block); }
+static void test_loops(void) { compare(NULL, gen_loop); }
 
 static void without(const char *features)
 {
@@ -185,7 +198,7 @@ static void without(const char *features)
         for (unsigned i = 0; list[i]; i++) {
             tcg_host_disable(list[i]);
         }
-        compare(NULL);
+        both();
         return;
     }
     g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
@@ -212,6 +225,7 @@ int main(int argc, char **argv)
     }
     groups = env ? (unsigned)strtoul(env, NULL, 0) : GEN_ALL;
     g_test_add_func("/random/all-features", test_plain);
+    g_test_add_func("/random/loops", test_loops);
     g_test_add_func("/random/no-bmi", test_no_bmi);
     g_test_add_func("/random/no-avx", test_no_avx);
     return g_test_run();
