@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "io/command.h"
+#include "io/fiber.h"
 #include "io/object.h"
 
 struct IoThread {
@@ -89,11 +90,38 @@ static void nothing(void *opaque)
     (void)opaque;
 }
 
+static void wake(void *opaque)
+{
+    fiber_wake(opaque);
+}
+
 void iothread_settle(IoThread *t)
 {
-    if (t) {
+    if (t && fiber_self()) {
+        loop_post(iothread_loop(t), wake, fiber_self());
+        fiber_yield();
+    } else if (t) {
         loop_call(iothread_loop(t), nothing, NULL);
     }
+}
+
+static void collect(const char *id, void *object, void *opaque)
+{
+    (void)id;
+    iothread_ref(object);
+    g_ptr_array_add(opaque, object);
+}
+
+void iothread_settle_all(Session *s)
+{
+    GPtrArray *all = g_ptr_array_new();
+
+    session_foreach(s, &iothread_kind, collect, all);
+    for (unsigned i = 0; i < all->len; i++) {
+        iothread_settle(all->pdata[i]);
+        iothread_unref(all->pdata[i]);
+    }
+    g_ptr_array_unref(all);
 }
 
 /* ---- query-iothreads ---- */

@@ -16,7 +16,8 @@ Loop *iothread_loop(const IoThread *t);
 /* Whoever gives the loop to somebody keeps the object from being deleted meanwhile. */
 void iothread_ref(IoThread *t);
 void iothread_unref(IoThread *t);
-/* Wait until the loop has done all that was posted before. NULL is fine. */
+/* Wait until the loop has done all that was posted before; from a fiber (a command's) too. NULL is fine. */
 void iothread_settle(IoThread *t);
+void iothread_settle_all(Session *s);
 
 #endif

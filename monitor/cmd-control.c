@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "block/block.h"
+#include "block/iothread.h"
 #include "util/log.h"
 #include "util/trace.h"
 
@@ -66,10 +68,16 @@ COMMAND(quit_command, .name = "quit", .qmp = "quit", .alias = "q", .help = "quit
 
 static bool stop_run(MonCall *call, Error **errp)
 {
+    Session *s = call->system->session;
+
     system_stop(call->system);
+    iothread_settle_all(s);                         /* what the guest asked for there is submitted */
+    blk_drain_all_begin(s);                         /* a copy of the images that is made now has all that the guest wrote */
+    blk_drain_all_end(s);
+    blk_flush_all(s);                               /* what fails is told to the guest when it asks */
     return true;
 }
-COMMAND(stop_command, .name = "stop", .qmp = "stop", .alias = "s", .help = "stop emulation", .run = stop_run);
+COMMAND(stop_command, .name = "stop", .qmp = "stop", .alias = "s", .help = "stop emulation", .run = stop_run, .waits = true);
 
 static bool cont_run(MonCall *call, Error **errp)
 {

@@ -19,9 +19,12 @@ static bool migrate_run(MonCall *call, Error **errp)
         return error_set(errp, "unknown migration protocol: %s; there is file:PATH", uri);
     }
     machine_pause(call->machine, RUN_PAUSED);       /* before: nothing happens behind the moment that is saved */
-    ret = blk_flush_all(call->system->session);     /* a copy of the images that is made now goes with the file */
-    if (ret ? error_set(errp, "a disk cannot be flushed: %s", g_strerror(-ret)) : machine_save(call->machine, uri + 5, errp)) {
-        return true;
+    if (machine_save(call->machine, uri + 5, errp)) {       /* this waits for what is in flight */
+        ret = blk_flush_all(call->system->session);         /* so a copy of the images that is made now goes with the file */
+        if (ret == 0) {
+            return true;
+        }
+        error_set(errp, "a disk cannot be flushed: %s", g_strerror(-ret));
     }
     if (was_running) {
         machine_run(call->machine);

@@ -33,7 +33,7 @@ typedef struct CfiFlash {
     uint32_t ids[2];
     RamBlock *ram;
     MemRegion region;
-    CfiFlashStore *store;
+    const CfiFlashStore *store;
     void *store_opaque;
     bool readonly;
     /* state */
@@ -128,7 +128,7 @@ static void store(CfiFlash *s, uint64_t off, uint64_t len)
 {
     mem_written(s->dev.machine->mem, s->ram->ram_addr + off, len);
     if (s->store) {
-        s->store(s->store_opaque, off, ram_block_host(s->ram, off), len);
+        s->store->write(s->store_opaque, off, ram_block_host(s->ram, off), len);
     }
 }
 
@@ -280,9 +280,9 @@ bool cfi_flash_load(Device *dev, const void *data, uint64_t len, Error **errp)
     return true;
 }
 
-void cfi_flash_set_store(Device *dev, CfiFlashStore *fn, void *opaque, bool readonly)
+void cfi_flash_set_store(Device *dev, const CfiFlashStore *st, void *opaque, bool readonly)
 {
-    cfi(dev)->store = fn;
+    cfi(dev)->store = st;
     cfi(dev)->store_opaque = opaque;
     cfi(dev)->readonly = readonly;
 }
@@ -309,6 +309,17 @@ static bool flash_realize(Device *dev, Error **errp)
     return true;
 }
 
+static void flash_pre_save(Device *dev)
+{
+    CfiFlash *s = cfi(dev);
+
+    if (s->store && s->store->settle) {
+        device_unlock(dev);
+        s->store->settle(s->store_opaque);
+        device_lock(dev);
+    }
+}
+
 static void flash_unrealize(Device *dev)
 {
     CfiFlash *s = cfi(dev);
@@ -316,6 +327,10 @@ static void flash_unrealize(Device *dev)
     if (s->region.parent) {
         mem_region_del(&s->region);
         mem_synchronize();
+    }
+    if (s->store && s->store->release) {
+        s->store->release(s->store_opaque);
+        s->store = NULL;
     }
     ram_block_free(s->ram);
     s->ram = NULL;
@@ -359,6 +374,6 @@ static const StateField flash_state[] = {
 static const DeviceType cfi_flash_type = {
     .name = "cfi.pflash01", .desc = "CFI parallel flash, Intel command set", .category = "Storage", .size = sizeof(CfiFlash),
     .props = flash_props, .state = flash_state, .post_load = flash_post_load,
-    .realize = flash_realize, .unrealize = flash_unrealize, .reset_enter = flash_reset_enter,
+    .realize = flash_realize, .unrealize = flash_unrealize, .pre_save = flash_pre_save, .reset_enter = flash_reset_enter,
 };
 DEVICE_TYPE(cfi_flash_type);

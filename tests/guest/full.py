@@ -4,6 +4,7 @@
 The images lie on a small file system of the host (as root), which is full again and again. The guest writes files, syncs, and knows the sum of each.
 """
 import os
+import select
 import subprocess
 
 from jobs import Qmp
@@ -26,6 +27,7 @@ echo 3 > /proc/sys/vm/drop_caches
 for d in DISKS; do md5sum -c /mnt/$d/sums | grep -c ': OK$'; umount /mnt/$d || echo BUSY; done
 dmesg | grep -i -E 'i/o error|ext4.*error|aborted|remount'
 echo ALL-WRITTEN
+AFTER
 '''
 
 
@@ -100,14 +102,6 @@ def stopped(q, names):
         raise Failure(f'stopped for {failed}')
 
 
-def wait_for(q, what):
-    while not any(e['event'] == what for e in q.events):
-        q.events.append(q.line())
-    found = [e for e in q.events if e['event'] == what]
-    q.events = [e for e in q.events if e['event'] != what]
-    return found
-
-
 def full(name, disks, machine=(), on_disk=False, device='virtio-blk-pci'):
     """disks: (format, options of -drive, options of -device)."""
     def run(tmp):
@@ -118,7 +112,7 @@ def full(name, disks, machine=(), on_disk=False, device='virtio-blk-pci'):
                 make_disk(tmp, f'{small.path}/{n}', kind)
                 args += ['-drive', f'if=none,id=d-{n},format={kind},file={small.path}/{n}{drive}', '-device', f'{device},id={n},drive=d-{n}{dev}']
             small.fill(4)
-            script = SCRIPT.replace('FILES', str(FILES)).replace('DISKS', ' '.join(f'vd{"ab"[i]}' for i in range(len(disks))))
+            script = SCRIPT.replace('FILES', str(FILES)).replace('DISKS', ' '.join(f'vd{"ab"[i]}' for i in range(len(disks)))).replace('AFTER', '')
             with Machine(*linux(append=command(script)), *machine, *args, '-qmp', f'unix:{tmp}/q,server=on,wait=off') as m:
                 q, stops = Qmp(tmp + '/q'), 0
                 while True:
@@ -155,8 +149,58 @@ def full(name, disks, machine=(), on_disk=False, device='virtio-blk-pci'):
     return run
 
 
+AGAIN = 'read line; mount -t ext4 /dev/vda /mnt/vda; md5sum -c /mnt/vda/sums | grep -c ": OK$"; umount /mnt/vda; echo AND-AGAIN'
+
+
+def mirrored(name, mode, kind, machine=(), device=''):
+    """The target of a mirror is full again and again: the job waits for room, the guest does not; after the pivot the guest reads the copy."""
+    def run(tmp):
+        with Small(tmp + '/small', 64, kind == 'raw') as small:
+            make_disk(tmp, tmp + '/source', 'qcow2')
+            target = small.path + '/target'
+            subprocess.run([IMG, 'create', '-q', '-f', kind, target, '64M'], check=True)
+            small.fill(1)
+            script = SCRIPT.replace('FILES', str(FILES)).replace('DISKS', 'vda').replace('AFTER', AGAIN)
+            with Machine(*linux(append=command(script)), *machine, '-drive', f'if=none,id=d0,node-name=n0,format=qcow2,file={tmp}/source',
+                         '-device', f'virtio-blk-pci,drive=d0{device}', '-qmp', f'unix:{tmp}/q,server=on,wait=off') as m:
+                q, stops, ready, written = Qmp(tmp + '/q'), 0, False, False
+                q.ask('drive-mirror', job_id='j', device='n0', target=target, format=kind, mode='existing', sync='full', copy_mode=mode, on_target_error='enospc')
+                while not (ready and written):
+                    select.select([q.sock, m.proc.stdout], [], [])
+                    m.pump(0)
+                    if m.proc.poll() is not None:
+                        raise Failure(f'ended: {m.text}')
+                    q.events += q.waiting()
+                    events, q.events = q.events, []
+                    written = written or m.look('ALL-WRITTEN')
+                    ready = ready or 'BLOCK_JOB_READY' in [e['event'] for e in events]
+                    if 'BLOCK_JOB_ERROR' in [e['event'] for e in events]:
+                        job = q.ask('query-block-jobs')[0]
+                        same('job', (job['io-status'], job['paused']), ('nospace', True))
+                        same('machine', q.ask('query-status')['status'], 'running')
+                        small.free()
+                        q.ask('block-job-resume', device='j')
+                        stops += 1
+                q.ask('job-complete', id='j')
+                while 'BLOCK_JOB_COMPLETED' not in [e['event'] for e in q.events]:
+                    q.events.append(q.line())
+                same('job', [e['data'].get('error') for e in q.events if e['event'] == 'BLOCK_JOB_COMPLETED'], [None])
+                m.send('\n')
+                m.expect(rf'^{FILES}\n(?s:.*?)AND-AGAIN')
+                m.expect('GUEST-EXIT 0')
+                same('end', m.end(), 0)
+            print(f'# {stops} waits', flush=True)
+            if stops < 3:
+                raise Failure('the target was never full')
+            check_disk(tmp, target, kind)
+            check_disk(tmp, tmp + '/source', 'qcow2')
+    run.__name__ = name
+    return run
+
+
 THREAD = ['-object', 'iothread,id=t0']
 main([full('qcow2', [('qcow2', ',werror=stop,rerror=stop', '')]),
       full('raw_on_disk', [('raw', '', '')], on_disk=True),
       full('two_disks_iothread', [('qcow2', ',werror=enospc', ',iothread=t0'), ('raw', ',werror=stop,cache=writethrough', ',iothread=t0,num-queues=2')], machine=THREAD),
-      full('qcow2_on_disk_direct', [('qcow2', ',cache=none', '')], on_disk=True, device='virtio-blk-device')])
+      full('qcow2_on_disk_direct', [('qcow2', ',cache=none', '')], on_disk=True, device='virtio-blk-device'),
+      mirrored('mirror', 'background', 'qcow2'), mirrored('mirror_write_blocking', 'write-blocking', 'raw', machine=THREAD, device=',iothread=t0')])

@@ -9,6 +9,7 @@ RHEA_JOB_MINUTES says how long (30), RHEA_JOB_SEED in which order; each kind occ
 import json
 import os
 import random
+import select
 import subprocess
 import sys
 import time
@@ -43,6 +44,13 @@ class Qmp:
             self.buf += piece
         one, self.buf = self.buf.split(b'\n', 1)
         return json.loads(one)
+
+    def waiting(self):
+        """Events that have come."""
+        got = []
+        while b'\n' in self.buf or select.select([self.sock], [], [], 0)[0]:
+            got.append(self.line())
+        return got
 
     def ask(self, command, **args):
         self.sock.sendall(json.dumps({'execute': command, 'arguments': {k.replace('_', '-'): v for k, v in args.items()}}).encode())

@@ -95,6 +95,47 @@ def saved_copy(tmp):
         m.end()
 
 
+PIECES = r'''
+work() {
+  k=0; while [ $k -lt 24 ]; do
+    at=$(($1 * 24 + k)); k=$((k+1)); head -c 65536 /dev/urandom > /tmp/p$1; md5sum < /tmp/p$1 > /tmp/sum$at
+    dd if=/tmp/p$1 of=/dev/vda bs=64k seek=$((at * 37 % 1024)) conv=fsync,notrunc 2>/dev/null; echo "PIECE $at"
+  done
+}
+for j in 0 1 2 3; do work $j & done; wait
+echo 3 > /proc/sys/vm/drop_caches; bad=0; at=0
+while [ $at -lt 96 ]; do dd if=/dev/vda bs=64k skip=$((at * 37 % 1024)) count=1 2>/dev/null | md5sum | cmp -s - /tmp/sum$at || bad=$((bad+1)); at=$((at+1)); done
+echo "BAD $bad"; exit 5
+'''
+
+
+def saved_busy(tmp):
+    """The same while four writers are at work: what was under way at that moment is in the image, or is asked for again."""
+    img = os.environ.get('RHEA_IMG') or os.path.join(BUILD, 'tools', 'rhea-img')
+    subprocess.run([img, 'create', '-q', '-f', 'qcow2', f'{tmp}/0', '64M'], check=True)
+
+    def args(i):
+        return linux(append=command(PIECES), mem=256) + ['-object', 'iothread,id=t0', '-monitor', f'unix:{tmp}/m{i},server=on,wait=off', '-drive',
+                                                          f'if=none,id=d0,format=qcow2,file={tmp}/{i}', '-device', 'virtio-blk-pci,drive=d0,iothread=t0']
+
+    saves = 3
+    for i in range(saves + 1):
+        with Machine(*args(i), *(['-incoming', f'file:{tmp}/state{i}'] if i else [])) as m:
+            mon = Monitor(f'{tmp}/m{i}')
+            if i:
+                mon.ask('cont')
+            if i < saves:
+                for _ in range(12):
+                    m.expect(r'PIECE \d+')
+                same('an answer of migrate', mon.ask(f'migrate file:{tmp}/state{i + 1}').splitlines()[1:], [])
+                shutil.copy(f'{tmp}/{i}', f'{tmp}/{i + 1}')
+            else:
+                same('pieces that are not what was written', m.expect(r'BAD (\d+)').group(1), '0')
+                m.expect('GUEST-EXIT 5')
+                m.end()
+            mon.close()
+
+
 def serial_ports(tmp):
     """A named port both ways, and a second console."""
     # ports appear when their messages have come, which modprobe does not wait for
@@ -127,4 +168,4 @@ MODERN = ['-global', 'virtio-mmio.force-legacy=false']
 main([works('mmio_modern_packed', MODERN + devices('device', ',packed=on')), works('pci_msix_gicv2m', devices('pci'), smp=2),
       works('pci_packed_its', devices('pci', ',packed=on'), machine='virt,gic-version=3', smp=2), works('pci_legacy', devices('pci', ',disable-modern=on')),
       works('pci_intx', devices('pci', ',vectors=0')), works('root_ports', PORTS, machine='virt,gic-version=3'),
-      saved('saved_mmio', devices('device')), saved('saved_pci', devices('pci'), machine='virt,gic-version=3'), saved_copy, serial_ports])
+      saved('saved_mmio', devices('device')), saved('saved_pci', devices('pci'), machine='virt,gic-version=3'), saved_copy, saved_busy, serial_ports])

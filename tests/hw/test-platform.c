@@ -131,6 +131,8 @@ static void store(void *opaque, uint64_t off, const void *data, uint64_t len)
     stored.first = *(const uint8_t *)data;
 }
 
+static const CfiFlashStore flash_store = { .write = store };
+
 static void flash(void)
 {
     Machine *m = bench_open();
@@ -156,7 +158,7 @@ static void flash(void)
     wr(m, 0, 0x00ff00ff);
     g_assert_cmphex(rd(m, 0), ==, ldl_le_p(text));
 
-    cfi_flash_set_store(dev, store, NULL, false);
+    cfi_flash_set_store(dev, &flash_store, NULL, false);
     wr(m, 0x40000, 0x00200020);                 /* erase the second sector */
     wr(m, 0x40000, 0x00d000d0);
     g_assert_cmphex(rd(m, 0), ==, 0x00800080);
