@@ -425,35 +425,40 @@ int grains_write(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flag
     return r;
 }
 
+static int pack_one(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, uint64_t *now)
+{
+    Grains *g = grains(n);
+    g_autofree uint8_t *buf = NULL;
+    GrainPlace p;
+    int r = grains_find(n, off, 1, &p);
+
+    if (r < 0) {
+        return r;
+    }
+    *now = MIN(len, p.size);
+    if (off != p.start || (*now < p.size && off + *now < node_size(n))) {
+        return -EINVAL;
+    }
+    buf = g_malloc0(p.size);
+    blk_vec_read(v, buf, *now);
+    r = g->ops->pack(n, &p, buf);
+    grains_forget_unpacked(g);
+    return r;
+}
+
+/* The lock is kept: the pieces of one request follow each other in the file. */
 int grains_write_compressed(BlkNode *n, uint64_t off, uint64_t len, BlkVec v)
 {
     Grains *g = grains(n);
+    uint64_t now = 0;
     int r = g->ops->pack ? 0 : -ENOTSUP;
 
-    while (len && r == 0) {
-        uint8_t *buf = NULL;
-        GrainPlace p;
-        uint64_t now = 0;
-
-        fiber_mutex_lock(&g->lock);
-        r = grains_begin(n);
-        r = r ? r : grains_find(n, off, 1, &p);
-        if (r == 0) {
-            now = MIN(len, p.size);
-            r = off != p.start || (now < p.size && off + now < node_size(n)) ? -EINVAL : 0;
-        }
-        if (r == 0) {
-            buf = g_malloc0(p.size);
-            blk_vec_read(v, buf, now);
-            r = g->ops->pack(n, &p, buf);
-            grains_forget_unpacked(g);
-            g_free(buf);
-        }
-        fiber_mutex_unlock(&g->lock);
-        off += now;
-        len -= now;
-        v = blk_vec_from(v, now);
+    fiber_mutex_lock(&g->lock);
+    r = r ? r : grains_begin(n);
+    for (; len && r == 0; off += now, len -= now, v = blk_vec_from(v, now)) {
+        r = pack_one(n, off, len, v, &now);
     }
+    fiber_mutex_unlock(&g->lock);
     return r;
 }
 

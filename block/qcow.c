@@ -270,7 +270,7 @@ static int qcow_pack(BlkNode *n, GrainPlace *p, const uint8_t *buf)
     Qcow *s = n->state;
     g_autofree uint8_t *out = g_malloc(s->cluster);
     ssize_t len = deflate_pack(out, s->cluster - 1, buf, s->cluster, DEFLATE_RAW_4K);
-    uint64_t at = take(n, len > 0 ? (uint64_t)len : s->cluster, len > 0 ? 1 : s->cluster);
+    uint64_t at = take(n, len > 0 ? (uint64_t)len : s->cluster, len > 0 ? 1 : 512);         /* sectors: whole clusters of padding would follow packed ones */
     int r = node_pwrite(n->file->node, at, len > 0 ? out : buf, len > 0 ? (uint64_t)len : s->cluster);
 
     if (at >> (63 - s->cluster_bits)) {

@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import shutil
+import struct
 import sys
 import tempfile
 
@@ -396,10 +397,41 @@ def test_encrypted():
     equal('a key that was erased', ours('compare', *SECRETS, '--image-opts', luks_node('e.img', 'one', 'qcow2'), 'driver=raw,file.filename=s.raw', status=None).returncode, 2)
 
 
+def qcow_places(d):
+    """Of all clusters that are there, where they are in the file."""
+    size, cluster_bits, table_bits = struct.unpack('>Q2B', d[24:34])
+    l1 = struct.unpack('>Q', d[40:48])[0]
+    for i in range(((size - 1) >> (cluster_bits + table_bits)) + 1):
+        table = struct.unpack_from('>Q', d, l1 + 8 * i)[0]
+        for e in struct.unpack_from(f'>{1 << table_bits}Q', d, table) if table else []:
+            if e:
+                yield e & ((1 << (63 - cluster_bits)) - 1) if e >> 63 else e
+
+
+def vmdk_places(d):
+    entries, directory = struct.unpack_from('<I', d, 44)[0], struct.unpack_from('<Q', d, 56)[0] * 512
+    tables = -(-struct.unpack_from('<Q', d, 12)[0] // (struct.unpack_from('<Q', d, 20)[0] * entries))
+    for table in struct.unpack_from(f'<{tables}I', d, directory):
+        yield from (e for e in struct.unpack_from(f'<{entries}I', d, table * 512) if e)
+
+
+def test_packed_order(fmt, places, *how):
+    """Pieces of a packed image follow each other as they do in the disk: it is read from begin to end."""
+    ours('convert', '-f', 'raw', '-O', fmt, *how, 's.raw', 'o.img')
+    with open('o.img', 'rb') as f:
+        at = list(places(f.read()))
+    if len(at) < 10 or at != sorted(at):
+        fail(f'{fmt}: {len(at)} pieces, {sum(a > b for a, b in zip(at, at[1:]))} of them before the last one')
+
+
 def run_format(fmt):
     test_help(fmt)
     if fmt in ('qed', 'qcow', 'vmdk'):
         test_backing(fmt)
+    if fmt == 'qcow':
+        test_packed_order(fmt, qcow_places, '-c')
+    if fmt == 'vmdk':
+        test_packed_order(fmt, vmdk_places, '-o', 'subformat=streamOptimized')
     for shape in MATRIX[fmt]:
         for size in ('10M', '0', '5000000', '33M'):
             if (fmt, size) == ('vhdx', '0'):
