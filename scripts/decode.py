@@ -14,7 +14,7 @@ begins a comment.
     name   pattern [items]                   a row: an instruction, calls trans_name
 
 A pattern is 32 bits of 0, 1, `.` (somebody else's or a field's bit), and
-inline fields `name:len` or `name:slen`.  Items are, in any order:
+inline fields `name:len` or `name:slen`; one of 16 bits stands for the low half.  Items are, in any order:
 
     @fmt             take the pattern, fields and text of a format
     &set             the argument set (without it: made from the fields, in order)
@@ -69,8 +69,8 @@ class Row:
 
 
 class Decoder:
-    def __init__(self, prefix):
-        self.prefix = prefix
+    def __init__(self, prefix, trans='trans_'):
+        self.prefix, self.trans = prefix, trans
         self.fields, self.sets, self.formats, self.rows = {}, {}, {}, []
         self.exprs = []                     # (function name, expression)
         self.groups = [()]                  # stack of group ids
@@ -149,7 +149,9 @@ class Decoder:
         row.name, row.where, row.group = head.lstrip('@'), self.where, self.groups[-1]
         row.order = len(self.rows)
         items = re.findall(r'"[^"]*"|\{[^}]*\}|if\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|\S+', rest)
-        at, mask, value = WIDTH, 0, 0
+        bits = sum(len(it) if re.fullmatch(r'[01.\-]+', it) else int(re.fullmatch(r'\w+:s?(\d+)', it)[1])
+                   for it in items if re.fullmatch(r'[01.\-]+|\w+:s?\d+', it))
+        at, mask, value = 16 if bits == 16 else WIDTH, 0, 0
         for it in items:
             if re.fullmatch(r'[01.\-]+', it):
                 for ch in it:
@@ -183,7 +185,7 @@ class Decoder:
             else:
                 raise Bad(f'what is "{it}"?')
         if at != 0:
-            raise Bad(f'{head}: the pattern has {WIDTH - at} bits, not {WIDTH}')
+            raise Bad(f'{head}: the pattern has {bits} bits, not {WIDTH} or 16')
         if row.mask & mask & (row.value ^ value):
             raise Bad(f'{head}: contradicts its format')
         row.mask |= mask
@@ -342,7 +344,7 @@ class Decoder:
         o += ['', f'enum {{ {p.upper()}_NROWS = {len(self.rows)} }};', '', f'struct {p.capitalize()}Dis;', f'#ifndef {p.upper()}_TRANS_ATTR', f'#define {p.upper()}_TRANS_ATTR', '#endif']
         for name in dict.fromkeys(r.name for r in self.rows):
             s = next(r.set for r in self.rows if r.name == name)
-            o.append(f'bool trans_{name}(struct {p.capitalize()}Dis *d, arg_{s} *a) {p.upper()}_TRANS_ATTR;')
+            o.append(f'bool {self.trans}{name}(struct {p.capitalize()}Dis *d, arg_{s} *a) {p.upper()}_TRANS_ATTR;')
         o += ['', '#endif', '']
         return '\n'.join(o)
 
@@ -431,7 +433,7 @@ class Decoder:
             for f, c in r.feats:
                 pre = f'({self.expr(r, c)}) && ' if c else ''
                 o.append(f'    if ({pre}!{p}_feature(d, {self.feature(f)})) {{\n        return false;\n    }}')
-            o += [f'    return trans_{r.name}(d, a);', '}', '']
+            o += [f'    return {self.trans}{r.name}(d, a);', '}', '']
             body.append('\n'.join(o))
         rest = '\n'.join(fills) + '\n' + '\n'.join(body)
         o = self.prelude(header) + self.arg_fn(self.used_exprs(rest)) + [rest]
@@ -444,12 +446,13 @@ class Decoder:
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument('--prefix', required=True)
+    ap.add_argument('--trans', default='trans_', help='what the names of translators begin with')
     ap.add_argument('--dir', required=True)
     ap.add_argument('--rows-header', required=True, help='header with the row and text types, for PREFIX-rows.c')
     ap.add_argument('--trans-header', required=True, help='header of the translator, for PREFIX-trans.c')
     ap.add_argument('files', nargs='+')
     a = ap.parse_args()
-    d = Decoder(a.prefix)
+    d = Decoder(a.prefix, a.trans)
     try:
         for f in a.files:
             d.read(f)

@@ -34,6 +34,18 @@ char *firmware_find(const CmdLine *cl, const char *name)
     return path ? path : g_strdup(name);
 }
 
+char *firmware_default(const CmdLine *cl, const char *const *names)
+{
+    for (; *names; names++) {
+        g_autofree char *path = firmware_find(cl, *names);
+
+        if (strchr(path, '/') && !access(path, R_OK)) {
+            return g_steal_pointer(&path);
+        }
+    }
+    return NULL;
+}
+
 char *firmware_folders(const CmdLine *cl)
 {
     GString *out = g_string_new(NULL);

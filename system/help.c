@@ -143,7 +143,7 @@ char *cmdline_completion(void)
         "        COMPREPLY=($(compgen -f -- \"$cur\"))\n"
         "    fi\n"
         "}\n"
-        "complete -F _rhea rhea rhea-system-aarch64 qemu-system-aarch64\n", flags->str, names->str + 1);
+        "complete -F _rhea rhea rhea-system-aarch64 qemu-system-aarch64 rhea-system-riscv64 qemu-system-riscv64\n", flags->str, names->str + 1);
     g_string_free(names, TRUE);
     g_string_free(flags, TRUE);
     return g_string_free(out, FALSE);

@@ -216,7 +216,9 @@ static bool plan_boot(Plan *p, Error **errp)
     if (c->initrd && !c->kernel) {
         return error_set(errp, "-initrd only allowed with -kernel option");
     }
-    if (firmware) {
+    if (p->s->type->firmware && (!firmware || !strcmp(firmware, "default"))) {
+        c->firmware = p->firmware = firmware_default(p->s->cl, p->s->type->firmware);
+    } else if (firmware) {
         c->firmware = p->firmware = firmware_find(p->s->cl, firmware);
     }
     return true;

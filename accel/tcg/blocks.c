@@ -165,9 +165,21 @@ void block_link(TcgVcpu *v, TcgLink *l, Block *to)
 
 /* ---- translate ---- */
 
-static const uint8_t *no_next_page(TransCtx *tc)
+static const uint8_t *next_page(TransCtx *tc)
 {
-    return NULL;
+    const ExecPage *p = exec_find(vcpu_of(tc->cpu)->ctx[0]->x, (tc->pc & ~0xfffull) + 4096);
+
+    return p ? p->code->host : NULL;
+}
+
+void tcg_forget_code(Cpu *cpu, vaddr va, unsigned len)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+    const ExecPage *p = exec_find(v->ctx[0]->x, va & ~0xfffull);
+
+    if (p) {
+        page_written(v->st, p->code, p->code->ram_page << MEM_PAGE_BITS | (va & 0xfff), len);
+    }
 }
 
 static void log_insns(TcgVcpu *v, const TransCtx *tc)
@@ -207,7 +219,7 @@ static void front_end(TcgVcpu *v, const PageCode *p, vaddr pc, uint64_t key, uin
     TransCtx tc = {
         .cpu = v->cpu, .ir = ir, .key = key, .page = p->host, .off = pc & 0xfff, .pc = pc,
         .max_insns = max_insns,
-        .breaks = breaks, .own_breaks = own, .step_over = variant == VAR_ONE, .next_page = no_next_page,
+        .breaks = breaks, .own_breaks = own, .step_over = variant == VAR_ONE, .next_page = next_page,
     };
 
     ir_begin(ir, v->ops->tcg, tc.off);

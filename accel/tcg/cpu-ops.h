@@ -47,8 +47,8 @@ typedef struct TransCtx {
     bool step_over;
     /* the same for the processor's own breakpoints (TcgCpuOps.own_breaks): a block that begins at one raises their exception */
     const uint32_t *own_breaks;
-    /* Bytes of the virtually following page for an instruction that crosses; NULL: not executable (end the block before the instruction,
-     * or raise the fetch fault when it is the first).  Guests with fixed-size aligned instructions never need it. */
+    /* Bytes of the virtually following page for an instruction that crosses, as it is known to this processor just now; NULL: it has not been
+     * executed (tcg_fetch_half).  A hint: the block belongs to its own page alone, so it must compare what it was made for whenever it runs. */
     const uint8_t *(*next_page)(struct TransCtx *tc);
 } TransCtx;
 
@@ -135,6 +135,11 @@ void tcg_sync_time(Cpu *cpu);
 uint64_t tcg_insns(Cpu *cpu);
 /* Call insns_due after n (> 0) counted instructions from here; under instruction-driven time it does nothing: clocks are exact there. */
 void tcg_insns_limit(Cpu *cpu, uint64_t n);
+
+/* The halfword of code at an even address, from runtime routines and raise_code; false: the fault of the fetch is raised. */
+bool tcg_fetch_half(Cpu *cpu, vaddr va, uint16_t *half);
+/* Outside generated code: blocks of these bytes are made anew when they are run again. */
+void tcg_forget_code(Cpu *cpu, vaddr va, unsigned len);
 
 /* Guest memory from runtime routines, as the current regime; false: env->exc is set, return at once. */
 bool tcg_load(Cpu *cpu, vaddr va, IrMem m, uint64_t *val);

@@ -482,3 +482,22 @@ PageCode *tlb_exec(TcgVcpu *v, vaddr pc, Span *s)
     exec_add(c->x, &(ExecPage){ page, p, s->guarded });
     return p;
 }
+
+bool tcg_fetch_half(Cpu *cpu, vaddr va, uint16_t *half)
+{
+    TcgVcpu *v = vcpu_of(cpu);
+    Span s;
+    const PageCode *p = tlb_exec(v, va, &s);
+
+    if (p) {
+        *half = __atomic_load_n((const uint16_t *)(const void *)(p->host + (va & 0xfff)), __ATOMIC_ACQUIRE);
+        return true;
+    }
+    tcg_restore_here(cpu);
+    if (s.region) {
+        v->ops->raise_bus(cpu, va, s.pa, ACC_FETCH, 0);
+    } else {
+        v->ops->raise_fault(cpu, va, ACC_FETCH, 0, 0);
+    }
+    return false;
+}

@@ -156,6 +156,7 @@ struct MachineType {
     const PropDefault *compat;          /* pinned by this version; { NULL } ends */
     const char *default_nic;
     const char *block_default;          /* interface of -drive without if= and of -hda: "virtio" */
+    const char *const *firmware;        /* file names of -bios default, best first; NULL: a machine without -bios has none */
     bool is_default;
     bool (*smp_check)(Machine *m, Error **errp);
     bool (*build)(Machine *m, Error **errp);            /* memory, CPUs, devices; may fail anywhere */
