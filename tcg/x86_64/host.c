@@ -167,6 +167,7 @@ static void eval_inputs(Emit *e)
 
 void emit_eval(Emit *e)
 {
+    bool keep = e->pins->pin_mask & XMM_MASK;
     const IrOp *op = e->op;
 
     for (unsigned k = 0; k < ir_op_info[op->opc].nin; k++) {
@@ -179,10 +180,12 @@ void emit_eval(Emit *e)
             store_val(e, env_mem(offsetof(TcgEnv, op_in) + 32 * k), op->in[k], whole_type(e, op->in[k]));
         }
     }
-    ra_evict_xmm(e);
+    if (!keep) {
+        ra_evict_xmm(e);
+    }
     ra_take(e, RAX);
     lea(&e->a, true, RAX, mem_rip((const uint8_t *)make_eval(e)));
-    call_to(&e->a, e->xc->eval);
+    call_to(&e->a, keep ? e->xc->eval_all : e->xc->eval);
     ra_unlock(e, RAX);
     for (unsigned k = 0; k < ir_op_info[op->opc].nout; k++) {
         if (op->out[k] && e->last_use[op->out[k]]) {
@@ -356,7 +359,7 @@ static void restore_pins(TcgEnv *env, const TcgCode *c, const uint8_t *loop)
     for (unsigned n = loop ? (unsigned)side_get(&loop) : 0; n > 0; n--) {
         unsigned r = (unsigned)side_get(&loop);
 
-        restore_slot(env, c->target, (unsigned)side_get(&loop), &env->save_gpr[r]);
+        restore_slot(env, c->target, (unsigned)side_get(&loop), r < 16 ? (const void *)&env->save_gpr[r] : env->save_vec[r - 16]);
         m &= ~(1u << r);
     }
     for (; m; m &= m - 1) {

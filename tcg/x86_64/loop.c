@@ -4,7 +4,7 @@
  * loop, which the jump to the head of the first copy leads to.
  *
  * In the loop, pinned registers whose slots the body does not name hold slots
- * that it does.  Whoever leaves exchanges them.  Flags that the body sets from
+ * that it does, and vector registers hold vector slots.  Whoever leaves exchanges them.  Flags that the body sets from
  * values which slots still hold at the back-edge are described at the head
  * (flags of slots, set again) and computed by nobody but those who leave.
  *
@@ -92,35 +92,44 @@ static void count_uses(const IrBlock *b, unsigned edge, Use *use)
     }
 }
 
-static void move_pin(X86Pins *p, int r, unsigned slot)
+enum { LOOP_XMM = XMM0 + 7 };       /* vector registers from here on may hold slots */
+
+static void give_pin(X86Pins *p, int r, unsigned slot)
 {
-    p->slot_pin[p->pin_slot[r]] = NOREG;
     p->pin_slot[r] = (int16_t)slot;
     p->slot_pin[slot] = (int8_t)r;
+    p->pin_mask |= 1u << r;
+}
+
+/* The slot of a type that gains most by a register; -1: none is left. */
+static int most_used(const Emit *e, const Use *use, unsigned type)
+{
+    const TcgTarget *t = e->b->target;
+    int best = -1;
+
+    for (unsigned s = 0; s < t->nslots; s++) {
+        if (use[s].named && t->slots[s].type == type && e->loop_pins.slot_pin[s] == NOREG && (best < 0 || use[s].weight > use[best].weight)) {
+            best = (int)s;
+        }
+    }
+    return best;
 }
 
 static void choose_pins(Emit *e, unsigned edge)
 {
-    const TcgTarget *t = e->b->target;
     Use use[IR_MAX_SLOTS] = {};
+    int best;
 
     e->loop_pins = e->xc->pins;
     count_uses(e->b, edge, use);
     for (uint32_t m = e->xc->pins.pin_mask; m; m &= m - 1) {
-        int r = (int)ctz32(m), best = -1;
-
-        if (use[e->xc->pins.pin_slot[r]].named) {
-            continue;
+        if (!use[e->xc->pins.pin_slot[ctz32(m)]].named && (best = most_used(e, use, IR_I64)) >= 0) {
+            e->loop_pins.slot_pin[e->xc->pins.pin_slot[ctz32(m)]] = NOREG;
+            give_pin(&e->loop_pins, (int)ctz32(m), (unsigned)best);
         }
-        for (unsigned s = 0; s < t->nslots; s++) {
-            if (use[s].named && t->slots[s].type == IR_I64 && e->loop_pins.slot_pin[s] == NOREG && (best < 0 || use[s].weight > use[best].weight)) {
-                best = (int)s;
-            }
-        }
-        if (best < 0) {
-            break;
-        }
-        move_pin(&e->loop_pins, r, (unsigned)best);
+    }
+    for (int r = LOOP_XMM; r < SCRATCH_Y && (best = most_used(e, use, IR_V128)) >= 0; r++) {
+        give_pin(&e->loop_pins, r, (unsigned)best);
     }
 }
 
@@ -412,13 +421,14 @@ static uint32_t exchanged(const Emit *e)
     return r;
 }
 
+/* Vector registers hold no slot between blocks. */
 static void exchange(Emit *e, const X86Pins *from, const X86Pins *to)
 {
-    for (uint32_t m = exchanged(e); m; m &= m - 1) {
-        mov_mr(&e->a, true, slot_mem(e, (unsigned)from->pin_slot[ctz32(m)]), (int)ctz32(m));
+    for (uint32_t m = exchanged(e) & from->pin_mask; m; m &= m - 1) {
+        store_reg(e, slot_mem(e, (unsigned)from->pin_slot[ctz32(m)]), (int)ctz32(m), ctz32(m) < 16 ? IR_I64 : IR_V128);
     }
-    for (uint32_t m = exchanged(e); m; m &= m - 1) {
-        mov_rm(&e->a, true, (int)ctz32(m), slot_mem(e, (unsigned)to->pin_slot[ctz32(m)]));
+    for (uint32_t m = exchanged(e) & to->pin_mask; m; m &= m - 1) {
+        load_reg(e, (int)ctz32(m), slot_mem(e, (unsigned)to->pin_slot[ctz32(m)]), ctz32(m) < 16 ? IR_I64 : IR_V128);
     }
 }
 

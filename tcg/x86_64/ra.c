@@ -184,7 +184,7 @@ void ra_unlock(Emit *e, int r)
 
 int ra_alloc(Emit *e, uint32_t mask)
 {
-    uint32_t can = mask & ~e->locked;
+    uint32_t can = mask & ~e->locked & ~e->pins->pin_mask;
     int best = NOREG;
     unsigned far = 0;
 
@@ -338,7 +338,8 @@ int ra_def(Emit *e, uint16_t v, int prefer, uint32_t avoid)
     if (!v) {
         return ra_alloc(e, (xmm ? XMM_MASK : TEMP_MASK) & ~avoid);
     }
-    if (h != NOREG && !live_after(e, e->reg_val[h]) && !(avoid >> h & 1)) {
+    /* what an input lies in is written over where the emitter says so: vector instructions come in sequences */
+    if (h != NOREG && !(xmm && h != prefer ? live_now(e, e->reg_val[h]) : live_after(e, e->reg_val[h])) && !(avoid >> h & 1)) {
         uint16_t old = e->reg_val[h];
 
         /* the old value may still be an input of this operation: its register number is what the caller holds */
@@ -395,8 +396,8 @@ void ra_forget_pin(Emit *e, int r)
         e->loc[v].reg = (int8_t)t;
     } else if (e->loc[v].spill < 0 && e->loc[v].slot < 0) {
         e->loc[v].reg = (int8_t)r;
-        t = ra_alloc(e, TEMP_MASK);
-        mov_rr(&e->a, true, t, r);
+        t = ra_alloc(e, r < 16 ? TEMP_MASK : XMM_MASK);
+        ra_load_to(e, t, v, true);
         ra_bind(e, v, t);
         ra_unlock(e, t);
     }
@@ -494,6 +495,9 @@ void ra_store_dirty(Emit *e, bool keep)
 
 bool ra_live_xmm(const Emit *e)
 {
+    if (e->pins->pin_mask & XMM_MASK) {
+        return true;
+    }
     for (int r = XMM0; r < XMM0 + 14; r++) {
         if (live_now(e, e->reg_val[r])) {
             return true;
