@@ -599,6 +599,105 @@ static void test_vhdx_log(void)
     teardown();
 }
 
+/*
+ * More pages of tables than one entry of the log takes, cut after the first entry: bits of sectors go out before the block that they are of is said to
+ * be there in parts, for the bits that lie on the medium are those of an older block.
+ */
+enum { MANY_BLOCKS = 64 << 10, BLOCK = 1 << 20, BLOCK_TABLE = 2 << 20, IN_PARTS = 7, FEW = 4096 };
+#define OVER_RAW ", \"backing\": {\"driver\": \"raw\", \"file\": {\"driver\": \"file\", \"filename\": \"%s\"}}"
+
+static void write_byte(Blk *b, uint64_t off, uint64_t len, char byte)
+{
+    g_autofree uint8_t *data = g_malloc(len);
+
+    memset(data, byte, len);
+    g_assert_cmpint(blk_write(b, off, data, len, 0), ==, 0);
+}
+
+static void make_empty(void *opaque)
+{
+    g_assert_cmpint(blk_make_empty(opaque), ==, 0);
+}
+
+/* A child whose first block was all there, in two parts, and was committed: its bits are set, and nothing is there.  Its bytes are the disk in memory's. */
+static void child_with_old_bits(const char *dir, const char *over)
+{
+    g_autofree char *parent = g_build_filename(dir, "parent.vhdx", NULL), *child = g_build_filename(dir, "child.vhdx", NULL), *bytes = NULL;
+    g_autoptr(Json) o = json_object();
+    gsize len;
+    Blk *b;
+
+    json_set_uint(o, "size", (uint64_t)MANY_BLOCKS * BLOCK);
+    json_set_uint(o, "block_size", BLOCK);
+    g_assert_true(blk_create(session, blk_driver_find("vhdx"), parent, o, NULL));
+    json_set_string(o, "backing_file", parent);
+    json_set_string(o, "backing_fmt", "vhdx");
+    g_assert_true(blk_create(session, blk_driver_find("vhdx"), child, o, NULL));
+    g_assert_true(g_file_get_contents(child, &bytes, &len, NULL));
+    unlink(child);
+    unlink(parent);
+    memdisk_set(bytes, len);
+    b = memdisk_open_more(session, "vhdx", over, BLK_O_RDWR, NULL);
+    g_assert_nonnull(b);
+    write_byte(b, 0, BLOCK / 2, 'A');
+    write_byte(b, BLOCK / 2, BLOCK / 2, 'A');
+    blk_run(NULL, make_empty, blk_node(b));
+    blk_free(b);
+}
+
+/* Flushes, each of which fails at a later write than the one before, until the table on the medium says that the first block is there in parts. */
+static GByteArray *cut_when_in_parts(Blk *b)
+{
+    GByteArray *a = g_byte_array_new();
+    const uint8_t *now;
+    uint64_t len;
+
+    for (unsigned n = 0;; n++) {
+        int r;
+
+        memdisk_fail(n, EIO);
+        r = blk_flush(b);
+        now = memdisk_get(&len);
+        if ((now[BLOCK_TABLE] & 7) == IN_PARTS) {
+            break;
+        }
+        g_assert_cmpint(r, !=, 0);
+    }
+    memdisk_fail(-1, 0);
+    g_byte_array_append(a, now, len);
+    return a;
+}
+
+static void test_vhdx_log_order(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("formats-XXXXXX", NULL), *raw = g_build_filename(dir, "raw", NULL), *over = g_strdup_printf(OVER_RAW, raw), *old = g_malloc(BLOCK);
+    GByteArray *a;
+    Blk *b;
+
+    setup();
+    memset(old, 'P', BLOCK);
+    g_assert_true(g_file_set_contents(raw, old, BLOCK, NULL));
+    child_with_old_bits(dir, over);
+    b = memdisk_open_more(session, "vhdx", over, BLK_O_RDWR, NULL);
+    g_assert_cmpint(blk_zeroes(b, BLOCK, (MANY_BLOCKS - 1ull) * BLOCK, BLK_MAY_UNMAP | BLK_NO_FALLBACK), ==, 0);       /* every page of the table */
+    write_byte(b, 0, FEW, 'B');
+    a = cut_when_in_parts(b);
+    blk_free(b);
+    memdisk_set(a->data, a->len);
+    b = memdisk_open_more(session, "vhdx", over, BLK_O_RDWR, NULL);
+    g_assert_nonnull(b);
+    g_assert_cmpint(blk_read(b, 0, old, BLOCK, 0), ==, 0);
+    g_assert_cmpint(old[0], ==, 'B');
+    for (unsigned i = FEW; i < BLOCK; i++) {
+        g_assert_cmpint(old[i], ==, 'P');
+    }
+    blk_free(b);
+    g_byte_array_unref(a);
+    unlink(raw);
+    rmdir(dir);
+    teardown();
+}
+
 /* An image that wants more than this is one that has won.  (A sanitizer's shadow alone is larger.) */
 static void bounded(void)
 {
@@ -633,6 +732,7 @@ int main(int argc, char **argv)
     g_test_add_func("/formats/hostile/chain-goes-round", test_cycle);
     g_test_add_func("/formats/rows", test_rows);
     g_test_add_func("/formats/vhdx-log", test_vhdx_log);
+    g_test_add_func("/formats/vhdx-log-order", test_vhdx_log_order);
     r = g_test_run();
     images_free();
     return r;
