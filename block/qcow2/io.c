@@ -188,11 +188,12 @@ int qcow2_read(BlkNode *n, uint64_t off, uint64_t len, BlkVec v, unsigned flags)
 
 /* The first part of a range, with a place for it; its op is listed, so that nobody else changes the map there. */
 typedef struct {
-    QOp op;
+    QOp op;                     /* whole clusters where they get a place, else whole subclusters: others may work in the rest of the cluster */
     uint64_t off, len;          /* what the guest writes, within the clusters */
-    uint64_t host;              /* of the first cluster */
+    uint64_t start;             /* of the first cluster: the guest's offset */
+    uint64_t host;              /* and the host's */
     uint64_t clusters;
-    bool in_place;              /* the tables stay as they are; of the rest only `op`, `off`, `len` and `host` count */
+    bool in_place;              /* the tables stay as they are; of the rest only `op`, `off`, `len`, `start` and `host` count */
     bool in_cluster;            /* the cluster is ours already: subclusters are added */
     bool fresh;                 /* the host's clusters read as zeroes */
     bool counted;
@@ -200,7 +201,19 @@ typedef struct {
 
 static uint64_t host_byte(const Piece *p)
 {
-    return p->host + (p->off - p->op.start);
+    return p->host + (p->off - p->start);
+}
+
+/* Whether a cluster is ours alone and has its place, so that what is missing in it can be added there. */
+static bool is_ours(const Qcow2 *s, uint64_t entry)
+{
+    return !(entry & E_COMPRESSED) && (entry & E_COPIED) && ((entry & E_OFFSET) || s->external);
+}
+
+/* `off` to `off + len`, outward to whole subclusters. */
+static QOp subclusters(const Qcow2 *s, uint64_t off, uint64_t len, int kind)
+{
+    return (QOp){ off & ~(s->sc_size - 1), (off + len + s->sc_size - 1) & ~(s->sc_size - 1), kind, NULL };
 }
 
 /* How many clusters from here on need a new host cluster each. */
@@ -210,9 +223,7 @@ static unsigned count_new(const Qcow2 *s, const QL2 *at, uint64_t off, uint64_t 
 
     want = MIN(want, MAX(1, MAX_ALLOC_BYTES >> s->cluster_bits));
     for (i = 0; i < want && i < at->left; i++) {
-        uint64_t e = qcow2_l2_entry(s, at, i);
-
-        if (!(e & E_COMPRESSED) && (e & E_COPIED) && ((e & E_OFFSET) || s->external)) {
+        if (is_ours(s, qcow2_l2_entry(s, at, i))) {
             break;
         }
     }
@@ -231,7 +242,7 @@ static int begin_alloc(BlkNode *n, uint64_t off, uint64_t len, Piece *a)
     if (r < 0) {
         return r;
     }
-    *a = (Piece){ .off = off };
+    *a = (Piece){ .off = off, .start = start };
     e = qcow2_l2_entry(s, &at, 0);
     a->clusters = count_new(s, &at, off, len);
     if (a->clusters == 0) {
@@ -251,7 +262,7 @@ static int begin_alloc(BlkNode *n, uint64_t off, uint64_t len, Piece *a)
         a->fresh = q_take_fresh(s, host, a->clusters << s->cluster_bits);
     }
     a->len = MIN(len, start + (a->clusters << s->cluster_bits) - off);
-    a->op = (QOp){ start, start + (a->clusters << s->cluster_bits), OP_ALLOC, NULL };
+    a->op = a->in_cluster ? subclusters(s, off, a->len, OP_ALLOC) : (QOp){ start, start + (a->clusters << s->cluster_bits), OP_ALLOC, NULL };
     return 0;
 }
 
@@ -338,7 +349,7 @@ static int link_alloc(BlkNode *n, const Piece *a)
     Qcow2 *s = q2(n);
 
     for (uint64_t i = 0; i < a->clusters; i++) {
-        uint64_t guest = a->op.start + (i << s->cluster_bits), old, bitmap;
+        uint64_t guest = a->start + (i << s->cluster_bits), old, bitmap;
         QL2 at;
         int r = qcow2_l2_find(n, guest, true, &at);
 
@@ -399,12 +410,16 @@ static bool in_place(const Map *m)
     return m->type == Q_NORMAL && m->copied;
 }
 
-/* With the lock; returns with it.  1: a place is chosen and the op listed; 0: it was waited for another, look again. */
-static int list_alloc(BlkNode *n, uint64_t off, uint64_t len, Piece *a)
+/*
+ * With the lock; returns with it.  1: a place is chosen and the op listed; 0: it was waited for another, look again.
+ * `ours`: the cluster has a place, only subclusters are missing.
+ */
+static int list_alloc(BlkNode *n, uint64_t off, uint64_t len, bool ours, Piece *a)
 {
     Qcow2 *s = q2(n);
+    uint64_t start = off & ~(s->cluster_size - 1);
     /* wait before anything is allocated: what is there now may be ours after */
-    QOp op = { off & ~(s->cluster_size - 1), (off & ~(s->cluster_size - 1)) + s->cluster_size, OP_ALLOC, NULL };
+    QOp op = ours ? subclusters(s, off, MIN(len, start + s->cluster_size - off), OP_ALLOC) : (QOp){ start, start + s->cluster_size, OP_ALLOC, NULL };
     int r;
 
     if (op_clash(s, &op)) {
@@ -432,7 +447,8 @@ static int list_alloc(BlkNode *n, uint64_t off, uint64_t len, Piece *a)
 /* With the lock; returns with it.  1: the op of *p is listed, and the data may move without the lock; 0: it was waited for another, look again. */
 static int begin_piece(BlkNode *n, uint64_t off, uint64_t len, Piece *p)
 {
-    const uint64_t cluster = q2(n)->cluster_size;
+    const Qcow2 *s = q2(n);
+    const uint64_t in = off & (s->cluster_size - 1);
     Map m;
     int r = map(n, off, len, &m);
 
@@ -440,10 +456,10 @@ static int begin_piece(BlkNode *n, uint64_t off, uint64_t len, Piece *p)
         return r;
     }
     if (!in_place(&m)) {
-        return list_alloc(n, off, len, p);
+        return list_alloc(n, off, len, is_ours(s, m.entry), p);
     }
-    *p = (Piece){ .off = off, .len = m.len, .host = m.host - (off & (cluster - 1)), .in_place = true };
-    p->op = (QOp){ off & ~(cluster - 1), (off + m.len + cluster - 1) & ~(cluster - 1), OP_WRITE, NULL };
+    *p = (Piece){ .off = off, .len = m.len, .start = off - in, .host = m.host - in, .in_place = true };
+    p->op = subclusters(s, off, m.len, OP_WRITE);
     return op_try(n, &p->op);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "block/image.h"
+#include "io/fiber.h"
 
 static void test_raw(gconstpointer options)
 {
@@ -99,6 +100,115 @@ static void test_format(gconstpointer opaque)
     check_clean(path);
     if (with_peer) {
         ask_peer(path, parts[0]);
+    }
+    teardown();
+}
+
+/*
+ * Subclusters of one cluster that are written at once, over a file whose bytes the rest of each keeps: 64 requests in flight that share
+ * subclusters and clusters; half of them after a snapshot, so that clusters move meanwhile.
+ */
+enum { PART = 1536, PARTS = SIZE / PART, AT_ONCE = 64 };
+
+typedef struct {
+    BlkReq req;
+    struct iovec iov;
+    uint8_t buf[PART];
+} PartReq;
+
+static unsigned part_order[PARTS], part_next, part_end, parts_running;
+
+static void part_issue(PartReq *r)
+{
+    unsigned part;
+
+    do {
+        if (part_next == part_end) {
+            return;
+        }
+        part = part_order[part_next++];
+    } while (part % 3 == 0);                    /* stays as it is below */
+    memset(r->buf, part % 251 + 1, PART);
+    memcpy(shadow + part * PART, r->buf, PART);
+    r->req.off = part * PART;
+    parts_running++;
+    blk_submit(&r->req);
+}
+
+static void part_done(BlkReq *req, int result)
+{
+    g_assert_cmpint(result, ==, 0);
+    parts_running--;
+    part_issue(req->opaque);
+}
+
+static void write_parts(Blk *b, unsigned from, unsigned to)
+{
+    PartReq *r = g_new0(PartReq, AT_ONCE);
+
+    part_next = from;
+    part_end = to;
+    for (unsigned i = 0; i < AT_ONCE; i++) {
+        r[i].iov = (struct iovec){ r[i].buf, PART };
+        r[i].req = (BlkReq){ .blk = b, .op = BLK_WRITE, .len = PART, .iov = &r[i].iov, .iovcnt = 1, .done = part_done, .opaque = &r[i] };
+        part_issue(&r[i]);
+    }
+    while (parts_running) {
+        loop_step(loop, true);
+    }
+    g_free(r);
+}
+
+static void take_snapshot(void *opaque)
+{
+    BlkNode *n = *(BlkNode **)opaque;
+    BlkSnapshot sn = { .name = (char *)"half" };
+
+    g_assert_true(n->drv->image->snapshot_create(n, &sn, NULL));
+    *(BlkNode **)opaque = NULL;
+}
+
+static void test_parts(gconstpointer opaque)
+{
+    g_autofree char *base = NULL, *path = NULL, *create = NULL;
+    g_autoptr(Error) err = NULL;
+    g_autoptr(Json) o = NULL;
+    BlkNode *n;
+    Blk *b;
+
+    setup();
+    base = file_of("below", SIZE);
+    path = file_of("parts", 0);
+    for (unsigned i = 0; i < SIZE; i++) {
+        shadow[i] = i * 2654435761u >> 24;
+    }
+    g_assert_true(g_file_set_contents(base, (char *)shadow, SIZE, NULL));
+    create = g_strdup_printf("{\"size\": %d, \"backing_file\": \"%s\", \"backing_fmt\": \"raw\", \"extended_l2\": true, \"cluster_size\": %d}", SIZE, base, GPOINTER_TO_INT(opaque));
+    o = json_parse(create, strlen(create), NULL);
+    g_assert_true(blk_create(session, blk_driver_find("qcow2"), path, o, &err));
+    for (unsigned i = 0; i < PARTS; i++) {
+        unsigned j = g_random_int_range(0, i + 1);
+
+        part_order[i] = part_order[j];
+        part_order[j] = i;
+    }
+    b = open_ok(path, "{\"driver\": \"qcow2\"}", BLK_O_RDWR | BLK_O_NO_FLUSH);
+    write_parts(b, 0, PARTS / 2);
+    verify(b);
+    n = blk_node(b);
+    fiber_start(take_snapshot, &n);
+    while (n) {
+        loop_step(loop, true);
+    }
+    write_parts(b, PARTS / 2, PARTS);
+    verify(b);
+    blk_free(b);
+    b = open_ok(path, "{\"driver\": \"qcow2\"}", 0);
+    verify(b);
+    blk_free(b);
+    check_clean(path);
+    if (with_peer) {
+        ask_peer(path, "qcow2");
     }
     teardown();
 }
@@ -337,6 +447,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < G_N_ELEMENTS(formats) && blk_driver_find("qcow2"); i++) {
         g_autofree char *name = g_strdup_printf("/block/format/%s", formats[i]);
         g_test_add_data_func(name, formats[i], test_format);
+    }
+    for (unsigned cluster = 16384; cluster <= 2097152 && blk_driver_find("qcow2"); cluster *= 2) {
+        g_autofree char *name = g_strdup_printf("/block/subclusters/%u", cluster);
+        g_test_add_data_func(name, GINT_TO_POINTER(cluster), test_parts);
     }
     int r = g_test_run();
     g_autofree char *clean = g_strdup_printf("rm -rf '%s'", dir);
