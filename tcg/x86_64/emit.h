@@ -139,6 +139,7 @@ typedef struct Emit {
     bool in_loop;                       /* the second copy is being emitted */
     bool loop_flag[IR_MAX_SLOTS];       /* flags that nobody has to store at the back-edge */
     X86Pins loop_pins;
+    uint32_t loop_clean;                /* registers whose slots the loop only reads */
     IrOp loop_ops[LOOP_OPS + 1];
     IrValue loop_values[LOOP_VALUES];
     /* side table under construction */

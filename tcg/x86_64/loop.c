@@ -75,7 +75,7 @@ static bool find_edge(const IrBlock *b, unsigned *edge)
 
 /* ---- who gets a register ---- */
 
-typedef struct Use { unsigned weight; bool named, got; } Use;
+typedef struct Use { unsigned weight; bool named, got, set; } Use;
 
 static void count_uses(const IrBlock *b, unsigned edge, Use *use)
 {
@@ -87,7 +87,7 @@ static void count_uses(const IrBlock *b, unsigned edge, Use *use)
             use[op->imm].got = use[op->imm].named = true;
         } else if (op->opc == OP_set) {
             use[op->imm].weight += use[op->imm].got ? 3 : 2;
-            use[op->imm].named = true;
+            use[op->imm].set = use[op->imm].named = true;
         }
     }
 }
@@ -120,16 +120,18 @@ static void choose_pins(Emit *e, unsigned edge)
     Use use[IR_MAX_SLOTS] = {};
     int best;
 
-    e->loop_pins = e->xc->pins;
+    e->loop_clean = 0;
     count_uses(e->b, edge, use);
     for (uint32_t m = e->xc->pins.pin_mask; m; m &= m - 1) {
         if (!use[e->xc->pins.pin_slot[ctz32(m)]].named && (best = most_used(e, use, IR_I64)) >= 0) {
             e->loop_pins.slot_pin[e->xc->pins.pin_slot[ctz32(m)]] = NOREG;
             give_pin(&e->loop_pins, (int)ctz32(m), (unsigned)best);
+            e->loop_clean |= use[best].set ? 0 : m & -m;
         }
     }
     for (int r = LOOP_XMM; r < SCRATCH_Y && (best = most_used(e, use, IR_V128)) >= 0; r++) {
         give_pin(&e->loop_pins, r, (unsigned)best);
+        e->loop_clean |= use[best].set ? 0 : 1u << r;
     }
 }
 
@@ -424,7 +426,7 @@ static uint32_t exchanged(const Emit *e)
 /* Vector registers hold no slot between blocks. */
 static void exchange(Emit *e, const X86Pins *from, const X86Pins *to)
 {
-    for (uint32_t m = exchanged(e) & from->pin_mask; m; m &= m - 1) {
+    for (uint32_t m = exchanged(e) & from->pin_mask & ~(from == &e->loop_pins ? e->loop_clean : 0); m; m &= m - 1) {
         store_reg(e, slot_mem(e, (unsigned)from->pin_slot[ctz32(m)]), (int)ctz32(m), ctz32(m) < 16 ? IR_I64 : IR_V128);
     }
     for (uint32_t m = exchanged(e) & to->pin_mask; m; m &= m - 1) {
