@@ -192,6 +192,23 @@ void ir_st(IrBlock *b, IrVal addr, IrVal val, IrMem m)
     EMIT(b, OP_st, ir_type(b, val), 0, m, addr, val);
 }
 
+void ir_vsha256r(IrBlock *b, IrVal x, IrVal y, IrVal w, IrVal *nx, IrVal *ny)
+{
+    IrOp *op;
+
+    for (unsigned back = 1; back <= 6 && back <= b->nops; back++) {
+        op = &b->ops[b->nops - back];
+        if (op->opc == OP_vsha256r && op->in[0] == x.id && op->in[1] == y.id && op->in[2] == w.id) {
+            *nx = (IrVal){ op->out[0] };
+            *ny = (IrVal){ op->out[1] };
+            return;
+        }
+    }
+    op = EMIT(b, OP_vsha256r, IR_V128, 0, 0, x, y, w);
+    *nx = ir_out(b, op, 0, IR_V128);
+    *ny = ir_out(b, op, 1, IR_V128);
+}
+
 void ir_ld2(IrBlock *b, IrType t, IrVal addr, IrMem m, IrVal *lo, IrVal *hi)
 {
     IrOp *op = EMIT(b, OP_ld2, t, 0, m, addr);

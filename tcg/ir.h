@@ -266,6 +266,9 @@ IrVal ir_vset(IrBlock *b, IrElem e, IrVal v, unsigned lane, IrVal x);
 IrVal ir_vzext(IrBlock *b, IrType t, IrVal x);      /* scalar, or V128 keeping its low 64 bits -> t */
 IrVal ir_vlow(IrBlock *b, IrType t, IrVal v);       /* low F32/F64 of a vector */
 
+/* Four rounds of SHA-256; asked again for the same operands, which is how Arm gets the second result, it is the same operation. */
+void ir_vsha256r(IrBlock *b, IrVal x, IrVal y, IrVal w, IrVal *nx, IrVal *ny);
+
 /* ---- looking at it ---- */
 void ir_print(FILE *f, const IrBlock *b);           /* text form, docs/ir.md */
 bool ir_parse(IrBlock *b, const struct TcgTarget *t, const char *text, char **err);

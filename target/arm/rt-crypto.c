@@ -50,46 +50,6 @@ RT_FN(sha1su1)
     d->u32[3] ^= rol32(t.u32[0], 2);
 }
 
-/* ---- SHA-256 ---- */
-static inline uint32_t big_sigma0(uint32_t x) { return ror32(x, 2) ^ ror32(x, 13) ^ ror32(x, 22); }
-static inline uint32_t big_sigma1(uint32_t x) { return ror32(x, 6) ^ ror32(x, 11) ^ ror32(x, 25); }
-static inline uint32_t sigma0(uint32_t x) { return ror32(x, 7) ^ ror32(x, 18) ^ x >> 3; }
-static inline uint32_t sigma1(uint32_t x) { return ror32(x, 17) ^ ror32(x, 19) ^ x >> 10; }
-
-static ArmVec sha256_rounds(ArmVec x, ArmVec y, const ArmVec *w, bool first)
-{
-    for (unsigned e = 0; e < 4; e++) {
-        uint32_t t = y.u32[3] + big_sigma1(y.u32[0]) + choose(y.u32[0], y.u32[1], y.u32[2]) + w->u32[e];
-        uint32_t x3 = x.u32[3] + t, y3 = t + big_sigma0(x.u32[0]) + majority(x.u32[0], x.u32[1], x.u32[2]);
-
-        x.u128 = x.u128 << 32 | y3;
-        y.u128 = y.u128 << 32 | x3;
-    }
-    return first ? x : y;
-}
-
-RT_FN(sha256h) { *d = sha256_rounds(*d, *n, m, true); }
-RT_FN(sha256h2) { *d = sha256_rounds(*n, *d, m, false); }
-
-RT_FN(sha256su0)
-{
-    ArmVec t = { .u32 = { d->u32[1], d->u32[2], d->u32[3], n->u32[0] } };
-
-    for (unsigned e = 0; e < 4; e++) {
-        d->u32[e] += sigma0(t.u32[e]);
-    }
-}
-
-RT_FN(sha256su1)
-{
-    ArmVec r, t = { .u32 = { n->u32[1], n->u32[2], n->u32[3], m->u32[0] } };
-
-    for (unsigned e = 0; e < 4; e++) {
-        r.u32[e] = sigma1(e < 2 ? m->u32[2 + e] : r.u32[e - 2]) + d->u32[e] + t.u32[e];
-    }
-    *d = r;
-}
-
 /* ---- SHA-512 ---- */
 static inline uint64_t choose64(uint64_t x, uint64_t y, uint64_t z) { return ((y ^ z) & x) ^ z; }
 static inline uint64_t majority64(uint64_t x, uint64_t y, uint64_t z) { return (x & y) | ((x | y) & z); }

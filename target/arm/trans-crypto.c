@@ -14,6 +14,30 @@ TRANS(aesd, c_rr, aes(d, a->rd, a->rd, a->rn, IR_AESD))
 TRANS(aesmc, c_rr, aes(d, a->rd, a->rn, a->rn, IR_AESMC))
 TRANS(aesimc, c_rr, aes(d, a->rd, a->rn, a->rn, IR_AESIMC))
 
+/* Both instructions do four rounds on all of the state, and keep one half of it. */
+static bool sha256_rounds(A64Dis *d, int rd, int x, int y, int w, bool second)
+{
+    IrVal nx, ny;
+
+    if (simd_on(d)) {
+        ir_vsha256r(d->ir, v_get(d, x), v_get(d, y), v_get(d, w), &nx, &ny);
+        v_set(d, rd, second ? ny : nx);
+    }
+    return true;
+}
+TRANS(sha256h, c_rrr, sha256_rounds(d, a->rd, a->rd, a->rn, a->rm, false))
+TRANS(sha256h2, c_rrr, sha256_rounds(d, a->rd, a->rn, a->rd, a->rm, true))
+
+static bool sha256_schedule(A64Dis *d, int rd, int rn, int rm, unsigned kind)
+{
+    if (simd_on(d)) {
+        v_set(d, rd, ir_op3(d->ir, OP_vsha256m, IR_V128, (uint16_t)kind, 0, v_get(d, rd), v_get(d, rn), v_get(d, rm)));
+    }
+    return true;
+}
+TRANS(sha256su0, c_rr, sha256_schedule(d, a->rd, a->rn, a->rn, 0))
+TRANS(sha256su1, c_rrr, sha256_schedule(d, a->rd, a->rn, a->rm, 1))
+
 #define CALL2(name) TRANS(name, c_rr, simd_call_v(d, RT_##name, 2, 1, a->rd, a->rn, a->rn, 0, 0))
 #define CALL3(name) TRANS(name, c_rrr, simd_call_v(d, RT_##name, 2, 1, a->rd, a->rn, a->rm, 0, 0))
 CALL3(sha1c)
@@ -22,10 +46,6 @@ CALL3(sha1m)
 CALL3(sha1su0)
 CALL2(sha1h)
 CALL2(sha1su1)
-CALL3(sha256h)
-CALL3(sha256h2)
-CALL3(sha256su1)
-CALL2(sha256su0)
 CALL3(sha512h)
 CALL3(sha512h2)
 CALL3(sha512su1)

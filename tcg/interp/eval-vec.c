@@ -259,6 +259,9 @@ static bool moves(const TcgEvalOp *op, const TcgVal *const in[], TcgVal *r)
     case OP_vaes:
         tcg_aes(op->sub, in[0], in[1], r);
         return true;
+    case OP_vsha256m:
+        tcg_sha256_schedule(op->sub, in[0], in[1], in[2], r);
+        return true;
     default:
         return false;
     }
@@ -270,6 +273,10 @@ bool tcg_eval_vec(const TcgEvalOp *op, const TcgVal *const in[], TcgVal *const o
     const TcgVal *x = nin ? in[0] : NULL, *y = nin > 1 ? in[1] : NULL;
     TcgVal r = {};
 
+    if (op->opc == OP_vsha256r) {
+        tcg_sha256_rounds(in[0], in[1], in[2], out[0], out[1]);
+        return true;
+    }
     if (op->opc == OP_vfma) {
         for (unsigned i = 0; i < bytes >> op->sub; i++) {
             put(&r, op->sub, i, tcg_fma(8u << op->sub, op->nan_mode, (unsigned)op->imm, lane(x, op->sub, i), lane(y, op->sub, i),

@@ -43,6 +43,8 @@ bool tcg_fcompare(unsigned bits, unsigned cond, uint64_t x, uint64_t y);
 uint64_t tcg_f2i(unsigned fbits, unsigned ibits, unsigned sub, unsigned frac, unsigned nan_mode, uint64_t x);
 uint64_t tcg_i2f(unsigned ibits, unsigned fbits, bool is_unsigned, unsigned frac, uint64_t x);
 uint64_t tcg_fround(unsigned bits, unsigned sub, unsigned nan_mode, uint64_t x);
+void tcg_sha256_rounds(const TcgVal *x, const TcgVal *y, const TcgVal *w, TcgVal *nx, TcgVal *ny);       /* results may be NULL */
+void tcg_sha256_schedule(unsigned kind, const TcgVal *x, const TcgVal *y, const TcgVal *z, TcgVal *r);
 void tcg_aes(unsigned kind, const TcgVal *x, const TcgVal *key, TcgVal *out);
 
 #endif

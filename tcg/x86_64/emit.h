@@ -26,7 +26,7 @@ extern const int8_t x86_pin_reg[NPINS];
 #define SCRATCH_Y XMM14
 
 /* Host features. */
-typedef struct X86Features { bool bmi, lzcnt, avx, avx2, fma, aes, clmul, movbe, f16c; } X86Features;
+typedef struct X86Features { bool bmi, lzcnt, avx, avx2, fma, aes, clmul, movbe, f16c, sha; } X86Features;
 
 /* Which slots live in registers. */
 typedef struct X86Pins {

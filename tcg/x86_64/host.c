@@ -660,6 +660,10 @@ static X86Features detect(void)
     f.clmul = tcg_feature("clmul", c >> 1 & 1);
     f.movbe = tcg_feature("movbe", c >> 22 & 1);
     f.f16c = f.avx && tcg_feature("f16c", c >> 29 & 1);
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+        b = 0;
+    }
+    f.sha = f.avx && tcg_feature("sha", b >> 29 & 1);
     if (!__get_cpuid(0x80000001, &a, &b, &c, &d)) {
         c = 0;
     }

@@ -229,7 +229,16 @@ void ra_take(Emit *e, int r)
 
     assert(!(e->locked >> r & 1));
     e->locked |= 1u << r;
-    for (unsigned k = 0; k < ARRAY_SIZE(temp_order) && v && live_now(e, v) && e->loc[v].reg == r; k++) {
+    if (r >= 16 && v && live_now(e, v) && e->loc[v].reg == r) {
+        int t = ra_alloc(e, XMM_MASK);
+
+        ra_load_to(e, t, v, true);
+        e->reg_val[r] = 0;
+        ra_bind(e, v, t);
+        ra_unlock(e, t);
+        return;
+    }
+    for (unsigned k = 0; r < 16 && k < ARRAY_SIZE(temp_order) && v && live_now(e, v) && e->loc[v].reg == r; k++) {
         int t = temp_order[k];
 
         if (!(e->locked >> t & 1) && !live_now(e, e->reg_val[t])) {

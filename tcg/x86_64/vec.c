@@ -490,6 +490,56 @@ static void aes(Emit *e, const IrOp *op)
     }
 }
 
+enum { SHA256RNDS2 = M38 | 0xcb, SHA256MSG1 = M38 | 0xcc, SHA256MSG2 = M38 | 0xcd };
+
+/* The host has the state as f e b a and h g d c (lowest first), and does two rounds with the schedule in xmm0. */
+static void sha256_rounds(Emit *e, const IrOp *op)
+{
+    int x, y, w;
+
+    if (!e->has.sha) {
+        emit_eval(e);
+        return;
+    }
+    ra_take(e, XMM0);
+    x = v_in(e, 0);
+    y = v_in(e, 1);
+    w = v_in(e, 2);
+    sse2(e, V_MOVAPS, XMM0, w);
+    v_imm(e, V_SHUFPS, SCRATCH_X, y, x, 0xbb);
+    v_imm(e, V_SHUFPS, SCRATCH_Y, y, x, 0x11);
+    op_rr(&e->a, SHA256RNDS2, false, SCRATCH_X, SCRATCH_Y);
+    v_imm2(e, V_PSHUFD, XMM0, XMM0, 0x0e);
+    op_rr(&e->a, SHA256RNDS2, false, SCRATCH_Y, SCRATCH_X);
+    for (unsigned k = 0; k < 2; k++) {
+        if (e->last_use[op->out[k]]) {
+            v_imm(e, V_SHUFPS, ra_def(e, op->out[k], NOREG, 0), SCRATCH_Y, SCRATCH_X, k ? 0x11 : 0xbb);
+        }
+    }
+}
+
+static void sha256_schedule(Emit *e, const IrOp *op)
+{
+    int x, y, z;
+
+    if (!e->has.sha) {
+        emit_eval(e);
+        return;
+    }
+    x = v_in(e, 0);
+    y = v_in(e, 1);
+    z = v_in(e, 2);
+    if (op->sub) {
+        v_imm(e, M3A | P66 | 0x0f, SCRATCH_X, z, y, 4);         /* palignr */
+        sse3(e, P(0xfe), SCRATCH_X, SCRATCH_X, x);              /* paddd */
+        op_rr(&e->a, SHA256MSG2, false, SCRATCH_X, z);
+    } else {
+        sse2(e, V_MOVAPS, SCRATCH_X, x);
+        op_rr(&e->a, SHA256MSG1, false, SCRATCH_X, y);
+    }
+    sse2(e, V_MOVAPS, v_out(e, x, 0), SCRATCH_X);
+}
+
 static void clmul(Emit *e, const IrOp *op)
 {
     int x, y;
@@ -515,7 +565,7 @@ EmitTable x86_vec_ops = {
     [OP_vsadds] = sadds, [OP_vsaddu] = saddu, [OP_vssubs] = ssubs, [OP_vssubu] = ssubu, [OP_vavgu] = avgu, [OP_vpaddl] = paddl, [OP_vcnt] = cnt,
     [OP_vzip1] = vec_zip1, [OP_vzip2] = vec_zip2, [OP_vuzp1] = vec_uzp1, [OP_vuzp2] = vec_uzp2, [OP_vtrn1] = vec_trn1, [OP_vtrn2] = vec_trn2,
     [OP_vext] = vec_ext, [OP_vrev] = vec_rev, [OP_vtbl] = vec_tbl, [OP_vwidenu] = vec_widenu, [OP_vwidens] = vec_widens, [OP_vnarrow] = vec_narrow,
-    [OP_vmulls] = mulls, [OP_vmullu] = mullu, [OP_vaes] = aes, [OP_vclmul] = clmul,
+    [OP_vmulls] = mulls, [OP_vmullu] = mullu, [OP_vaes] = aes, [OP_vsha256r] = sha256_rounds, [OP_vsha256m] = sha256_schedule, [OP_vclmul] = clmul,
     [OP_vfadd] = vec_fadd, [OP_vfsub] = vec_fsub, [OP_vfmul] = vec_fmul, [OP_vfdiv] = vec_fdiv, [OP_vfsqrt] = vec_fsqrt, [OP_vfma] = vec_fma,
     [OP_vfabs] = vec_fabs, [OP_vfneg] = vec_fneg,
     [OP_vfmin] = vec_fmin, [OP_vfmax] = vec_fmax, [OP_vfminnm] = vec_fmin, [OP_vfmaxnm] = vec_fmax, [OP_vfround] = vec_fround, [OP_vfcmp] = vec_fcmp,

@@ -309,7 +309,20 @@ static void gen_vec(Gen *g)
         }
         break;
     }
-    case 19: keep(g, below(g, 2) ? ir_v2(b, OP_vaes, below(g, 4), 0, pick(g, V), pick(g, V))
+    case 19:
+        if (!below(g, 3)) {
+            IrVal x = pick(g, V), y = pick(g, V), w = pick(g, V), nx, ny;
+
+            ir_vsha256r(b, x, y, w, &nx, &ny);
+            keep(g, below(g, 2) ? nx : ny);
+            if (below(g, 2)) {
+                ir_vsha256r(b, x, y, w, &nx, &ny);
+                keep(g, ny);
+            }
+            keep(g, ir_op3(b, OP_vsha256m, V, below(g, 2), 0, pick(g, V), pick(g, V), pick(g, V)));
+            break;
+        }
+        keep(g, below(g, 2) ? ir_v2(b, OP_vaes, below(g, 4), 0, pick(g, V), pick(g, V))
                                  : ir_v2(b, OP_vclmul, 0, below(g, 2) | below(g, 2) << 4, pick(g, V), pick(g, V))); break;
     case 20: keep(g, below(g, 4) ? ir_v2(b, fp2[below(g, G_N_ELEMENTS(fp2))], fe, 0, pick(g, V), pick(g, V))
                                  : ir_v3(b, OP_vfma, fe, below(g, 4), pick(g, V), pick(g, V), pick(g, V))); break;

@@ -205,8 +205,8 @@ static void without(const char *features)
     g_test_trap_assert_passed();
 }
 
-static void test_no_bmi(void) { without("bmi,lzcnt"); }
-static void test_no_avx(void) { without("avx,movbe,aes,clmul,fma"); }
+static void test_no_bmi(void) { without("bmi,lzcnt,sha"); }
+static void test_no_avx(void) { without("avx,movbe,aes,sha,clmul,fma"); }
 
 int main(int argc, char **argv)
 {
