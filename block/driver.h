@@ -85,6 +85,7 @@ struct BlkNode {
     bool hears_drains;              /* it is counted as one of those */
     char *backing_name;             /* as the image says; set by the driver's open, opened by the layer after it */
     char *backing_format;           /* may be NULL: probe */
+    bool backing_off;               /* the user said: not opened; the image goes on recording it */
     Json *backing_options;          /* given by the user instead */
     IoLock lock;                    /* of `tracked` */
     struct NodeWrite *tracked;      /* writes in flight, where unaligned ones must wait for others (align > 1) */

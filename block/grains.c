@@ -596,7 +596,7 @@ Blk *format_create_file(Session *s, const char *filename, uint64_t size, const c
 void format_backing_option(BlkNode *n, Json *backing)
 {
     if (backing && json_is(backing, JSON_NULL)) {
-        g_clear_pointer(&n->backing_name, g_free);
+        n->backing_off = true;
     } else if (backing) {
         n->backing_options = json_copy(backing);
     }

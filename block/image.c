@@ -103,6 +103,11 @@ bool blk_make_there(Session *s, const char *filename, uint64_t size, Error **err
     return ok && (r == 0 || error_set_errno(errp, -r, "Failed to clear what is at '%s'", filename));
 }
 
+bool blk_can_change_backing(const BlkNode *n, Error **errp)
+{
+    return (n->drv->image && n->drv->image->change_backing) || error_set(errp, "images of format '%s' can not be given another backing file", n->drv->name);
+}
+
 enum { COMMIT_CHUNK = 1 << 20 };
 
 static int commit_piece(BlkNode *top, Blk *base, const BlkExtent *e, uint64_t off, uint8_t *buf)

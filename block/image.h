@@ -77,6 +77,9 @@ int64_t blk_node_allocated(BlkNode *n);             /* bytes on the host's disk,
 /* The check of the format of b's node, from anywhere; -ENOTSUP when it has none. */
 int blk_check(Blk *b, BlkCheck *c);
 
+/* May another backing file be recorded in the image?  Asked before work that ends with that. */
+bool blk_can_change_backing(const BlkNode *n, Error **errp);
+
 /* Open a read-only node and all below it that it writes to for writing; nobody else may hold it back. */
 bool blk_reopen_rw(BlkNode *n, Error **errp);
 /* Show one snapshot of a read-only image instead of its present state. */

@@ -622,7 +622,7 @@ static bool open_chain(BlkNode *top, const char *filename, Error **errp)
     BlkNode *n = top;
 
     g_hash_table_add(seen, g_strdup(filename ? filename : top->filename));
-    while (n && !n->backing && (n->backing_name || n->backing_options) && !(n->flags & BLK_O_NO_BACKING)) {
+    while (n && !n->backing && !n->backing_off && (n->backing_name || n->backing_options) && !(n->flags & BLK_O_NO_BACKING)) {
         BlkNode *below = open_backing(n, seen, errp);
         BlkChild *c = below && blk_backing_is(n, below, errp) ? blk_attach_child(n, below, "backing", BLK_CHILD_BACKING, errp) : NULL;
 

@@ -385,8 +385,31 @@ bool node_fixed(const BlkNode *n)
     return false;
 }
 
+/*
+ * What a disk grows by is zeroes, where a longer backing file has other bytes too, and where a cluster of the old end has them from before the
+ * disk was cut.
+ */
+static int clear_growth(BlkNode *n, uint64_t old, uint64_t size, BlkPrealloc prealloc)
+{
+    uint64_t end = n->cluster ? (old + n->cluster - 1) / n->cluster * n->cluster : old;
+    int r;
+
+    if (node_has_below(n)) {                    /* who opened it without will not be the last */
+        end = n->backing ? MAX(end, node_size(n->backing->node)) : size;
+    }
+    end = MIN(end, size);
+    if (end <= old || !(n->drv->kind & BLK_DRV_FORMAT)) {
+        return 0;
+    }
+    r = node_zeroes(n, old, end - old, prealloc == BLK_PREALLOC_OFF ? BLK_MAY_UNMAP : 0);
+    return r ? r : node_flush(n);
+}
+
 bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
 {
+    uint64_t old = node_size(n);
+    int r;
+
     if (n->read_only) {
         return error_set(errp, "Image is read-only");
     }
@@ -397,8 +420,17 @@ bool node_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
         return false;
     }
     wrote(n, 0, 0, 0);
-    if (!n->fixed) {
-        blk_node_resized(n, size);
+    if (n->fixed) {
+        return true;
+    }
+    blk_node_resized(n, size);
+    r = size > old ? clear_growth(n, old, size, prealloc) : 0;
+    if (r < 0) {
+        error_set_errno(errp, -r, "Failed to clear what the image grew by");
+        if (n->drv->resize(n, old, BLK_PREALLOC_OFF, NULL)) {
+            blk_node_resized(n, old);
+        }
+        return false;
     }
     return true;
 }

@@ -555,6 +555,16 @@ static bool open_sources(Img *im, Convert *k, const Args *a, char **names)
     return true;
 }
 
+static bool packs_with(const Json *o, Error **errp)
+{
+    const char *prealloc = json_get_string(o, "preallocation");
+
+    if (json_get(o, "encrypt.format") || json_get_bool(o, "encryption", false)) {
+        return error_set(errp, "Compression and encryption not supported at the same time");
+    }
+    return !prealloc || !strcmp(prealloc, "off") || error_set(errp, "Compression and preallocation not supported at the same time");
+}
+
 static bool target_options(Img *im, Convert *k, const Args *a, const BlkDriver *drv, Json **o, Error **errp)
 {
     *o = json_object();
@@ -576,7 +586,7 @@ static bool target_options(Img *im, Convert *k, const Args *a, const BlkDriver *
         return error_set(errp, "Use of backing file requires explicit backing format");
     }
     k->has_backing = json_get(*o, "backing_file") != NULL;
-    return true;
+    return !a->compressed || packs_with(*o, errp);
 }
 
 static bool make_target(Img *im, Convert *k, const Args *a, const BlkDriver *drv, const char *name)
@@ -643,7 +653,7 @@ static bool prepare(Img *im, Convert *k, const Args *a, const char *name)
         img_error(im, "Unknown file format '%s'", a->out_format);
         return false;
     }
-    if (a->compressed && !drv->write_compressed) {
+    if (a->compressed && !a->no_create && !drv->write_compressed) {
         img_error(im, "Compression not supported for this file format");
         return false;
     }
@@ -661,6 +671,10 @@ static bool prepare(Img *im, Convert *k, const Args *a, const char *name)
     }
     if (blk_node(k->dst)->drv->image && blk_node(k->dst)->drv->image->wants_packed && blk_node(k->dst)->drv->image->wants_packed(blk_node(k->dst))) {
         k->compressed = true;
+    }
+    if (k->compressed && (!blk_node(k->dst)->drv->write_compressed || !blk_node(k->dst)->cluster)) {     /* a shape without clusters: flat extents */
+        img_error(im, "Compression not supported for this file format");
+        return false;
     }
     k->cluster = k->compressed ? blk_node(k->dst)->cluster : 0;
     k->buffer = k->compressed ? MAX(k->cluster, PACKED) : BUFFER;

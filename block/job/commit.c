@@ -67,10 +67,9 @@ static bool commit_prepare(BlkJob *j, Error **errp)
         return false;
     }
     g = blk_graph_begin(j->session);
-    if (!s->overlay->drv->image || !s->overlay->drv->image->change_backing ||
-        !s->overlay->drv->image->change_backing(s->overlay, name, s->base->drv->name, errp)) {
+    if (!s->overlay->drv->image->change_backing(s->overlay, name, s->base->drv->name, errp)) {
         blk_graph_abort(g);
-        return errp && *errp ? false : error_set(errp, "Format driver '%s' does not support backing files", s->overlay->drv->name);
+        return false;
     }
     blk_graph_set_backing(g, s->overlay, s->base);
     return blk_graph_commit(g, errp);
@@ -125,6 +124,10 @@ BlkJob *commit_start(BlkNode *overlay, BlkNode *top, BlkNode *base, const char *
     Commit *s = job_new(top->session, &commit_type, p, errp);
 
     if (!s) {
+        return NULL;
+    }
+    if (!blk_can_change_backing(overlay, errp)) {
+        job_abandon(&s->job);
         return NULL;
     }
     s->overlay_was_read_only = overlay->read_only;

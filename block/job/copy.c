@@ -125,9 +125,9 @@ int job_flush(BlkJob *j, BlkNode *target)
 
 /* ---- pieces of pieces ---- */
 
-static int copy_data(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsigned flags, bool *read)
+static int copy_data(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, uint64_t unit, unsigned flags, bool *read)
 {
-    uint64_t step = MIN(len, COPY_CHUNK);
+    uint64_t step = MIN(len, MAX((uint64_t)COPY_CHUNK, unit));
     void *buf = blk_buffer(step);
     int r = 0;
 
@@ -142,11 +142,21 @@ static int copy_data(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, uns
     return r;
 }
 
+/*
+ * What is written at once at least, within the range: a part of a cluster would have the target read the rest from below, which may be
+ * the range that is being copied.
+ */
+static uint64_t unit_of(const BlkNode *to)
+{
+    return to->backing && to->cluster ? MIN(to->cluster, (uint32_t)COPY_UNIT_MAX) : 1;
+}
+
 int job_copy_range(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsigned flags, bool *read)
 {
+    uint64_t unit = unit_of(to);
     int r = 0;
 
-    for (uint64_t end = off + len; off < end && r == 0;) {
+    for (uint64_t end = off + len, n; off < end && r == 0; off += n) {
         BlkExtent e;
 
         r = node_status_chain(from, NULL, off, end - off, &e);
@@ -154,13 +164,16 @@ int job_copy_range(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsig
             *read = true;
             return r;
         }
-        e.len = e.len ? e.len : end - off;
-        if (e.flags & BLK_EXT_ZERO) {
-            r = node_zeroes(to, off, e.len, (flags & ~BLK_COMPRESSED_WRITE) | BLK_MAY_UNMAP);
-        } else {
-            r = copy_data(from, to, off, e.len, flags, read);
+        n = e.len ? e.len : end - off;
+        if ((e.flags & BLK_EXT_ZERO) && off + n < end) {
+            n -= (off + n) % unit < n ? (off + n) % unit : 0;
         }
-        off += e.len;
+        if ((e.flags & BLK_EXT_ZERO) && (off + n == end || (off + n) % unit == 0)) {
+            r = node_zeroes(to, off, n, (flags & ~BLK_COMPRESSED_WRITE) | BLK_MAY_UNMAP);
+        } else {
+            n = MIN((off + n + unit - 1) / unit * unit, end) - off;
+            r = copy_data(from, to, off, n, unit, flags, read);
+        }
     }
     return r;
 }

@@ -6,7 +6,7 @@
 #include "block/bitmap.h"
 #include "block/job/job.h"
 
-enum { COPY_CHUNK = 1 << 20, COPY_PIECES = 8 };
+enum { COPY_CHUNK = 1 << 20, COPY_PIECES = 8, COPY_UNIT_MAX = 64 << 20 };
 
 typedef struct JobCopy JobCopy;
 struct JobCopy {

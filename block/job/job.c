@@ -320,8 +320,10 @@ JobOnError job_io_error(BlkJob *j, bool read, int error)
 
 static void conclude(BlkJob *j)
 {
+    bool cancelled = j->cancelled && j->result == -ECANCELED;
+
     let_go(j);
-    block_event(j, j->cancelled && j->result == -ECANCELED ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED", true);
+    block_event(j, cancelled ? "BLOCK_JOB_CANCELLED" : "BLOCK_JOB_COMPLETED", !cancelled);
     set_status(j, JOB_CONCLUDED);
     if (j->auto_dismiss) {
         set_status(j, JOB_NULL);

@@ -84,7 +84,7 @@ static bool stream_prepare(BlkJob *j, Error **errp)
     }
     g = blk_graph_begin(j->session);
     r = node_flush(s->node);
-    if (r < 0 || (s->node->drv->image && s->node->drv->image->change_backing && !s->node->drv->image->change_backing(s->node, name, format, errp))) {
+    if (r < 0 || !s->node->drv->image->change_backing(s->node, name, format, errp)) {
         blk_graph_abort(g);
         return r == 0 ? false : error_set_errno(errp, -r, "Could not flush '%s'", s->node->name);
     }
@@ -133,6 +133,10 @@ BlkJob *stream_start(BlkNode *n, BlkNode *base, const char *backing_file, const 
     uint32_t granule;
 
     if (!s) {
+        return NULL;
+    }
+    if (blk_node_backing(n) && blk_node_backing(n) != base && !blk_can_change_backing(n, errp)) {
+        job_abandon(&s->job);
         return NULL;
     }
     s->was_read_only = n->read_only;

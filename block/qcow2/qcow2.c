@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/grains.h"
 #include "util/bswap.h"
 #include "util/size.h"
 
@@ -113,18 +114,6 @@ static void child_moved(BlkNode *n, const BlkChild *c, const BlkNode *before)
     s->luks.file = n->file->node;
 }
 
-/* null says: no backing file, whatever the image says. */
-static void backing_option(BlkNode *n, Json *o)
-{
-    Json *b = json_get(o, "backing");
-
-    if (b && json_is(b, JSON_NULL)) {
-        g_clear_pointer(&n->backing_name, g_free);
-    } else if (b) {
-        n->backing_options = json_copy(b);
-    }
-}
-
 static void make_caches(BlkNode *n, Json *o)
 {
     Qcow2 *s = q2(n);
@@ -212,7 +201,7 @@ static bool qcow2_open(BlkNode *n, Json *o, Error **errp)
         goto fail;
     }
     n->cluster = s->cluster_size;
-    backing_option(n, o);
+    format_backing_option(n, json_get(o, "backing"));
     if (!(n->flags & (BLK_O_NO_IO | BLK_O_CHECK)) && !qcow2_bitmaps_load(n, errp)) {
         goto fail;
     }
