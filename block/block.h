@@ -88,6 +88,7 @@ const char *blk_node_name(const BlkNode *n);            /* "#blockNNN" when nobo
 const char *blk_node_driver(const BlkNode *n);          /* "qcow2" */
 const char *blk_node_filename(const BlkNode *n);        /* as given: for messages, and where names beside it begin */
 char *blk_node_full_name(const BlkNode *n);             /* opens the same bytes again: a file name, or json:{...}; the caller frees */
+char *blk_node_record_name(const BlkNode *below, const char *image);     /* the same as it has to be recorded in an image of this name, which is where relative names begin */
 BlkNode *blk_node_backing(const BlkNode *n);            /* the one below a copy-on-write node, or NULL */
 uint64_t blk_node_size(const BlkNode *n);
 bool blk_node_read_only(const BlkNode *n);

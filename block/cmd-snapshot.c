@@ -69,7 +69,7 @@ bool blk_image_create_for(Session *s, const char *file, const char *format, uint
     }
     json_set_uint(o, "size", size);
     if (backing) {
-        g_autofree char *name = blk_node_full_name(backing);
+        g_autofree char *name = blk_node_record_name(backing, file);
 
         if (!drv->has_backing) {
             return error_set(errp, "Format '%s' does not support backing files", format);

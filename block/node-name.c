@@ -103,3 +103,17 @@ char *blk_node_full_name(const BlkNode *n)
 
     return text ? g_strdup_printf("json:%s", text) : g_strdup(n->filename);
 }
+
+char *blk_node_record_name(const BlkNode *below, const char *image)
+{
+    g_autofree char *name = blk_node_full_name(below), *found = blk_path_combine(image, name), *here = g_get_current_dir();
+    const char *slash = strrchr(image, '/'), *rest = name;
+
+    if (!strcmp(found, name)) {
+        return g_steal_pointer(&name);
+    }
+    if (slash && !strncmp(name, image, slash + 1 - image)) {    /* in its folder, or below that */
+        rest = name + (slash + 1 - image);
+    }
+    return rest != name && *rest != '/' && !blk_path_has_protocol(rest) ? g_strdup(rest) : g_build_filename(here, name, NULL);
+}

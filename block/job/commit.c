@@ -42,6 +42,21 @@ static int commit_piece(JobCopy *c, uint64_t off, uint64_t len, bool *read)
     return 0;
 }
 
+/* Behind the end of what is committed the overlay has zeroes; a longer base has something else, and will be seen there. */
+static int clear_end(Commit *s)
+{
+    uint64_t from = node_size(s->top), end = MIN(node_size(s->base), node_size(s->overlay));
+    int r;
+
+    if (from >= end) {
+        return 0;
+    }
+    job_begin(&s->job);
+    r = node_zeroes(s->base, from, end - from, BLK_MAY_UNMAP);
+    job_end(&s->job);
+    return r;
+}
+
 static int commit_run(BlkJob *j)
 {
     Commit *s = (Commit *)j;
@@ -54,13 +69,14 @@ static int commit_run(BlkJob *j)
     job_copy_init(&c, j, s->todo, commit_piece, s);
     r = r ? r : job_copy_run(&c);
     job_copy_fini(&c);
+    r = r ? r : clear_end(s);
     return r ? r : job_flush(j, s->base);
 }
 
 static bool commit_prepare(BlkJob *j, Error **errp)
 {
     Commit *s = (Commit *)j;
-    g_autofree char *name = s->backing_file ? g_strdup(s->backing_file) : blk_node_full_name(s->base);
+    g_autofree char *name = s->backing_file ? g_strdup(s->backing_file) : blk_node_record_name(s->base, s->overlay->filename);
     BlkGraph *g;
 
     if (!blk_node_set_read_only(s->overlay, false, errp)) {

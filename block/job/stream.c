@@ -50,6 +50,16 @@ static int stream_piece(JobCopy *c, uint64_t off, uint64_t len, bool *read)
     return r;
 }
 
+/* Behind the end of what lies below there are zeroes; a longer base would answer for them. */
+static void want_end(Stream *s, const BlkNode *below)
+{
+    uint64_t from = node_size(below), end = s->base ? MIN(node_size(s->base), node_size(s->node)) : 0;
+
+    if (from < end) {
+        blk_bitmap_set(s->todo, from, end - from);
+    }
+}
+
 static int stream_run(BlkJob *j)
 {
     Stream *s = (Stream *)j;
@@ -63,6 +73,7 @@ static int stream_run(BlkJob *j)
         return 0;
     }
     r = job_find_allocated(j, below, s->base, s->todo);
+    want_end(s, below);
     j->current = j->total - blk_bitmap_bytes(s->todo);
     job_copy_init(&c, j, s->todo, stream_piece, s);
     r = r ? r : job_copy_run(&c);
@@ -74,7 +85,7 @@ static int stream_run(BlkJob *j)
 static bool stream_prepare(BlkJob *j, Error **errp)
 {
     Stream *s = (Stream *)j;
-    g_autofree char *name = !s->base ? NULL : s->backing_file ? g_strdup(s->backing_file) : blk_node_full_name(s->base);
+    g_autofree char *name = !s->base ? NULL : s->backing_file ? g_strdup(s->backing_file) : blk_node_record_name(s->base, s->node->filename);
     const char *format = s->base ? blk_node_skip_filters(s->base)->drv->name : NULL;
     BlkGraph *g;
     int r;

@@ -69,6 +69,11 @@ class Daemon:
                 return r['return']
             self.events.append(r)
 
+    def use(self, node):
+        """Somebody uses the node, and then what is put above it."""
+        self.ask('nbd-server-start', addr={'type': 'unix', 'data': {'path': 'nbd'}})
+        self.ask('block-export-add', type='nbd', id='e', node_name=node)
+
     def job(self, command, job_id, **args):
         """A job until it is gone; its last state had no error."""
         self.ask(command, job_id=job_id, **args)
@@ -88,11 +93,11 @@ def setup():
         o.write(b'\xa5' * MB + f.read())
 
 
-def check(name, data, told):
+def check(name, data, told, *more):
     """The image, opened by its name alone."""
-    info = json.loads(img('info', '--output=json', name))
+    info = json.loads(img('info', '--output=json', *more, name))
     assert info['backing-filename'].startswith('json:') == told, info['backing-filename']
-    img('convert', '-f', 'qcow2', '-O', 'raw', name, 'out.raw')
+    img('convert', *more, '-f', 'qcow2', '-O', 'raw', name, 'out.raw')
     with open('out.raw', 'rb') as f:
         assert f.read() == data, f'{name} over {info["backing-filename"]}: other bytes'
 
@@ -103,8 +108,7 @@ def try_row(node, data, told):
         d.ask('blockdev-add', **{'node-name': 'n', 'read-only': node['driver'] != 'copy-on-read', **node})
         record = next(r for r in d.ask('query-named-block-nodes', flat=True) if r['node-name'] == 'n')
         assert record['file'] == record['image']['filename'] and record['file'].startswith('json:') == told, record['file']
-        d.ask('nbd-server-start', addr={'type': 'unix', 'data': {'path': 'nbd'}})
-        d.ask('block-export-add', type='nbd', id='e', node_name='n')         # who uses the node, and then what is put above it
+        d.use('n')
         for below, over in (('n', 'x'), ('x', 'y'), ('y', 'z')):
             d.ask('blockdev-snapshot-sync', node_name=below, snapshot_file=over + '.qcow2', snapshot_node_name=over)
         d.job('block-stream', 's', device='z', base_node='n')
@@ -112,14 +116,36 @@ def try_row(node, data, told):
         check(name, data, told)
 
 
+def try_folders():
+    """Names that are relative to the daemon's folder, in images of other folders."""
+    setup()
+    os.makedirs('one/two')
+    os.link('a.raw', 'one/base.raw')
+    for first, layers in (('a.raw', ('one/x', 'one/y', 'one/two/z')), ('one/base.raw', ('one/x', 'y', 'one/z'))):
+        with Daemon() as d:
+            d.ask('blockdev-add', **{'node-name': 'n', 'driver': 'raw', 'file': file(first)})
+            d.use('n')
+            for below, over in zip(('n', 'n0', 'n1'), layers):
+                d.ask('blockdev-snapshot-sync', node_name=below, snapshot_file=over + '.qcow2', snapshot_node_name=f'n{layers.index(over)}')
+            for name in layers:
+                check(name + '.qcow2', A, False, '-U')
+            d.job('block-commit', 'c', device='n2', top_node='n1', base_node='n0')
+            check(layers[2] + '.qcow2', A, False, '-U')
+            d.job('block-stream', 's', device='n2', base_node='n')
+        check(layers[2] + '.qcow2', A, False)
+        for name in layers:
+            os.unlink(name + '.qcow2')
+
+
 def main():
-    print(f'1..{len(ROWS)}')
+    rows = {**{what: lambda row=row: try_row(*row) for what, row in ROWS.items()}, 'folders': try_folders}
+    print(f'1..{len(rows)}')
     bad = 0
-    for i, (what, row) in enumerate(ROWS.items(), 1):
+    for i, (what, test) in enumerate(rows.items(), 1):
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             try:
-                try_row(*row)
+                test()
                 print(f'ok {i} - {what}', flush=True)
             except (AssertionError, subprocess.CalledProcessError) as e:
                 bad += 1

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Chains of images of all formats against a model of their bytes: writes, zeroes, discards, sizes, snapshots, every job and every verb in random order.
 
-  zero-model.py RHEA-IMG RHEA-STORAGE-DAEMON [--seeds FIRST[-LAST]] [--seconds N] [--steps N] [--peer QEMU-IMG] [--keep]
+  zero-model.py RHEA-IMG RHEA-STORAGE-DAEMON [--seeds FIRST[-LAST]] [--steps N] [--peer QEMU-IMG] [--keep]
 
 A seed is a world: a chain of images, each with the bytes that it must show.  A step changes the chain by the image tool, or by a daemon over whose disk
 requests run before, during and after jobs.  After each step all of them are read again by their names, and checked; by the peer too where there is one.
@@ -260,10 +260,20 @@ class Daemon:
             self.look(step.__name__)
         self.requests()
         self.look('requests')
+        self.end()
+
+    def end(self):
         self.client.close()
         self.cmd('quit')
         if self.p.wait(PATIENCE):
             raise Bad(f'the daemon ends with {self.p.returncode}')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.kill()
+        self.p.wait(PATIENCE)
 
     def chain(self):
         out = [self.top]
@@ -526,12 +536,8 @@ class World:
         self.top = self.make(self.rnd.choice(shapes), size, self.top)
 
     def step_session(self):
-        d = Daemon(self, self.top)
-        try:
+        with Daemon(self, self.top) as d:
             d.run()
-        finally:
-            d.p.kill()
-            d.p.wait(PATIENCE)
         self.top = d.top
 
     def step_overlay(self):
@@ -655,25 +661,58 @@ class World:
             self.inspect_all()
 
 
+LENGTHS = [(3, 1, 3), (3, 1, 2), (2, 1, 3), (1, 2, 3), (3, 2, 1)]       # of a chain, from the base up: zeroes are behind each end
+
+
+def ends(w):
+    """Jobs that take a layer out of the middle, of another length than what is around it."""
+    for lengths in LENGTHS:
+        for job in ('stream', 'commit', 'active'):
+            w.log(f'{job} {lengths}')
+            base = w.make('qcow2', lengths[0] * MB)
+            w.fill(base)
+            mid = w.make('qcow2', lengths[1] * MB, base)
+            w.top = w.make('qcow2', lengths[2] * MB, mid)
+            with Daemon(w, w.top) as d:
+                if job == 'stream':
+                    d.whole('block-stream', device=w.top.node, base_node=base.node)
+                    w.top.over(base)
+                elif job == 'commit':
+                    d.whole('block-commit', device=w.top.node, top_node=mid.node, base_node=base.node)
+                    base.data = grown(mid, base, w.top.size())
+                    w.top.over(base)
+                else:
+                    d.whole('block-commit', ready=True, device=w.top.node, base_node=base.node)
+                    base.data = grown(w.top, base, 0)
+                    d.top = base
+                    d.export()
+                d.look(job)
+                d.end()
+            w.top = d.top
+            w.inspect_all()
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('img', type=os.path.abspath)
     p.add_argument('daemon', type=os.path.abspath)
     p.add_argument('--seeds', default='1-5')
-    p.add_argument('--seconds', type=int)
     p.add_argument('--steps', type=int, default=6)
     p.add_argument('--peer', type=os.path.abspath, default=shutil.which('qemu-img'))
     p.add_argument('--keep', action='store_true')
     args = p.parse_args()
     first, _, last = args.seeds.partition('-')
-    todo, bad = range(int(first), int(last or first) + 1), 0
+    todo, bad = ['ends', *range(int(first), int(last or first) + 1)], 0
     print(f'1..{len(todo)}')
     for number, seed in enumerate(todo, 1):
         folder = tempfile.mkdtemp(prefix=f'model-{seed}-')
         os.chdir(folder)
         w = World(args, seed)
         try:
-            w.live(args.steps)
+            if seed == 'ends':
+                ends(w)
+            else:
+                w.live(args.steps)
             print(f'ok {number} - seed {seed}', flush=True)
         except Exception as e:                                  # whatever it is, the way to it is wanted
             bad += 1
