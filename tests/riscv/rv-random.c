@@ -32,8 +32,9 @@ int main(int argc, char **argv)
         for (unsigned i = 0; i < per_row; i++) {
             uint32_t insn = ((next() & ~rv_rows[r].mask) | rv_rows[r].value) & width;
             bool ok = rv_disas(insn, 0, text, sizeof(text));
+            int row = rv_row_of(insn);      /* not r where rows overlap */
 
-            printf("%08x %d %s %d %s\n", insn, rv_row_of(insn), rv_rows[r].name, ok, text);
+            printf("%08x %d %s %d %s\n", insn, row, rv_rows[row < 0 ? (int)r : row].name, ok, text);
         }
     }
     return 0;
