@@ -110,7 +110,7 @@ int cbw_copy(BlkNode *n, uint64_t off, uint64_t len, unsigned flags, bool *read)
 
         run = blk_bitmap_run(s->todo, at, off + len - at, &set);
         if (set) {
-            r = job_copy_range(n->file->node, s->target, at, run, flags, read);
+            r = job_copy_range(NULL, n->file->node, s->target, at, run, flags, read);
             if (r == 0) {
                 blk_bitmap_clear(s->todo, at, run);
             }

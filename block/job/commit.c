@@ -33,7 +33,7 @@ static int commit_piece(JobCopy *c, uint64_t off, uint64_t len, bool *read)
             return r;
         }
         if (e.flags & BLK_EXT_ALLOCATED) {
-            r = job_copy_range(s->top, s->base, off, n, 0, read);
+            r = job_copy_range(c, s->top, s->base, off, n, 0, read);
             if (r < 0) {
                 return r;
             }

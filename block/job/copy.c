@@ -14,6 +14,9 @@ void job_copy_init(JobCopy *c, BlkJob *j, BlkBitmap *todo, int (*piece)(JobCopy 
 
 void job_copy_fini(JobCopy *c)
 {
+    while (c->spares) {
+        free(c->spare[--c->spares]);
+    }
     fiber_queue_destroy(&c->idle);
 }
 
@@ -125,10 +128,27 @@ int job_flush(BlkJob *j, BlkNode *target)
 
 /* ---- pieces of pieces ---- */
 
-static int copy_data(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, uint64_t unit, unsigned flags, bool *read)
+static void *buffer_take(JobCopy *c, uint64_t bytes)
+{
+    if (!c || bytes > COPY_CHUNK) {
+        return blk_buffer(bytes);
+    }
+    return c->spares ? c->spare[--c->spares] : blk_buffer(COPY_CHUNK);
+}
+
+static void buffer_give(JobCopy *c, void *buf, uint64_t bytes)
+{
+    if (c && bytes <= COPY_CHUNK && c->spares < COPY_PIECES) {
+        c->spare[c->spares++] = buf;
+    } else {
+        free(buf);
+    }
+}
+
+static int copy_data(JobCopy *c, BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, uint64_t unit, unsigned flags, bool *read)
 {
     uint64_t step = MIN(len, MAX((uint64_t)COPY_CHUNK, unit));
-    void *buf = blk_buffer(step);
+    void *buf = buffer_take(c, step);
     int r = 0;
 
     for (uint64_t at = off; at < off + len && r == 0; at += step) {
@@ -138,7 +158,7 @@ static int copy_data(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, uin
         *read = r < 0;
         r = r ? r : node_write(to, at, now, BLK_VEC1(buf, now), flags);
     }
-    free(buf);
+    buffer_give(c, buf, step);
     return r;
 }
 
@@ -151,7 +171,7 @@ static uint64_t unit_of(const BlkNode *to)
     return to->backing && to->cluster ? MIN(to->cluster, (uint32_t)COPY_UNIT_MAX) : 1;
 }
 
-int job_copy_range(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsigned flags, bool *read)
+int job_copy_range(JobCopy *c, BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsigned flags, bool *read)
 {
     uint64_t unit = unit_of(to);
     int r = 0;
@@ -172,7 +192,7 @@ int job_copy_range(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsig
             r = node_zeroes(to, off, n, (flags & ~BLK_COMPRESSED_WRITE) | BLK_MAY_UNMAP);
         } else {
             n = MIN((off + n + unit - 1) / unit * unit, end) - off;
-            r = copy_data(from, to, off, n, unit, flags, read);
+            r = copy_data(c, from, to, off, n, unit, flags, read);
         }
     }
     return r;

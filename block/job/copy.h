@@ -21,6 +21,8 @@ struct JobCopy {
     int error;                          /* the first that is reported */
     int ignored;                        /* the first that was not, and not tried again */
     FiberQueue idle;
+    void *spare[COPY_PIECES];           /* buffers; fresh memory for each piece would cost as much as copying it */
+    unsigned spares;
 };
 
 void job_copy_init(JobCopy *c, BlkJob *j, BlkBitmap *todo, int (*piece)(JobCopy *c, uint64_t off, uint64_t len, bool *read), void *opaque);
@@ -30,8 +32,8 @@ int job_copy_run(JobCopy *c);
 /* What was copied is on the medium; a flush that fails is told by the policy, and tried again after a stop. */
 int job_flush(BlkJob *j, BlkNode *target);
 
-/* Read what `from` shows and write it, holes as holes. `flags` go to the writes. */
-int job_copy_range(BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsigned flags, bool *read);
+/* Read what `from` shows and write it, holes as holes. `flags` go to the writes.  `c` has buffers to lend (the job's loop only), or is NULL. */
+int job_copy_range(JobCopy *c, BlkNode *from, BlkNode *to, uint64_t off, uint64_t len, unsigned flags, bool *read);
 /* Fill a set with what lies between `top` and (not including) base; NULL: down to the end.  With job_go_on() in between. */
 int job_find_allocated(BlkJob *j, BlkNode *top, BlkNode *base, BlkBitmap *set);
 

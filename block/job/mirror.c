@@ -81,7 +81,7 @@ static int mirror_piece(JobCopy *c, uint64_t off, uint64_t len, bool *read)
 
     range_enter(lock, &hold, off, len, true);
     blk_bitmap_clear(s->dirty, off, len);           /* marks of writes that this copy will see */
-    r = job_copy_range(s->source, s->target, off, len, 0, read);
+    r = job_copy_range(c, s->source, s->target, off, len, 0, read);
     range_leave(lock, &hold);
     return r;
 }
@@ -204,7 +204,7 @@ static int copy_rest(Mirror *s)
     bool read;
 
     while (blk_bitmap_next(s->dirty, 0, COPY_CHUNK, &off, &len)) {
-        int r = job_copy_range(s->source, s->target, off, len, 0, &read);
+        int r = job_copy_range(NULL, s->source, s->target, off, len, 0, &read);
 
         if (r < 0) {
             return r;

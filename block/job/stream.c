@@ -40,7 +40,7 @@ static int stream_piece(JobCopy *c, uint64_t off, uint64_t len, bool *read)
             r = node_status_chain(s->node, s->base, off, n, &e);
             n = r == 0 && e.len ? e.len : n;
             if (r == 0 && (e.flags & BLK_EXT_ALLOCATED)) {
-                r = job_copy_range(s->node, s->node, off, n, BLK_SAME, read);
+                r = job_copy_range(c, s->node, s->node, off, n, BLK_SAME, read);
                 continue;
             }
         }
