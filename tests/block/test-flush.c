@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A host that could not write back what its page cache held says so once and then takes the pages for clean. A disk must not: after a failed
- * flush no flush succeeds until the file is opened anew. fdatasync() and pwritev2() of this program fail by order.
+ * flush no flush succeeds until the file is opened anew. And each cache mode asks the host for what it promises, no more and no less.
+ * fdatasync() and pwritev2() of this program are counted and fail by order.
  */
 #include "tests/block/conform.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -19,7 +21,7 @@ ssize_t __real_pwritev64v2(int fd, const struct iovec *iov, int n, off_t off, in
 ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int n, off_t off, int flags);
 
 static int sync_error, write_error;     /* of the next call; 0: none */
-static int syncs;
+static int syncs, writes, durable, directs;     /* calls; of the writes: that last when they return, past the page cache */
 
 int __wrap_fdatasync(int fd)
 {
@@ -37,6 +39,9 @@ ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int n, off_t off, in
 {
     int e = __atomic_exchange_n(&write_error, 0, __ATOMIC_SEQ_CST);
 
+    __atomic_fetch_add(&writes, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&durable, !!(flags & RWF_DSYNC), __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&directs, !!(fcntl(fd, F_GETFL) & O_DIRECT), __ATOMIC_SEQ_CST);
     if (e) {
         errno = e;
         return -1;
@@ -138,6 +143,55 @@ static void direct(void)
     teardown();
 }
 
+typedef struct Mode {
+    const char *cache;
+    bool through, direct;
+    int syncs;                          /* of a flush after writes; -1: one or none */
+} Mode;
+static const Mode modes[] = {
+    { "writeback", false, false, 1 }, { "none", false, true, 1 }, { "writethrough", true, false, -1 }, { "directsync", true, true, -1 }, { "unsafe", false, false, 0 },
+};
+
+static void mode(gconstpointer opaque)
+{
+    const Mode *m = opaque;
+    g_autofree char *path = NULL, *o = NULL;
+    unsigned flags = BLK_O_RDWR;
+    Error *err = NULL;
+    Blk *b;
+
+    setup();
+    path = file_of("disk", SIZE);
+    o = g_strdup_printf("{\"driver\": \"raw\", \"file\": {\"driver\": \"file\", \"aio\": \"threads\", \"filename\": \"%s\"}}", path);
+    g_assert_true(blk_cache_flags(m->cache, &flags, NULL));
+    b = blk_open(session, NULL, json_parse(o, strlen(o), NULL), flags, BLK_PERM_READ | BLK_PERM_WRITE, BLK_PERM_ALL, &err);
+    if (!b) {
+        g_assert_true(m->direct);
+        g_test_skip("no direct I/O here");
+        error_free(err);
+    } else {
+        syncs = writes = durable = directs = 0;
+        for (int i = 0; i < 3; i++) {
+            g_assert_cmpint(store(b, 0), ==, 0);
+        }
+        g_assert_cmpint(writes, ==, 3);
+        g_assert_cmpint(durable, ==, m->through ? 3 : 0);
+        g_assert_cmpint(directs, ==, m->direct ? 3 : 0);
+        g_assert_cmpint(syncs, ==, 0);
+        g_assert_cmpint(blk_flush(b), ==, 0);
+        g_assert_true(m->syncs < 0 ? syncs <= 1 : syncs == m->syncs);
+        syncs = 0;
+        g_assert_cmpint(blk_flush(b), ==, 0);       /* nothing was written since */
+        g_assert_cmpint(syncs, ==, 0);
+        durable = 0;
+        g_assert_cmpint(store(b, BLK_FUA), ==, 0);
+        g_assert_true(m->syncs == 0 || durable + syncs == 1);
+        blk_free(b);
+    }
+    unlink(path);
+    teardown();
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -150,6 +204,11 @@ int main(int argc, char **argv)
     g_test_add_data_func("/flush/stays/qcow2", "qcow2", stays);
     g_test_add_func("/flush/written-through", written_through);
     g_test_add_func("/flush/direct", direct);
+    for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
+        g_autofree char *name = g_strdup_printf("/flush/mode/%s", modes[i].cache);
+
+        g_test_add_data_func(name, &modes[i], mode);
+    }
     ret = g_test_run();
     rmdir(dir);
     g_free(dir);
