@@ -113,6 +113,16 @@ static void free_contexts(NbdExport *x)
     g_free(x->description);
 }
 
+/* Those who come from now on are told; the others may go on within what they know, or what is left of it. */
+static void resized(void *opaque)
+{
+    NbdExport *x = opaque;
+
+    __atomic_store_n(&x->size, blk_size(x->exp->blk), __ATOMIC_RELAXED);
+}
+
+static const BlkEvents nbd_events = { .resized = resized };
+
 static bool nbd_open(Export *e, const Json *o, Error **errp)
 {
     NbdServer *srv = nbd_server_get(e->session);
@@ -146,6 +156,7 @@ static bool nbd_open(Export *e, const Json *o, Error **errp)
         free_contexts(x);
         return false;
     }
+    blk_set_events(e->blk, &nbd_events, x);
     nbd_server_add_export(srv, x);
     return true;
 }
@@ -159,6 +170,7 @@ static void nbd_close(Export *e)
 {
     NbdExport *x = e->state;
 
+    blk_set_events(e->blk, NULL, NULL);
     nbd_server_remove_export(x->server, x);
     free_contexts(x);
 }

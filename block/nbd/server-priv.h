@@ -52,7 +52,7 @@ struct NbdExport {
     Export *exp;
     NbdServer *server;
     char *name, *description;
-    uint64_t size;
+    uint64_t size;                      /* atomic: the disk may change */
     uint16_t flags;                     /* without those that the connection decides on */
     uint32_t min_block, pref_block;
     NbdContext contexts[NBD_CONTEXTS_MAX];

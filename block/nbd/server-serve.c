@@ -86,6 +86,7 @@ static int check(const NbdJob *j)
     const NbdConn *c = j->conn;
     const NbdExport *x = c->exp;
     const Command *cmd = j->cmd < G_N_ELEMENTS(commands) ? &commands[j->cmd] : NULL;
+    uint64_t size = __atomic_load_n(&x->size, __ATOMIC_RELAXED);
     uint16_t flags = j->flags;
 
     if (!cmd || (j->cmd == NBD_CMD_BLOCK_STATUS && !c->structured)) {
@@ -100,7 +101,7 @@ static int check(const NbdJob *j)
     if (cmd->writes && !x->exp->writable) {
         return EPERM;
     }
-    if (cmd->ranged && (j->off > x->size || j->len > x->size - j->off)) {
+    if (cmd->ranged && (j->off > size || j->len > size - j->off)) {
         return j->cmd == NBD_CMD_WRITE || j->cmd == NBD_CMD_WRITE_ZEROES ? ENOSPC : EINVAL;
     }
     if (cmd->ranged && ((j->off | j->len) & (x->min_block - 1))) {
