@@ -80,8 +80,10 @@ static bool bochs_open(BlkNode *n, Json *o, Error **errp)
 static int bochs_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
     Bochs *s = n->state;
-    uint64_t at, sector = (off - p->start) / SECTOR, next = sector + 1, last = (p->size + SECTOR - 1) / SECTOR;
-    uint8_t bits, bits2;
+    enum { LOOK = 4096 };                   /* sectors: an extent may have 2^22 of them, and this is for every request */
+    uint64_t at, sector = (off - p->start) / SECTOR, next = sector, last = MIN((p->size + SECTOR - 1) / SECTOR, sector + LOOK);
+    uint8_t byte = 0;
+    bool set = false;
     uint32_t e;
     int r = meta_get32le(n, n->file->node, s->catalog_at + p->start / s->extent * 4, &e);
 
@@ -89,14 +91,16 @@ static int bochs_find(BlkNode *n, uint64_t off, GrainPlace *p)
         return r;
     }
     at = s->data_at + e * s->stride;
-    r = meta_read(n, n->file->node, at + sector / 8, &bits, 1);
-    for (; r == 0 && next < last; next++) {
-        r = meta_read(n, n->file->node, at + next / 8, &bits2, 1);
-        if (((bits >> sector % 8) ^ (bits2 >> next % 8)) & 1) {
+    for (; next < last && r == 0; next++) {
+        if (next == sector || next % 8 == 0) {
+            r = meta_read(n, n->file->node, at + next / 8, &byte, 1);
+        }
+        if (next > sector && (byte >> next % 8 & 1) != set) {
             break;
         }
+        set = byte >> next % 8 & 1;
     }
-    if (r == 0 && (bits >> sector % 8 & 1)) {
+    if (r == 0 && set) {
         p->kind = GRAIN_DATA;
         p->file = n->file->node;
         p->offset = at + s->bitmap_bytes + (off - p->start);

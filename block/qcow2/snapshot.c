@@ -183,10 +183,14 @@ static int each_entry(BlkNode *n, uint64_t table, EntryFn *fn, void *opaque)
     return 0;
 }
 
-static int add_entry(BlkNode *n, const QL2 *at, uint64_t e, void *opaque)
+typedef struct Count {
+    int delta;
+    uint64_t left, done;                /* entries */
+} Count;
+
+static int add_to(BlkNode *n, uint64_t e, int delta)
 {
     Qcow2 *s = q2(n);
-    int delta = *(int *)opaque;
     uint64_t offset, bytes;
 
     if (e & E_COMPRESSED) {
@@ -197,26 +201,58 @@ static int add_entry(BlkNode *n, const QL2 *at, uint64_t e, void *opaque)
     return (e & E_OFFSET) && !s->external ? qcow2_refcount_add(n, e & E_OFFSET, 1, delta) : 0;
 }
 
-/* Count a whole tree once more, or once less; errors going down are leaks and no more. */
-static int count_tree(BlkNode *n, const uint64_t *l1, uint32_t size, int delta)
+static int add_entry(BlkNode *n, const QL2 *at, uint64_t e, void *opaque)
+{
+    Count *c = opaque;
+    int r;
+
+    if (!c->left) {
+        return 0;
+    }
+    r = add_to(n, e, c->delta);
+    c->left--;
+    c->done += r == 0;
+    return r;
+}
+
+/* The first `entries` of a tree, tables among them.  Errors going down are leaks and no more. */
+static int count_some(BlkNode *n, const uint64_t *l1, uint32_t size, Count *c)
 {
     int first = 0;
 
-    for (uint32_t i = 0; i < size; i++) {
+    for (uint32_t i = 0; i < size && c->left; i++) {
         uint64_t table = l1[i] & E_OFFSET;
         int r;
 
         if (!table) {
             continue;
         }
-        r = each_entry(n, table, add_entry, &delta);
-        r = r ? r : qcow2_refcount_add(n, table, 1, delta);
+        r = each_entry(n, table, add_entry, c);
+        if (r == 0 && c->left) {
+            c->left--;
+            r = qcow2_refcount_add(n, table, 1, c->delta);
+            c->done += r == 0;
+        }
         first = first ? first : r;
-        if (r < 0 && delta > 0) {
+        if (r < 0 && c->delta > 0) {
             return r;
         }
     }
     return first;
+}
+
+/* Count a whole tree once more, or not at all; or once less. */
+static int count_tree(BlkNode *n, const uint64_t *l1, uint32_t size, int delta)
+{
+    Count c = { .delta = delta, .left = UINT64_MAX };
+    int r = count_some(n, l1, size, &c);
+
+    if (r < 0 && delta > 0) {
+        Count back = { .delta = -delta, .left = c.done };
+
+        count_some(n, l1, size, &back);
+    }
+    return r;
 }
 
 static int copied_entry(BlkNode *n, const QL2 *at, uint64_t e, void *opaque)
@@ -320,7 +356,8 @@ static int create(BlkNode *n, QSnapshot *sn)
     q_take_fresh(s, at, clusters << s->cluster_bits);
     r = count_tree(n, s->l1, s->l1_size, 1);
     if (r < 0) {
-        return r;                           /* what was counted is leaked; nothing is lost */
+        qcow2_refcount_add(n, at, clusters, -1);
+        return r;
     }
     r = set_copied(n);
     r = r ? r : qcow2_meta_flush(n, true);
@@ -394,6 +431,7 @@ static int apply(BlkNode *n, const QSnapshot *sn)
     }
     at = qcow2_alloc(n, &clusters, true);
     if (at < 0) {
+        count_tree(n, l1, sn->l1_size, -1);
         return at;
     }
     q_take_fresh(s, at, clusters << s->cluster_bits);

@@ -4,8 +4,8 @@
  *
  * The first byte is 's' for a client that wants TLS; bit 0 of the second is
  * force-range.  Then come answers, parted by '|', one for each connection that
- * asks something; after the last there is only the end.  Redirections are left
- * out: they could lead to other hosts.
+ * asks something; after the last there is only the end.  Redirections stay on
+ * this server: others could lead to other hosts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -130,11 +130,19 @@ static void set_script(const uint8_t *p, const uint8_t *end)
     g_mutex_unlock(&script.lock);
 }
 
+/* "location:" other than with a path of this server. */
 static bool redirects(const uint8_t *data, size_t size)
 {
     g_autofree char *low = g_ascii_strdown((const char *)data, (gssize)size);
+    const char *p = low, *end = low + size;
 
-    return memmem(low, size, "ocation", 7);
+    while ((p = memmem(p, (size_t)(end - p), "ocation", 7))) {
+        p += 7;
+        if (end - p < 4 || strncmp(p, ": /", 3) || !g_ascii_isalnum(p[3])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hostile server of the NBD driver.
+ * A hostile server of the NBD driver, and of a client that lists exports.
  *
  * The input is a script of answers; arguments count from 'a' as in
  * nbd-server.c.  What stands before '|' is there when the client comes, the
  * next part after the client has said something more (or nothing for a while), and so on:
- *   G                  the greeting
+ *   G, O KIB           the greeting, that of the old protocol
  *   n OPT, a OPT       an option is unknown, is accepted
+ *   r OPT ERR N        an option is refused, with a text
+ *   l N M              an export with names of so many bytes       m ID N      any context, listed
+ *   i KIND N           information of so many bytes
  *   c ID, e KIB, b MIN MAX     a context, the export's size, its block sizes (powers of two)
  *   z COOKIE ERR       a simple reply      d COOKIE OFF N DONE   data        h COOKIE OFF N   a hole
  *   t COOKIE ID N      block status        E COOKIE ERR          an error
  *   f COOKIE           done                w N bytes             as they are
- * With an 'x' as its first byte, chunks have extended headers; with a 'T' before that, the client wants TLS.
+ * With an 'x' as its first byte, chunks have extended headers; with a 'T' before that, the client wants TLS; with an 'L' before all, it lists.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,7 @@
 #include <unistd.h>
 
 #include "block/driver.h"
+#include "block/nbd/client.h"
 #include "block/nbd/proto.h"
 #include "io/object.h"
 #include "io/socket.h"
@@ -29,7 +33,7 @@ enum { IDLE_MAX = 20 };
 
 typedef struct {
     const uint8_t *p, *end;
-    bool extended;
+    bool extended, list;
     int fd;
     GByteArray *out;
     size_t at;                          /* sent of out */
@@ -113,7 +117,7 @@ static void piece(Server *s, bool hole)
 
 static void info(Server *s, bool sizes)
 {
-    reply(s, NBD_OPT_GO, NBD_REP_INFO, sizes ? 14 : 12);
+    reply(s, s->list ? NBD_OPT_INFO : NBD_OPT_GO, NBD_REP_INFO, sizes ? 14 : 12);
     if (sizes) {
         put(s, 2, NBD_INFO_BLOCK_SIZE);
         put(s, 4, 1u << (arg(s) % 32));
@@ -126,11 +130,65 @@ static void info(Server *s, bool sizes)
     }
 }
 
+static void old_greeting(Server *s)
+{
+    put(s, 8, NBD_MAGIC);
+    put(s, 8, NBD_MAGIC_OLDSTYLE);
+    put(s, 8, arg(s) * 1024ull);
+    put(s, 4, arg(s));
+    fill(s, 124, 0);
+}
+
+static void refusal(Server *s)
+{
+    uint8_t opt = arg(s), err = arg(s), n = arg(s);
+
+    reply(s, opt, 0x80000000u | err, n);
+    fill(s, n, n & 1 ? 'x' : 0xff);
+}
+
+static void listed(Server *s, bool context)
+{
+    uint8_t n = arg(s), m = arg(s);
+
+    if (context) {
+        reply(s, NBD_OPT_LIST_META_CONTEXT, NBD_REP_META_CONTEXT, 4 + m);
+        put(s, 4, n);
+    } else {
+        reply(s, NBD_OPT_LIST, NBD_REP_SERVER, 4 + n + m);
+        put(s, 4, n);
+        fill(s, n, 'n');
+    }
+    fill(s, m, 'm');
+}
+
+static void any_info(Server *s)
+{
+    uint8_t kind = arg(s), n = arg(s);
+
+    reply(s, s->list ? NBD_OPT_INFO : NBD_OPT_GO, NBD_REP_INFO, 2 + n);
+    put(s, 2, kind);
+    fill(s, n, n);
+}
+
 static void word(Server *s)
 {
     uint8_t a;
 
     switch (*s->p++) {
+    case 'O':
+        old_greeting(s);
+        return;
+    case 'r':
+        refusal(s);
+        return;
+    case 'l':
+    case 'm':
+        listed(s, s->p[-1] == 'm');
+        return;
+    case 'i':
+        any_info(s);
+        return;
     case 'G':
         put(s, 8, NBD_MAGIC);
         put(s, 8, NBD_MAGIC_OPTION);
@@ -219,6 +277,21 @@ typedef struct {
     bool tls, done;
 } Client;
 
+static void run_list(void *opaque)
+{
+    Client *c = opaque;
+    SocketAddress address = { .kind = SOCKET_FD, .fd = c->fd };
+    NbdLinkConfig config = { .address = &address };
+    bool extended;
+    GPtrArray *list;
+
+    list = nbd_link_list(&config, &extended, NULL);
+    if (list) {
+        g_ptr_array_free(list, true);
+    }
+    c->done = true;
+}
+
 static void use(Blk *b)
 {
     uint64_t size = MIN(blk_size(b), 65536);
@@ -259,8 +332,8 @@ static void run_client(void *opaque)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
-    bool tls = size && *data == 'T', extended = size > tls && data[tls] == 'x';
-    Server s = { .p = data + tls + extended, .end = data + size, .extended = extended, .fd = -1, .out = out };
+    bool list = size && *data == 'L', tls = size && *data == 'T', extended = size > tls && data[tls] == 'x';
+    Server s = { .p = data + list + tls + extended, .end = data + size, .extended = extended, .list = list, .fd = -1, .out = out };
     Loop *loop = loop_new("fuzz");
     Client c = {};
     int fds[2];
@@ -273,7 +346,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     c = (Client){ .session = session_new(), .fd = fds[1] };
     c.tls = tls && session_object_parse(c.session, "tls-creds-anon,id=t,endpoint=client", NULL);
     next_part(&s);
-    fiber_start(run_client, &c);
+    fiber_start(list ? run_list : run_client, &c);
     while (!c.done) {
         serve(&s);
         loop_step(loop, false);
