@@ -18,7 +18,7 @@ void qcache_init(QCache *c, unsigned slice, unsigned max)
     while (buckets < max) {
         buckets *= 2;
     }
-    *c = (QCache){ .slice = slice, .max = max, .mask = buckets - 1 };
+    *c = (QCache){ .slice = slice, .max = max, .mask = buckets - 1, .low = UINT64_MAX };
     c->buckets = g_new0(unsigned, buckets);
 }
 
@@ -121,6 +121,8 @@ static void link_entry(QCache *c, QEntry *e, uint64_t offset)
     e->dirty = false;
     e->next = *at;
     *at = e - c->entries + 1;
+    c->low = MIN(c->low, offset);
+    c->high = MAX(c->high, offset + c->slice);
 }
 
 int qcache_get(BlkNode *n, QCache *c, uint64_t offset, QEntry **out)
@@ -201,6 +203,9 @@ int qcache_write(BlkNode *n, QCache *c)
 
 void qcache_forget(QCache *c, uint64_t offset, uint64_t len)
 {
+    if (offset >= c->high || offset + len <= c->low) {
+        return;
+    }
     for (uint64_t at = offset; at < offset + len; at += c->slice) {
         QEntry *e = find(c, at);
 

@@ -60,6 +60,7 @@ typedef struct QCache {
     unsigned hand;                      /* of the clock */
     unsigned dirty;
     unsigned slice;                     /* bytes */
+    uint64_t low, high;                 /* what is in it lies between; for the many clusters of data that are given back */
 } QCache;
 
 /* ---- a request that changes what others may rely on ---- */
