@@ -324,7 +324,7 @@ class Daemon:
 
     def target(self, below=None, used=True, opened=CHAIN):
         """An image of some shape for a job, full of old bytes where nothing lies below it."""
-        shapes = [s for s, (fmt, _, takes, _) in SHAPES.items() if not below or takes == 'any' or takes == below.fmt]
+        shapes = [s for s, (_, _, takes, _) in SHAPES.items() if not below or takes == 'any' or takes == below.fmt != 'vmdk']
         t = self.w.make(self.rnd.choice(shapes), self.top.size(), below)
         if t.size() != self.top.size():
             return None
@@ -409,7 +409,7 @@ class Daemon:
         self.w.drop(t)
 
     def snapshot(self):
-        shapes = [s for s, (_, o, takes, _) in SHAPES.items() if takes == 'any' or takes == self.top.fmt]
+        shapes = [s for s, (_, _, takes, _) in SHAPES.items() if takes == 'any' or takes == self.top.fmt != 'vmdk']      # a vmdk in use is no parent of a new one
         size = self.top.size() if self.rnd.random() < 0.5 else self.w.size()
         t = self.w.make(self.rnd.choice(shapes), size, self.top)
         if t.fmt in FOREIGN and t.size() != self.top.size():
@@ -516,7 +516,7 @@ class World:
                 bad = differ(self.content(self.peer, t), t.data)
                 if bad:
                     raise Bad(f'{t.describe()}, read by the peer: {bad}')
-            if t.fmt in ('qcow2', 'qed', 'vdi', 'vhdx', 'parallels'):
+            if below is None and t.fmt in ('qcow2', 'qed', 'vdi', 'vhdx', 'parallels'):
                 self.run(self.peer, 'check', '-q', '-f', t.fmt, t.name)
 
     def inspect_all(self):
@@ -579,7 +579,7 @@ class World:
     def step_rebase(self):
         """To another image of other bytes, of any size, to a lower layer, or to nothing."""
         t = self.top
-        if not t.takes or t.fmt in FIXED_BACKING or not t.below and self.rnd.random() < 0.5:
+        if not t.takes or t.fmt in FIXED_BACKING or not t.below and (t.fmt in FOREIGN or self.rnd.random() < 0.5):
             return
         layers = []
         while (layers[-1] if layers else t).below:
