@@ -53,11 +53,15 @@ class System:
         self.m.__exit__(*a)
 
     def login(self):
-        self.m.expect('login: $', 6 * PATIENCE)         # a whole system begins
-        self.m.send('root\n')
-        self.m.expect('assword:')
-        self.m.send('rhea\n')
-        self.m.expect(r'rhea-guest:~# ')
+        prompt, shell = '^rhea-guest login: $', 'rhea-guest:~# '
+        self.m.expect(prompt, 6 * PATIENCE)             # a whole system begins
+        while True:                                     # login gives a person 60 s, which a starved host may need; then it begins anew
+            self.m.send('root\n')
+            if self.m.expect(f'assword:|{prompt}').group() != 'assword:':
+                continue
+            self.m.send('rhea\n')
+            if self.m.expect(f'{shell}|{prompt}').group() == shell:
+                return
 
     def run(self, line, seconds=PATIENCE):
         """Runs a line; returns (status, output)."""
