@@ -441,6 +441,15 @@ static void reset(void)
     disk_free(&d);
 }
 
+static void limit(const Disk *d, ThrottleKind kind, int64_t avg)
+{
+    ThrottleConfig c;
+
+    throttle_config_init(&c);
+    c.limit[kind].avg = avg;            /* 0: none */
+    blk_throttle(d->blk, "", &c);
+}
+
 /*
  * A reset while requests wait for a limit, each for nearly nine minutes, by the
  * machine or by the driver: it does not wait for them, and none comes back.
@@ -449,14 +458,10 @@ static void reset_limited(void)
 {
     Disk d = disk_new(GUEST_MMIO, NULL, false, false);
     uint8_t a[512] = { 1 };
-    ThrottleConfig c, none;
     uint64_t buf;
 
-    throttle_config_init(&c);
-    throttle_config_init(&none);
-    c.limit[THROTTLE_BPS_TOTAL].avg = 1;
     for (int i = 0; i < 8; i++) {
-        blk_throttle(d.blk, "", &c);
+        limit(&d, THROTTLE_BPS_TOTAL, 1);
         d.g->mem.next = 0x1000;
         guest_start(d.g, want, 1, 64);                                      /* the driver's reset, of the life before */
         for (int k = 0; k < 8; k++) {
@@ -472,7 +477,7 @@ static void reset_limited(void)
         while (loop_step(loop, false)) {
         }
         g_assert_cmpint(drvq_used(d.g->queues[0], NULL), ==, -1);
-        blk_throttle(d.blk, "", &none);
+        limit(&d, THROTTLE_BPS_TOTAL, 0);
         g_assert_cmpint(request(&d, IN, 0, a, 512), ==, 0);
     }
     disk_free(&d);
@@ -501,12 +506,9 @@ static GArray *limited_run(ThrottleKind kind, unsigned seed)
     GRand *rnd = g_rand_new_with_seed(seed);
     GArray *ends = g_array_new(false, false, sizeof(uint64_t));
     unsigned writes = 0, reads = 0;
-    ThrottleConfig c;
     uint64_t buf;
 
-    throttle_config_init(&c);
-    c.limit[kind].avg = kind >= THROTTLE_IOPS_TOTAL ? RATE / PIECE : RATE;
-    blk_throttle(d.blk, "", &c);
+    limit(&d, kind, kind >= THROTTLE_IOPS_TOTAL ? RATE / PIECE : RATE);
     clock_start(d.g->m->clock);
     d.g->mem.next = 0x1000;
     guest_start(d.g, want | BIT64(12), 2, 64);
