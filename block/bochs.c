@@ -79,34 +79,30 @@ static bool bochs_open(BlkNode *n, Json *o, Error **errp)
 
 static int bochs_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
+    enum { LOOK = 1 << 15 };                /* sectors: an extent may have 2^22 of them, and this is for every request */
     Bochs *s = n->state;
-    enum { LOOK = 4096 };                   /* sectors: an extent may have 2^22 of them, and this is for every request */
-    uint64_t at, sector = (off - p->start) / SECTOR, next = sector, last = MIN((p->size + SECTOR - 1) / SECTOR, sector + LOOK);
-    uint8_t byte = 0;
-    bool set = false;
+    uint64_t run, sector = (off - p->start) / SECTOR, entry = s->catalog_at + p->start / s->extent * 4;
+    MetaBits bits = { .file = n->file->node };
     uint32_t e;
-    int r = meta_get32le(n, n->file->node, s->catalog_at + p->start / s->extent * 4, &e);
+    bool here;
+    int r = meta_get32le(n, n->file->node, entry, &e);
 
+    if (r == 0 && e == NO_EXTENT) {
+        meta_entries_run(n, &(MetaEntries){ n->file->node, entry, 4, s->extent, off - p->start, UINT64_MAX }, p);
+    }
     if (r < 0 || e == NO_EXTENT) {
         return r;
     }
-    at = s->data_at + e * s->stride;
-    for (; next < last && r == 0; next++) {
-        if (next == sector || next % 8 == 0) {
-            r = meta_read(n, n->file->node, at + next / 8, &byte, 1);
-        }
-        if (next > sector && (byte >> next % 8 & 1) != set) {
-            break;
-        }
-        set = byte >> next % 8 & 1;
+    bits.map = s->data_at + e * s->stride;
+    r = meta_bits_run(n, &bits, sector, MIN((p->size + SECTOR - 1) / SECTOR - sector, LOOK), &run, &here);
+    if (r < 0) {
+        return r;
     }
-    if (r == 0 && set) {
-        p->kind = GRAIN_DATA;
-        p->file = n->file->node;
-        p->offset = at + s->bitmap_bytes + (off - p->start);
-    }
-    p->run = next * SECTOR - (off - p->start);
-    return r;
+    p->kind = here ? GRAIN_DATA : GRAIN_ABSENT;
+    p->file = n->file->node;
+    p->offset = bits.map + s->bitmap_bytes + (off - p->start);
+    p->run = run * SECTOR - off % SECTOR;
+    return 0;
 }
 
 static const GrainOps bochs_ops = { .find = bochs_find };

@@ -95,28 +95,18 @@ static bool cow_open(BlkNode *n, Json *o, Error **errp)
     return true;
 }
 
-/* Bits, least significant first. */
 static int cow_find(BlkNode *n, uint64_t off, GrainPlace *p)
 {
     Cow *s = n->state;
-    uint64_t sector = off / 512, next = sector, last = MIN(node_size(n) / 512, sector + 4096);
-    uint8_t byte = 0;
+    MetaBits bits = { n->file->node, s->bitmap, false };
+    uint64_t wanted = MIN((p->want + off % 512 + 511) / 512, 1 << 19), run = 1;        /* not for longer than 64 KiB of the bitmap */
     bool set = false;
-    int r = 0;
+    int r = meta_bits_run(n, &bits, off / 512, wanted, &run, &set);
 
-    for (; next < last && r == 0; next++) {
-        if (next == sector || next % 8 == 0) {
-            r = meta_read(n, n->file->node, s->bitmap + next / 8, &byte, 1);
-        }
-        if (next > sector && (byte >> next % 8 & 1) != set) {
-            break;
-        }
-        set = byte >> next % 8 & 1;
-    }
     p->kind = set ? GRAIN_DATA : GRAIN_ABSENT;
     p->file = n->file->node;
     p->offset = s->data + off;
-    p->run = next * 512 - off;
+    p->run = run * 512 - off % 512;
     return r;
 }
 

@@ -196,6 +196,15 @@ static inline bool node_has_below(const BlkNode *n)
     return n->backing || n->backing_name;
 }
 
+/* The image says so from now on; a format of nothing is none.  Both are copied. */
+static inline void node_backing_named(BlkNode *n, const char *name, const char *format)
+{
+    g_free(n->backing_name);
+    g_free(n->backing_format);
+    n->backing_name = g_strdup(name);
+    n->backing_format = g_strdup(name ? format : NULL);
+}
+
 /* ---- for a driver's open ---- */
 /* Open the child that options[name] describes (a name of a node, an object, or dotted), or `filename` when they say nothing. */
 BlkChild *blk_open_child(BlkNode *n, Json *options, const char *name, const char *filename, BlkRole role, unsigned flags, Error **errp);

@@ -441,10 +441,7 @@ static bool qed_change_backing(BlkNode *n, const char *backing, const char *form
     ok = write_backing(n, backing, format, errp);
     fiber_mutex_unlock(&s->g.lock);
     if (ok) {
-        g_free(n->backing_name);
-        g_free(n->backing_format);
-        n->backing_name = g_strdup(backing);
-        n->backing_format = g_strdup(backing && format && !strcmp(format, "raw") ? "raw" : NULL);
+        node_backing_named(n, backing, format && !strcmp(format, "raw") ? "raw" : NULL);
     }
     return ok;
 }

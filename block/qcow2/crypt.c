@@ -56,52 +56,49 @@ static const SectorCipher *cipher_of(const Qcow2 *s, uint64_t host, uint64_t gue
 
 enum { CHUNK = 1 << 20 };
 
-int qcow2_data_read(BlkNode *n, uint64_t host, uint64_t guest, uint64_t len, BlkVec v, unsigned flags)
+static int crypt_one(const Qcow2 *s, uint64_t host, uint64_t guest, uint8_t *buf, uint64_t len, BlkVec v, unsigned flags, bool write)
 {
-    Qcow2 *s = q2(n);
-    uint8_t *buf;
+    uint64_t sector;
+    const SectorCipher *c = cipher_of(s, host, guest, &sector);
+    int r = !c ? -EACCES : write ? 0 : node_pread_padded(s->data, host, buf, len);
+
+    if (r < 0) {
+        return r;
+    }
+    if (write) {
+        blk_vec_read(v, buf, len);
+        sector_cipher_encrypt(c, sector, buf, len);
+        return node_write(s->data, host, len, BLK_VEC1(buf, len), flags);
+    }
+    sector_cipher_decrypt(c, sector, buf, len);
+    blk_vec_write(v, buf, len);
+    return 0;
+}
+
+static int crypt_all(const Qcow2 *s, uint64_t host, uint64_t guest, uint64_t len, BlkVec v, unsigned flags, bool write)
+{
+    uint8_t *buf = blk_buffer(MIN(len, CHUNK));
     int r = 0;
 
-    if (!s->crypt) {
-        return node_read(s->data, host, len, v, flags);
-    }
-    buf = blk_buffer(MIN(len, CHUNK));
-    for (uint64_t at = 0, sector; at < len && r == 0; at += CHUNK) {
-        uint64_t now = MIN(len - at, CHUNK);
-        const SectorCipher *c = cipher_of(s, host + at, guest + at, &sector);
-
-        r = c ? node_pread_padded(s->data, host + at, buf, now) : -EACCES;
-        if (r == 0) {
-            sector_cipher_decrypt(c, sector, buf, now);
-            blk_vec_write(blk_vec_from(v, at), buf, now);
-        }
+    for (uint64_t at = 0; at < len && r == 0; at += CHUNK) {
+        r = crypt_one(s, host + at, guest + at, buf, MIN(len - at, CHUNK), blk_vec_from(v, at), flags, write);
     }
     free(buf);
     return r;
 }
 
+int qcow2_data_read(BlkNode *n, uint64_t host, uint64_t guest, uint64_t len, BlkVec v, unsigned flags)
+{
+    const Qcow2 *s = q2(n);
+
+    return s->crypt ? crypt_all(s, host, guest, len, v, flags, false) : node_read(s->data, host, len, v, flags);
+}
+
 int qcow2_data_write(BlkNode *n, uint64_t host, uint64_t guest, uint64_t len, BlkVec v, unsigned flags)
 {
-    Qcow2 *s = q2(n);
-    uint8_t *buf;
-    int r = 0;
+    const Qcow2 *s = q2(n);
 
-    if (!s->crypt) {
-        return node_write(s->data, host, len, v, flags);
-    }
-    buf = blk_buffer(MIN(len, CHUNK));
-    for (uint64_t at = 0, sector; at < len && r == 0; at += CHUNK) {
-        uint64_t now = MIN(len - at, CHUNK);
-        const SectorCipher *c = cipher_of(s, host + at, guest + at, &sector);
-
-        blk_vec_read(blk_vec_from(v, at), buf, now);
-        if (c) {
-            sector_cipher_encrypt(c, sector, buf, now);
-        }
-        r = c ? node_write(s->data, host + at, now, BLK_VEC1(buf, now), flags) : -EACCES;
-    }
-    free(buf);
-    return r;
+    return s->crypt ? crypt_all(s, host, guest, len, v, flags, true) : node_write(s->data, host, len, v, flags);
 }
 
 Json *qcow2_crypt_info(const Qcow2 *s)

@@ -303,10 +303,7 @@ bool vhdx_change_backing(BlkNode *n, const char *backing, const char *format, Er
     ok = r < 0 ? error_set_errno(errp, -r, "Could not write the headers") : backing ? other_parent(n, backing, format, errp) : no_parent(n, errp);
     fiber_mutex_unlock(&s->g.lock);
     if (ok) {
-        g_free(n->backing_name);
-        g_free(n->backing_format);
-        n->backing_name = g_strdup(backing);
-        n->backing_format = g_strdup(backing ? "vhdx" : NULL);
+        node_backing_named(n, backing, "vhdx");
     }
     return ok;
 }

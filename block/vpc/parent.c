@@ -242,10 +242,7 @@ bool vpc_change_backing(BlkNode *n, const char *backing, const char *format, Err
     }
     fiber_mutex_unlock(&s->g.lock);
     if (ok) {
-        g_free(n->backing_name);
-        g_free(n->backing_format);
-        n->backing_name = g_strdup(backing);
-        n->backing_format = g_strdup(backing ? "vpc" : NULL);
+        node_backing_named(n, backing, "vpc");
     }
     return ok;
 }
