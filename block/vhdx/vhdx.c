@@ -37,7 +37,7 @@ static bool vhdx_open(BlkNode *n, Json *o, Error **errp)
     }
     format_backing_option(n, backing);
     n->cluster = s->block;
-    n->align = s->sector > 512 ? s->sector : n->align;
+    n->align = s->differs || s->sector > 512 ? s->sector : n->align;      /* a child has whole sectors */
     grains_init(n, s->differs ? &vhdx_diff_ops : &vhdx_ops, s->block);
     s->g.absent_is_zero = !s->differs;
     return true;

@@ -122,6 +122,7 @@ static bool vpc_open(BlkNode *n, Json *o, Error **errp)
         return error_set(errp, "this VHD image has no parent; a child of one is made with create -b");
     }
     format_backing_option(n, backing);
+    n->align = vpc_differs(s) ? 512 : n->align;             /* a child has whole sectors */
     grains_init(n, s->fixed ? &vpc_fixed_ops : vpc_differs(s) ? &vpc_diff_ops : &vpc_ops, s->fixed ? 0 : s->block);
     s->g.absent_is_zero = !vpc_differs(s);
     return true;

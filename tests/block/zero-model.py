@@ -692,6 +692,27 @@ def ends(w):
             w.inspect_all()
 
 
+def bytes_over(w):
+    """Single bytes, where what lies below is not zeroes."""
+    for shape, (_, _, takes, _) in SHAPES.items():
+        if takes:
+            below = w.make(shape, 3 * MB)
+            w.fill(below)
+            w.top = w.make(shape, 3 * MB, below)
+            with Daemon(w, w.top) as d:
+                for at in (0x10f, 0x1000, 0x23759a, below.size() - 1):
+                    d.do(WRITE, at, payload=b'Z')
+                    w.top.data[at] = ord('Z')
+                d.do(ZEROES, 0x2001, 1021)
+                w.top.data[0x2001:0x2001 + 1021] = bytes(1021)
+                d.look('bytes')
+                d.end()
+            w.inspect_all()
+
+
+FIXED = {'ends': ends, 'bytes': bytes_over}
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('img', type=os.path.abspath)
@@ -702,15 +723,15 @@ def main():
     p.add_argument('--keep', action='store_true')
     args = p.parse_args()
     first, _, last = args.seeds.partition('-')
-    todo, bad = ['ends', *range(int(first), int(last or first) + 1)], 0
+    todo, bad = [*FIXED, *range(int(first), int(last or first) + 1)], 0
     print(f'1..{len(todo)}')
     for number, seed in enumerate(todo, 1):
         folder = tempfile.mkdtemp(prefix=f'model-{seed}-')
         os.chdir(folder)
         w = World(args, seed)
         try:
-            if seed == 'ends':
-                ends(w)
+            if seed in FIXED:
+                FIXED[seed](w)
             else:
                 w.live(args.steps)
             print(f'ok {number} - seed {seed}', flush=True)
