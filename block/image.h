@@ -54,6 +54,9 @@ typedef struct BlkImageOps {
     bool (*snapshot_delete)(BlkNode *n, const char *id_or_name, Error **errp);
     GPtrArray *(*snapshot_list)(BlkNode *n);            /* of BlkSnapshot, freed with it */
     bool (*snapshot_load)(BlkNode *n, const char *id_or_name, Error **errp);    /* read-only view of one */
+    /* A machine's state: what is written (from 0 on) goes with the next snapshot; read of one.  len 0: can it be had at all? */
+    int (*vmstate_write)(BlkNode *n, uint64_t off, const void *buf, uint64_t len);
+    int (*vmstate_read)(BlkNode *n, const char *snapshot_id, uint64_t off, void *buf, uint64_t len);
     /* Sizes of an image of `options` that would hold `source` (may be NULL). */
     bool (*measure)(Json *options, Blk *source, BlkMeasure *out, Error **errp);
     /* Persistent bitmaps: may one of this name be added; take one out of the image. */
@@ -73,6 +76,7 @@ Json *blk_image_info(BlkNode *n, bool chain);
 /* Such records as people read them ("children" and "limits" where there are any), without what lies below; a list of snapshots, nothing when it is empty. */
 void blk_info_text(GString *out, const Json *info);
 void blk_snapshots_text(GString *out, const Json *list);
+void blk_snapshot_rows_text(GString *out, const Json *list);         /* the same without a title */
 int64_t blk_node_allocated(BlkNode *n);             /* bytes on the host's disk, of all its files without backing files; -1: not known */
 /* The check of the format of b's node, from anywhere; -ENOTSUP when it has none. */
 int blk_check(Blk *b, BlkCheck *c);

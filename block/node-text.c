@@ -39,7 +39,15 @@ static void print_snapshot(GString *out, const Json *s)
 void blk_snapshots_text(GString *out, const Json *list)
 {
     if (list && json_size(list)) {
-        g_string_append_printf(out, "Snapshot list:\n%-7s %-16s %8s %19s %15s %10s\n", "ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT");
+        g_string_append(out, "Snapshot list:\n");
+        blk_snapshot_rows_text(out, list);
+    }
+}
+
+void blk_snapshot_rows_text(GString *out, const Json *list)
+{
+    if (list && json_size(list)) {
+        g_string_append_printf(out, "%-7s %-16s %8s %19s %15s %10s\n", "ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT");
     }
     for (unsigned i = 0; list && i < json_size(list); i++) {
         print_snapshot(out, json_at(list, i));

@@ -129,7 +129,7 @@ const CmdOption cmd_options[] = {
     { "no-reboot", NULL, "exit instead of rebooting", .as = "action", .as_text = "reboot=shutdown" },
     { "no-shutdown", NULL, "stop before shutdown", .as = "action", .as_text = "shutdown=pause" },
     { "action", "reboot=reset|shutdown,shutdown=poweroff|pause,panic=pause|shutdown|exit-failure|none", "what follows these events", "action" },
-    ABSENT("loadvm", "x", no_snapshots),
+    { "loadvm", "tag", "start from a snapshot that savevm made" },
     { "daemonize", NULL, "go to the background once started" },
     { "rtc", "[base=utc|localtime|<datetime>][,clock=host|rt|vm]", "the real time clock", "rtc" },
     { "icount", "[shift=N|auto][,align=on|off][,sleep=on|off]", "time goes by instructions: 2^N ns each, or as the host's (auto)", "icount" },

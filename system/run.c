@@ -9,9 +9,11 @@
 #include <sys/prctl.h>
 
 #include "block/job/job.h"
+#include "io/fiber.h"
 #include "monitor/monitor.h"
 #include "monitor/qmp-front.h"
 #include "monitor/qmp-machine.h"
+#include "monitor/snapshot.h"
 #include "system/drives.h"
 #include "system/gdb/gdb.h"
 #include "system/netcards.h"
@@ -272,9 +274,33 @@ static void monitor_wanted_free(void *opaque)
     g_free(w);
 }
 
+typedef struct {
+    Machine *m;
+    SnapshotWhat what;
+    Error **errp;
+    bool ok;
+} LoadVm;
+
+static void load_vm(void *opaque)
+{
+    LoadVm *l = opaque;
+
+    session_lock(l->m->session);
+    l->ok = snapshot_load(l->m, &l->what, l->errp);
+    session_unlock(l->m->session);
+}
+
 static bool begin(System *s, Error **errp)
 {
     const char *incoming = cmdline_text(s->cl, "incoming");
+    LoadVm load = { s->machine, { .tag = cmdline_text(s->cl, "loadvm") }, errp, true };
+
+    if (load.what.tag) {
+        fiber_call(loop_current(), load_vm, &load);
+        if (!load.ok) {
+            return false;
+        }
+    }
 
     if (incoming) {
         machine_set_state(s->machine, RUN_INMIGRATE);

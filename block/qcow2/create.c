@@ -422,7 +422,8 @@ bool qcow2_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error **errp)
     if (size < old) {
         r = shrink(n, size);
     } else {
-        r = qcow2_l1_grow(n, need);
+        r = qcow2_vmstate_drop(n);              /* the disk shall not find it at its end */
+        r = r ? r : qcow2_l1_grow(n, need);
     }
     r = r ? r : qcow2_meta_flush(n, true);
     if (r == 0) {

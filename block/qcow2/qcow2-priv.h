@@ -300,6 +300,15 @@ bool qcow2_snapshot_delete(BlkNode *n, const char *id, Error **errp);
 bool qcow2_snapshot_load(BlkNode *n, const char *id, Error **errp);
 GPtrArray *qcow2_snapshot_list(BlkNode *n);
 void qcow2_snapshot_free(QSnapshot *sn);
+QSnapshot *qcow2_snapshot_find(Qcow2 *s, const char *id_or_name);
+/* Count a whole tree once more, or once less; errors going down are leaks and no more. */
+int qcow2_count_tree(BlkNode *n, const uint64_t *l1, uint32_t size, int delta);
+
+/* ---- vmstate.c ---- */
+uint32_t qcow2_disk_entries(const Qcow2 *s, uint64_t size);     /* of L1, for a disk */
+int qcow2_vmstate_write(BlkNode *n, uint64_t off, const void *buf, uint64_t len);
+int qcow2_vmstate_read(BlkNode *n, const char *snapshot, uint64_t off, void *buf, uint64_t len);
+int qcow2_vmstate_drop(BlkNode *n);
 Json *qcow2_info(BlkNode *n);
 
 #endif

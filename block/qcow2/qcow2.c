@@ -314,7 +314,8 @@ const BlkImageOps qcow2_image_ops = {
     .thin = true,
     .info = qcow2_info, .dirty = qcow2_dirty, .encrypted = qcow2_encrypted, .check = qcow2_check, .change_backing = change_backing, .make_empty = make_empty,
     .snapshot_create = qcow2_snapshot_create, .snapshot_apply = qcow2_snapshot_apply, .snapshot_delete = qcow2_snapshot_delete,
-    .snapshot_list = qcow2_snapshot_list, .snapshot_load = qcow2_snapshot_load, .measure = qcow2_measure,
+    .snapshot_list = qcow2_snapshot_list, .snapshot_load = qcow2_snapshot_load,
+    .vmstate_write = qcow2_vmstate_write, .vmstate_read = qcow2_vmstate_read, .measure = qcow2_measure,
     .bitmap_can_store = qcow2_bitmap_can_store, .bitmap_remove = qcow2_bitmap_remove,
     .amend = qcow2_amend, .amend_options = qcow2_amend_keys,
 };

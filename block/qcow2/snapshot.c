@@ -242,7 +242,7 @@ static int count_some(BlkNode *n, const uint64_t *l1, uint32_t size, Count *c)
 }
 
 /* Count a whole tree once more, or not at all; or once less. */
-static int count_tree(BlkNode *n, const uint64_t *l1, uint32_t size, int delta)
+int qcow2_count_tree(BlkNode *n, const uint64_t *l1, uint32_t size, int delta)
 {
     Count c = { .delta = delta, .left = UINT64_MAX };
     int r = count_some(n, l1, size, &c);
@@ -298,7 +298,7 @@ static int set_copied(BlkNode *n)
 
 /* ---- finding ---- */
 
-static QSnapshot *find(Qcow2 *s, const char *name)
+QSnapshot *qcow2_snapshot_find(Qcow2 *s, const char *name)
 {
     for (unsigned pass = 0; pass < 2; pass++) {
         for (unsigned i = 0; i < s->snapshots->len; i++) {
@@ -344,8 +344,9 @@ static int create(BlkNode *n, QSnapshot *sn)
     Qcow2 *s = q2(n);
     uint64_t clusters = MAX(1, q_clusters(s, s->l1_size * 8ull));
     int64_t at;
-    int r = qcow2_meta_flush(n, true);
+    int r = sn->info.vm_state_size ? 0 : qcow2_vmstate_drop(n);        /* of one that was never taken along */
 
+    r = r ? r : qcow2_meta_flush(n, true);
     if (r < 0) {
         return r;
     }
@@ -354,7 +355,7 @@ static int create(BlkNode *n, QSnapshot *sn)
         return at;
     }
     q_take_fresh(s, at, clusters << s->cluster_bits);
-    r = count_tree(n, s->l1, s->l1_size, 1);
+    r = qcow2_count_tree(n, s->l1, s->l1_size, 1);
     if (r < 0) {
         qcow2_refcount_add(n, at, clusters, -1);
         return r;
@@ -378,8 +379,9 @@ static int create(BlkNode *n, QSnapshot *sn)
     r = write_table(n);
     if (r < 0) {
         g_ptr_array_steal_index(s->snapshots, s->snapshots->len - 1);
+        return r;
     }
-    return r;
+    return qcow2_vmstate_drop(n);           /* it is the snapshot's now */
 }
 
 bool qcow2_snapshot_create(BlkNode *n, BlkSnapshot *info, Error **errp)
@@ -398,7 +400,7 @@ bool qcow2_snapshot_create(BlkNode *n, BlkSnapshot *info, Error **errp)
     sn->info.id = fresh_id(s);
     sn->info.name = g_strdup(info->name);
     sn->info.disk_size = node_size(n);
-    r = find(s, info->name) && !strcmp(find(s, info->name)->info.id, sn->info.id) ? -EEXIST : create(n, sn);
+    r = qcow2_snapshot_find(s, info->name) && !strcmp(qcow2_snapshot_find(s, info->name)->info.id, sn->info.id) ? -EEXIST : create(n, sn);
     if (r < 0) {
         qcow2_snapshot_free(sn);
     }
@@ -419,33 +421,34 @@ static int apply(BlkNode *n, const QSnapshot *sn)
 {
     Qcow2 *s = q2(n);
     g_autofree uint64_t *l1 = NULL, *old = NULL;
-    uint64_t clusters = MAX(1, q_clusters(s, sn->l1_size * 8ull)), old_offset = s->l1_offset, old_size = s->l1_size;
+    uint32_t size = MIN(sn->l1_size, qcow2_disk_entries(s, sn->info.disk_size));        /* without the state of a machine */
+    uint64_t clusters = MAX(1, q_clusters(s, size * 8ull)), old_offset = s->l1_offset, old_size = s->l1_size;
     uint8_t be[24] = {};
     int64_t at;
     int r = qcow2_meta_flush(n, true);
 
     r = r ? r : read_l1(n, sn, &l1);
-    r = r ? r : count_tree(n, l1, sn->l1_size, 1);
+    r = r ? r : qcow2_count_tree(n, l1, size, 1);
     if (r < 0) {
         return r;
     }
     at = qcow2_alloc(n, &clusters, true);
     if (at < 0) {
-        count_tree(n, l1, sn->l1_size, -1);
+        qcow2_count_tree(n, l1, size, -1);
         return at;
     }
     q_take_fresh(s, at, clusters << s->cluster_bits);
-    for (uint32_t i = 0; i < sn->l1_size; i++) {
+    for (uint32_t i = 0; i < size; i++) {
         l1[i] &= ~E_COPIED;
     }
-    r = qcow2_write_words(n, at, l1, sn->l1_size);
+    r = qcow2_write_words(n, at, l1, size);
     r = r ? r : qcow2_meta_flush(n, true);
     if (r < 0) {
         return r;
     }
     stq_be_p(be, sn->info.disk_size);
     stl_be_p(be + 8, s->crypt);
-    stl_be_p(be + 12, sn->l1_size);
+    stl_be_p(be + 12, size);
     stq_be_p(be + 16, at);
     r = node_pwrite(n->file->node, H_SIZE, be, sizeof(be));
     r = r ? r : node_flush(n->file->node);
@@ -456,9 +459,9 @@ static int apply(BlkNode *n, const QSnapshot *sn)
     old = s->l1;
     s->l1 = g_steal_pointer(&l1);
     s->gap_end = 0;
-    s->l1_size = sn->l1_size;
+    s->l1_size = size;
     s->l1_offset = at;
-    count_tree(n, old, old_size, -1);
+    qcow2_count_tree(n, old, old_size, -1);
     qcow2_free_later(s, old_offset, MAX(1, q_clusters(s, old_size * 8)));
     blk_node_resized(n, sn->info.disk_size);
     r = set_copied(n);
@@ -472,7 +475,7 @@ bool qcow2_snapshot_apply(BlkNode *n, const char *name, Error **errp)
     int r;
 
     qcow2_exclusive_begin(n, &op);
-    sn = find(q2(n), name);
+    sn = qcow2_snapshot_find(q2(n), name);
     r = sn ? apply(n, sn) : -ENOENT;
     qcow2_exclusive_end(n, &op);
     return r == 0 || error_set_errno(errp, -r, "Failed to load snapshot");
@@ -498,7 +501,7 @@ static int delete(BlkNode *n, QSnapshot *sn)
         g_ptr_array_insert(s->snapshots, index, sn);
         return r;
     }
-    count_tree(n, l1, sn->l1_size, -1);
+    qcow2_count_tree(n, l1, sn->l1_size, -1);
     qcow2_free_later(s, sn->l1_offset, MAX(1, q_clusters(s, sn->l1_size * 8ull)));
     qcow2_snapshot_free(sn);
     r = set_copied(n);
@@ -512,7 +515,7 @@ bool qcow2_snapshot_delete(BlkNode *n, const char *name, Error **errp)
     int r;
 
     qcow2_exclusive_begin(n, &op);
-    sn = find(q2(n), name);
+    sn = qcow2_snapshot_find(q2(n), name);
     r = sn ? delete(n, sn) : -ENOENT;
     qcow2_exclusive_end(n, &op);
     if (r == -ENOENT) {
@@ -526,7 +529,7 @@ bool qcow2_snapshot_delete(BlkNode *n, const char *name, Error **errp)
 bool qcow2_snapshot_load(BlkNode *n, const char *name, Error **errp)
 {
     Qcow2 *s = q2(n);
-    QSnapshot *sn = find(s, name);
+    QSnapshot *sn = qcow2_snapshot_find(s, name);
     uint64_t *l1;
     int r;
 

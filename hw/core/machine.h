@@ -190,6 +190,7 @@ void machine_close(Machine *m);
 bool machine_save(Machine *m, const char *path, Error **errp);
 bool machine_save_fd(Machine *m, int fd, Error **errp);
 bool machine_restore(Machine *m, const char *path, Error **errp);
+bool machine_restore_over(Machine *m, const char *path, Error **errp);      /* a machine that has run: it is reset before the state comes */
 bool machine_restore_fd(Machine *m, int fd, Error **errp);
 uint64_t machine_digest(Machine *m, bool with_ram);
 

@@ -245,7 +245,7 @@ static bool run_pass(Pass *p)
     return ok;
 }
 
-static bool restore_from(Machine *m, SaveIn *in, Error **errp)
+static bool restore_from(Machine *m, SaveIn *in, bool used, Error **errp)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
     Error *err = NULL;
@@ -262,6 +262,9 @@ static bool restore_from(Machine *m, SaveIn *in, Error **errp)
         ok = err == NULL;
     }
     if (ok) {
+        if (used) {
+            machine_reset_now(m);                           /* what is under way belongs to another past */
+        }
         p.apply = true;
         ok = run_pass(&p);
         if (!ok) {
@@ -285,7 +288,16 @@ bool machine_restore(Machine *m, const char *path, Error **errp)
     if (!in) {
         return false;
     }
-    ok = restore_from(m, in, errp) || error_prepend(errp, "save file '%s': ", path);
+    ok = restore_from(m, in, false, errp) || error_prepend(errp, "save file '%s': ", path);
+    save_in_free(in);
+    return ok;
+}
+
+bool machine_restore_over(Machine *m, const char *path, Error **errp)
+{
+    SaveIn *in = save_in_open(path, errp);
+    bool ok = in && restore_from(m, in, true, errp);
+
     save_in_free(in);
     return ok;
 }
@@ -298,7 +310,7 @@ bool machine_restore_fd(Machine *m, int fd, Error **errp)
     if (!in) {
         return false;
     }
-    ok = restore_from(m, in, errp);
+    ok = restore_from(m, in, false, errp);
     save_in_free(in);
     return ok;
 }

@@ -134,6 +134,59 @@ def saved_busy(tmp):
                 m.expect('GUEST-EXIT 5')
                 m.end()
             mon.close()
+def snapshots(name, extra='', more=()):
+    """savevm and loadvm under a guest that writes to two disks: disks and memory are those of the moment, in this process and in another."""
+    def run(tmp):
+        img = os.environ.get('RHEA_IMG') or os.path.join(BUILD, 'tools', 'rhea-img')
+        files = [f'{tmp}/d{i}' for i in range(2)]
+        for f in files:
+            subprocess.run([img, 'create', '-q', '-f', 'qcow2', f, '32M'], check=True)
+        script = ('n=0; echo READY; while read c; do n=$((n+1)); if [ $c = write ]; then for d in vda vdb; do dd if=/dev/urandom of=/dev/$d bs=64k count=40 seek=$((n*20)) 2>/dev/null; done; fi; '
+                  '[ $c = write ] || echo 3 > /proc/sys/vm/drop_caches; [ $c = end ] && exit 5; echo "SUMS $n $(md5sum < /dev/vda) $(md5sum < /dev/vdb)"; done')
+
+        def args(*more_args):
+            a = linux(append=command(script), mem=256) + list(more)
+            for i, f in enumerate(files):
+                a += ['-drive', f'if=none,id=d{i},format=qcow2,discard=unmap,file={f}', '-device', f'virtio-blk-pci,drive=d{i}{extra}']
+            return a + list(more_args)
+
+        def tell(m, word):
+            m.send(word + '\n')
+            return m.expect(r'SUMS (\d+) (\w{32})  - (\w{32})  -').groups()
+
+        with Machine(*args('-monitor', f'unix:{tmp}/a,server=on,wait=off')) as m:
+            mon = Monitor(tmp + '/a')
+
+            def do(line):
+                same(line, mon.ask(line).split('\n', 1)[1], '')
+            m.expect('READY')
+            first = tell(m, 'write')
+            do('savevm one')
+            second = tell(m, 'write')
+            do('savevm two')
+            third = tell(m, 'write')
+            same('three states', len({first, second, third}), 3)
+            do('loadvm one')
+            same('back at the first', tell(m, 'look'), ('2', *first[1:]))
+            do('loadvm two')
+            same('on at the second', tell(m, 'look'), ('3', *second[1:]))
+            tell(m, 'write')
+            do('savevm one')                            # in place of the one that was
+            fourth = tell(m, 'look')
+            do('delvm two')
+            same('two is gone', 'does not exist in one or more devices' in mon.ask('loadvm two'), True)
+            same('as before', tell(m, 'look')[1:], fourth[1:])
+            mon.ask('quit')
+            m.end()
+        for f in files:
+            subprocess.run([img, 'check', '-q', f], check=True)
+        with Machine(*args('-loadvm', 'one')) as m:
+            same('in another process', tell(m, 'look'), fourth)
+            m.send('end\n')
+            m.expect('GUEST-EXIT 5')
+            m.end()
+    run.__name__ = name
+    return run
 
 
 def serial_ports(tmp):
@@ -168,4 +221,4 @@ MODERN = ['-global', 'virtio-mmio.force-legacy=false']
 main([works('mmio_modern_packed', MODERN + devices('device', ',packed=on')), works('pci_msix_gicv2m', devices('pci'), smp=2),
       works('pci_packed_its', devices('pci', ',packed=on'), machine='virt,gic-version=3', smp=2), works('pci_legacy', devices('pci', ',disable-modern=on')),
       works('pci_intx', devices('pci', ',vectors=0')), works('root_ports', PORTS, machine='virt,gic-version=3'),
-      saved('saved_mmio', devices('device')), saved('saved_pci', devices('pci'), machine='virt,gic-version=3'), saved_copy, saved_busy, serial_ports])
+      saved('saved_mmio', devices('device')), saved('saved_pci', devices('pci'), machine='virt,gic-version=3'), saved_copy, saved_busy, serial_ports, snapshots('snapshots'), snapshots('snapshots_iothread', ',iothread=io0', ['-object', 'iothread,id=io0'])])
