@@ -260,30 +260,48 @@ typedef struct {
     bool started;
 } BackupAction;
 
+static bool find_bitmap(BackupParams *b, const char *name, Error **errp)
+{
+    b->bitmap = blk_bitmap_find(b->source, name);
+    if (!b->bitmap) {
+        return error_set(errp, "Bitmap '%s' could not be found", name);
+    }
+    if (b->bitmap->busy || b->bitmap->inconsistent) {
+        return error_set(errp, b->bitmap->busy ? "Bitmap '%s' is currently in use by another operation and cannot be used" :
+                         "Bitmap '%s' is inconsistent and cannot be used", name);
+    }
+    return true;
+}
+
+/* What a bitmap means to a kind of backup that it does not pick the data of. */
+static bool bitmap_mode(const BackupParams *b, const char *sync, const char *mode, Error **errp)
+{
+    if (!mode) {
+        return !strcmp(sync, "incremental") || error_set(errp, "Bitmap sync mode must be given when providing a bitmap");
+    }
+    if (b->sync == BACKUP_NONE) {
+        return error_set(errp, "sync mode 'none' does not produce meaningful bitmap outputs");
+    }
+    return b->sync == BACKUP_BITMAP || b->mode != BITMAP_NEVER || error_set(errp, "Bitmap sync mode 'never' has no meaningful effect when combined with sync mode '%s'", sync);
+}
+
 static bool backup_sync(const Json *args, BackupParams *b, Error **errp)
 {
     const char *sync = json_get_string(args, "sync"), *bitmap = json_get_string(args, "bitmap"), *mode = json_get_string(args, "bitmap-mode");
 
     b->sync = !strcmp(sync, "full") ? BACKUP_FULL : !strcmp(sync, "top") ? BACKUP_TOP : !strcmp(sync, "none") ? BACKUP_NONE : BACKUP_BITMAP;
     b->mode = mode && !strcmp(mode, "never") ? BITMAP_NEVER : mode && !strcmp(mode, "always") ? BITMAP_ALWAYS : BITMAP_ON_SUCCESS;
-    if (!strcmp(sync, "incremental") && mode && b->mode != BITMAP_ON_SUCCESS) {
-        return error_set(errp, "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'");
-    }
     if (b->sync == BACKUP_BITMAP && !bitmap) {
         return error_set(errp, "must provide a valid bitmap name for '%s' sync mode", sync);
     }
-    if (bitmap && b->sync != BACKUP_BITMAP) {
-        return error_set(errp, "Bitmap-mode with sync mode '%s' is not available in this build: sync=bitmap or incremental", sync);
+    if (mode && !bitmap) {
+        return error_set(errp, "Cannot specify bitmap sync mode without a bitmap");
     }
-    if (bitmap) {
-        b->bitmap = blk_bitmap_find(b->source, bitmap);
-        if (!b->bitmap) {
-            return error_set(errp, "Bitmap '%s' could not be found", bitmap);
-        }
-        if (b->bitmap->busy || b->bitmap->inconsistent) {
-            return error_set(errp, b->bitmap->busy ? "Bitmap '%s' is currently in use by another operation and cannot be used" :
-                             "Bitmap '%s' is inconsistent and cannot be used", bitmap);
-        }
+    if (!strcmp(sync, "incremental") && mode && b->mode != BITMAP_ON_SUCCESS) {
+        return error_set(errp, "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'");
+    }
+    if (bitmap && (!find_bitmap(b, bitmap, errp) || !bitmap_mode(b, sync, mode, errp))) {
+        return false;
     }
     if (b->sync == BACKUP_TOP && !blk_node_backing(b->source)) {
         b->sync = BACKUP_FULL;

@@ -581,8 +581,14 @@ static bool file_resize(BlkNode *n, uint64_t size, BlkPrealloc prealloc, Error *
     uint64_t old = node_size(n);
     int r = 0;
 
-    if (f->device) {
-        return size <= old || error_set(errp, "Cannot grow device files");
+    if (f->device) {                    /* whoever owns it changes it; we look */
+        uint64_t now = device_size(f->fd);
+
+        if (size > now) {
+            return error_set(errp, "Cannot grow device files");
+        }
+        blk_node_resized(n, now);
+        return true;
     }
     blk_file_forget_status(f);
     if (prealloc == BLK_PREALLOC_FALLOC && size > old) {

@@ -175,15 +175,17 @@ static BlkNode *make_filter(const BackupParams *b, Error **errp)
     return blk_node_open(b->source->session, NULL, o, b->source->flags & (BLK_O_RDWR | BLK_O_UNMAP), errp);
 }
 
-/* Only what the bitmap says; from now on it records what comes after. */
+/* From now on it records what comes after.  Only a backup by bitmap leaves out what it does not say. */
 static void take_bitmap(Backup *s, BlkBitmap *bitmap)
 {
     s->bitmap = bitmap;
     s->before = blk_bitmap_alloc(bitmap->size, blk_bitmap_granularity(bitmap));
     blk_bitmap_merge(s->before, bitmap);
     blk_bitmap_clear_all(bitmap);
-    blk_bitmap_clear_all(cbw_todo(s->filter));
-    blk_bitmap_merge(cbw_todo(s->filter), s->before);
+    if (s->sync == BACKUP_BITMAP) {
+        blk_bitmap_clear_all(cbw_todo(s->filter));
+        blk_bitmap_merge(cbw_todo(s->filter), s->before);
+    }
     bitmap->busy = true;
 }
 

@@ -11,7 +11,7 @@ typedef enum { BITMAP_ON_SUCCESS, BITMAP_NEVER, BITMAP_ALWAYS } BackupBitmapMode
 typedef struct BackupParams {
     BlkNode *source, *target;
     BackupSync sync;
-    BlkBitmap *bitmap;                  /* what to copy; busy meanwhile */
+    BlkBitmap *bitmap;                  /* what to copy (BACKUP_BITMAP), or what is not in the backup afterwards; busy meanwhile */
     BackupBitmapMode mode;              /* when its bits go */
     bool compress;
     const char *filter_name;

@@ -392,6 +392,127 @@ def test_bitmaps():
         m.do('block-dirty-bitmap-remove', node='n0', name='b0')
 
 
+def test_device_grows():
+    """Somebody makes a block device longer: block_resize looks again."""
+    if os.geteuid():
+        raise Skip('only root may have loop devices')
+    need('losetup')
+    with open('backing', 'wb') as f:
+        f.truncate(4 * MiB)
+    p = run('losetup', '--find', '--show', 'backing', status=None)
+    if p.returncode:
+        raise Skip('no loop device here: ' + p.stderr.strip())
+    device = p.stdout.strip()
+    try:
+        with Machine() as m:
+            m.do('blockdev-add', driver='raw', node_name='n0', file={'driver': 'host_device', 'node-name': 'f0', 'filename': device})
+            size = lambda: [n['image']['virtual-size'] for name in ('n0', 'f0') for n in m.do('query-named-block-nodes') if n['node-name'] == name]
+            m.refused('Cannot grow device files', 'block_resize', node_name='n0', size=6 * MiB)
+            equal('size', size(), [4 * MiB, 4 * MiB])
+            with open('backing', 'r+b') as f:
+                f.truncate(8 * MiB)
+            run('losetup', '-c', device)
+            m.do('block_resize', node_name='n0', size=8 * MiB)
+            equal('size', size(), [8 * MiB, 8 * MiB])
+            m.refused('Cannot grow device files', 'block_resize', node_name='n0', size=9 * MiB)
+            m.refused('Cannot resize device files', 'block_resize', node_name='n0', size=2 * MiB)
+            equal('size', size(), [8 * MiB, 8 * MiB])
+    finally:
+        run('losetup', '-d', device)
+
+
+MODES = [
+    ('full', None, 'always', 'Cannot specify bitmap sync mode without a bitmap'), ('none', None, 'never', 'Cannot specify bitmap sync mode without a bitmap'),
+    ('full', 'b', None, 'Bitmap sync mode must be given when providing a bitmap'), ('top', 'b', None, 'Bitmap sync mode must be given when providing a bitmap'),
+    ('none', 'b', None, 'Bitmap sync mode must be given when providing a bitmap'), ('bitmap', 'b', None, 'Bitmap sync mode must be given when providing a bitmap'),
+    ('full', 'b', 'never', "Bitmap sync mode 'never' has no meaningful effect when combined with sync mode 'full'"),
+    ('top', 'b', 'never', "Bitmap sync mode 'never' has no meaningful effect when combined with sync mode 'top'"),
+    ('none', 'b', 'always', "sync mode 'none' does not produce meaningful bitmap outputs"), ('full', 'nope', 'always', "Bitmap 'nope' could not be found"),
+    ('none', 'nope', 'never', "Bitmap 'nope' could not be found"), ('incremental', None, 'never', "must provide a valid bitmap name for 'incremental' sync mode"),
+    ('bitmap', None, None, "must provide a valid bitmap name for 'bitmap' sync mode"),
+    ('incremental', 'b', 'always', "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'"),
+]
+
+
+def test_backup_bitmaps():
+    """A bitmap beside a full backup says afterwards what is not in it: nothing, what was written meanwhile, or what an end in the middle left."""
+    rnd = random.Random(21)
+    data = bytearray(rnd.randbytes(16 * MiB))
+    with open('src.img', 'wb') as f:
+        f.write(data)
+    path = os.path.abspath('q.sock')
+    with Machine() as m:
+        m.do('blockdev-add', driver='file', node_name='a', filename=os.path.abspath('src.img'))
+        m.do('nbd-server-start', addr={'type': 'unix', 'data': {'path': path}})
+        m.do('block-export-add', type='nbd', id='e', node_name='a', writable=True)
+        c = Client(path)
+        c.greet()
+        c.modes()
+        c.go('a')
+
+        def write(at):
+            part = rnd.randbytes(70000)
+            equal('write', c.do(WRITE, at, payload=part)[0], 0)
+            data[at:at + len(part)] = part
+
+        def dirty():
+            node, = [n for n in m.do('query-named-block-nodes') if n['node-name'] == 'a']
+            return node['dirty-bitmaps'][0]['count']
+
+        def target():
+            with open('dst.img', 'wb') as f:
+                f.truncate(len(data))
+            m.do('blockdev-add', driver='file', node_name='t', filename=os.path.abspath('dst.img'))
+
+        def backup(cut=False, during=None, **more):
+            m.do('blockdev-backup', job_id='j', device='a', target='t', auto_dismiss=False, speed=MiB if cut or during is not None else 0, **more)
+            if during is not None:
+                write(during)
+            if cut:
+                while not m.do('query-jobs')[0]['current-progress']:
+                    pass
+                m.do('block-job-cancel', device='j', force=True)
+            else:
+                m.do('block-job-set-speed', device='j', speed=0)
+            end = job_at(m, 'concluded')
+            equal('end', 'error' in end, cut)
+            m.do('job-dismiss', id='j')
+
+        def same_bytes():
+            m.do('blockdev-del', node_name='t')
+            with open('dst.img', 'rb') as f:
+                equal('backup', f.read() == bytes(data), True)
+
+        m.do('block-dirty-bitmap-add', node='a', name='b', granularity=65536)
+        target()
+        for sync, bitmap, mode, want in MODES:
+            args = {k: v for k, v in (('bitmap', bitmap), ('bitmap_mode', mode)) if v}
+            m.refused(want, 'blockdev-backup', job_id='j', device='a', target='t', sync=sync, **args)
+        for mode in ('on-success', 'always'):
+            write(3 * MiB)
+            assert dirty()
+            backup(sync='full', bitmap='b', bitmap_mode=mode)
+            equal('all is in the backup', dirty(), 0)
+            same_bytes()
+            target()
+            backup(sync='full', bitmap='b', bitmap_mode=mode, during=65536 * 7)
+            equal('but what came after', dirty(), 2 * 65536)
+            backup(sync='incremental', bitmap='b')
+            same_bytes()
+            target()
+        write(5 * MiB)
+        before = dirty()
+        backup(sync='full', bitmap='b', bitmap_mode='on-success', cut=True)
+        equal('as it was', dirty(), before)
+        backup(sync='top', bitmap='b', bitmap_mode='always', cut=True)
+        left = dirty()
+        assert 0 < left < len(data), left
+        backup(sync='bitmap', bitmap='b', bitmap_mode='on-success')
+        equal('the rest', dirty(), 0)
+        m.do('blockdev-del', node_name='t')
+        m.do('block-export-del', id='e', mode='hard')
+
+
 def test_fuse():
     """A node as a file: read, written, truncated, holes."""
     fuse_file()
