@@ -307,6 +307,7 @@ class Daemon:
             return self.refused('can not be given another backing file', 'block-commit', job_id='r', device=self.top.node, top_node=top.node, base_node=base.node)
         self.whole('block-commit', device=self.top.node, top_node=top.node, base_node=base.node)
         base.data = grown(top, base, layers[at - 1].size())
+        self.w.settle(base)
         layers[at - 1].over(base)
         return None
 
@@ -319,6 +320,7 @@ class Daemon:
             return
         self.whole('block-commit', ready=True, device=self.top.node, base_node=base.node)
         base.data = grown(self.top, base, 0)
+        self.w.settle(base)
         self.top = base
         self.export()
 
@@ -518,6 +520,12 @@ class World:
                     raise Bad(f'{t.describe()}, read by the peer: {bad}')
             if below is None and t.fmt in ('qcow2', 'qed', 'vdi', 'vhdx', 'parallels'):
                 self.run(self.peer, 'check', '-q', '-f', t.fmt, t.name)
+
+    def settle(self, base):
+        """Copies over an image that was written to show something else now: there is nothing to compare them with."""
+        def over(t):
+            return t and (t is base or over(t.below))
+        self.aside = [t for t in self.aside if not over(t.below)]
 
     def inspect_all(self):
         t = self.top
