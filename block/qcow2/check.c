@@ -27,6 +27,7 @@ typedef struct {
     uint8_t *table;             /* one L2 table */
     uint64_t next;              /* where the following data cluster would lie if nothing is fragmented */
     bool flags_pass;            /* second pass: compare flags with counts */
+    bool rebuild;               /* what is wrong with the counts is mended by new ones */
 } Check;
 
 static void report(BlkCheck *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
@@ -44,8 +45,10 @@ static void report(BlkCheck *c, const char *fmt, ...)
     }
 }
 
-static uint64_t refs_of(const Check *k, uint64_t i)
+static uint64_t refs_of(const void *opaque, uint64_t i)
 {
+    const Check *k = opaque;
+
     return k->wide ? ((const uint32_t *)k->refs)[i] : ((const uint16_t *)k->refs)[i];
 }
 
@@ -304,11 +307,13 @@ static uint64_t compare_one(Check *k, uint64_t i, uint64_t have, uint64_t want)
 {
     Qcow2 *s = q2(k->n);
     bool leak = have > want, fix = leak ? k->c->repair_leaks : k->c->repair_all;
-    uint64_t block = i >> s->refblock_bits;
 
     report(k->c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64, fix ? "Repairing" : leak ? "Leaked" : "ERROR", i, have, want);
     *(leak ? &k->c->leaks : &k->c->corruptions) += 1;
-    if (!fix || block >= s->reftable_size || !s->reftable[block] || qcow2_refcount_add(k->n, i << s->cluster_bits, 1, (int)(want - have)) < 0) {
+    if (k->rebuild) {
+        return want;
+    }
+    if (!fix || qcow2_refcount_add(k->n, i << s->cluster_bits, 1, (int)(want - have)) < 0) {
         return have;
     }
     *(leak ? &k->c->leaks_fixed : &k->c->corruptions_fixed) += 1;
@@ -381,17 +386,73 @@ static int check_flags(Check *k)
     return 0;
 }
 
+/* ---- counts anew ---- */
+
+static void uncount(Check *k, uint64_t cluster)
+{
+    if (cluster < k->clusters) {
+        set_refs(k, cluster, refs_of(k, cluster) - 1);
+    }
+}
+
+/* Take back what check_reftable counted. */
+static void uncount_reftable(Check *k)
+{
+    Qcow2 *s = q2(k->n);
+    uint64_t number = q_clusters(s, s->reftable_size * 8ull);
+
+    for (uint64_t i = 0; i < number; i++) {
+        uncount(k, (s->reftable_offset >> s->cluster_bits) + i);
+    }
+    for (uint32_t i = 0; i < s->reftable_size; i++) {
+        uint64_t block = s->reftable[i] & ~511ull;
+
+        if (block && aligned(k, block)) {
+            uncount(k, block >> s->cluster_bits);
+        }
+    }
+}
+
+static void compare_and_rebuild(Check *k, const QRefs *refs)
+{
+    Qcow2 *s = q2(k->n);
+    uint64_t corruptions = k->c->corruptions, leaks = k->c->leaks, errors = k->c->check_errors, end;
+    int r;
+
+    check_reftable(k);
+    compare(k);
+    k->c->check_errors = errors;                /* counts that could not be read are not needed any more */
+    uncount_reftable(k);
+    report(k->c, "Rebuilding refcount structure");
+    r = qcow2_rebuild_counts(k->n, refs, &end);
+    if (r < 0) {
+        report(k->c, "ERROR writing new refcounts: %s", g_strerror(-r));
+        k->c->check_errors++;
+        return;
+    }
+    k->c->corruptions = MAX(k->c->corruptions, corruptions + 1);
+    k->c->corruptions_fixed += k->c->corruptions - corruptions;
+    k->c->leaks_fixed += k->c->leaks - leaks;
+    k->c->image_end = end << s->cluster_bits;
+}
+
 /* All that refers, then what it is compared with. */
 static void count_all(Check *k)
 {
     Qcow2 *s = q2(k->n);
+    QRefs refs = { k->clusters, refs_of, k };
 
     count(k, 0, s->cluster_size);
     check_l1(k, s->l1, s->l1_size, s->l1_offset, true);
     check_snapshots(k);
     check_bitmaps(k);
-    check_reftable(k);
-    compare(k);
+    k->rebuild = k->c->repair_all && !qcow2_counts_sound(k->n, &refs);
+    if (k->rebuild) {
+        compare_and_rebuild(k, &refs);
+    } else {
+        check_reftable(k);
+        compare(k);
+    }
 }
 
 /* The lock is held, and what was in memory is in the file. */

@@ -220,6 +220,17 @@ int64_t qcow2_write_new(BlkNode *n, const GByteArray *bytes);
 uint64_t qcow2_count_in(const Qcow2 *s, const uint8_t *block, uint64_t index);
 void qcow2_count_out(const Qcow2 *s, uint8_t *block, uint64_t index, uint64_t value);
 
+/* ---- rebuild.c; under the lock, with nothing dirty ---- */
+typedef struct {
+    uint64_t clusters;                  /* of the file */
+    uint64_t (*get)(const void *opaque, uint64_t cluster);      /* how often it is referred to, not counting the counts' own table and blocks */
+    const void *opaque;
+} QRefs;
+/* Has each cluster that is referred to a place for its count, and have table and blocks their places to themselves? */
+bool qcow2_counts_sound(BlkNode *n, const QRefs *refs);
+/* All counts anew, from the references, behind the end of the file.  *end: clusters of the file then.  -EINVAL: one is more than the image can say. */
+int qcow2_rebuild_counts(BlkNode *n, const QRefs *refs, uint64_t *end);
+
 /* ---- l2.c; under the lock ---- */
 typedef enum { Q_UNALLOCATED, Q_ZERO, Q_ZERO_ALLOCATED, Q_NORMAL, Q_COMPRESSED, Q_INVALID } QType;
 typedef struct QL2 {

@@ -147,6 +147,48 @@ def case_check():
             shutil.move('safe', image.path)
 
 
+def lose_counts(path, how):
+    """Damages after which the counts can not be mended where they are."""
+    with open(path, 'r+b') as f:
+        l1, table = words(f, 40, 2)
+        block, = words(f, table, 1)
+        at, value = {'no block': (table, bytes(512)), 'block outside': (table, 1 << 40), 'block unaligned': (table, block + 512), 'block in the L1 table': (table, l1),
+                     'block in the table': (table, table), 'table in the L1 table': (48, l1), 'table outside': (48, 1 << 40)}[how]
+        f.seek(at)
+        f.write(value if isinstance(value, bytes) else struct.pack('>Q', value))
+
+
+def checked_by_both(path):
+    checked(path, 0)
+    if PEER:
+        run(PEER, 'check', path)
+
+
+def case_counts_anew():
+    """check -r all writes new counts where the old ones have no place; data and snapshots stay, and writes go on."""
+    with open('src', 'wb') as f:
+        for i in range(0, 64, 3):
+            f.seek(i << 16)
+            f.write(bytes([i + 1]) * 70000)
+        f.truncate(8 << 20)
+    for options in ('cluster_size=64k', 'cluster_size=512', 'refcount_bits=64,cluster_size=4k', 'refcount_bits=2', 'compat=0.10', 'extended_l2=on'):
+        run(RHEA, 'convert', '-O', 'qcow2', '-o', options, 'src', 'good')
+        run(RHEA, 'snapshot', '-c', 'one', 'good')
+        for how in ('no block', 'block outside', 'block unaligned', 'block in the L1 table', 'block in the table', 'table in the L1 table', 'table outside'):
+            shutil.copyfile('good', 'bad')
+            lose_counts('bad', how)
+            if run(RHEA, 'check', 'bad', status=None).returncode == 0:
+                raise AssertionError(f'{options}, {how}: not seen')
+            run(RHEA, 'check', '-r', 'all', 'bad')
+            checked_by_both('bad')
+            run(RHEA, 'compare', 'bad', 'src')
+            run(RHEA, 'bench', '-w', '-c', '100', '-s', '4096', '-S', '70000', 'bad')
+            checked_by_both('bad')
+            run(RHEA, 'snapshot', '-a', 'one', 'bad')
+            checked_by_both('bad')
+            run(RHEA, 'compare', 'bad', 'src')
+
+
 def case_holes():
     """A file of pieces of data and holes: the host says which, whatever was asked before."""
     with open('raw', 'wb') as f:
@@ -185,7 +227,7 @@ def case_chain():
 
 
 def main():
-    cases = [case_map, case_measure, case_check, case_holes, case_chain]
+    cases = [case_map, case_measure, case_check, case_counts_anew, case_holes, case_chain]
     bad = 0
     print(f'1..{len(cases)}')
     for i, case in enumerate(cases, 1):
