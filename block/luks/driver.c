@@ -188,7 +188,8 @@ static const OptKey open_keys[] = {
 static const OptKey amend_keys[] = { LUKS_AMEND_KEYS(""), {} };
 static const BlkImageOps image_ops = { .info = driver_info, .encrypted = luks_encrypted, .measure = luks_measure, .amend = driver_amend, .amend_options = amend_keys };
 static const BlkDriver luks = {
-    .name = "luks", .help = "encrypted disks, LUKS version 1", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Image), .options = open_keys, .probe = luks_probe, .open = luks_open,
+    .name = "luks", .help = "encrypted disks, LUKS version 1", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Image), .options = open_keys, .view_options = "header",
+    .probe = luks_probe, .open = luks_open,
     .close = luks_close, .child_moved = luks_child_moved, .read = grains_read, .write = grains_write, .flush = grains_flush, .zeroes = grains_zeroes, .status = grains_status, .resize = luks_resize,
     .as_long_as_file = true,
     .create_options = create_keys, .create = luks_create, .image = &image_ops,

@@ -321,7 +321,8 @@ const BlkImageOps qcow2_image_ops = {
 };
 
 static const BlkDriver qcow2 = {
-    .name = "qcow2", .help = "copy-on-write images, versions 2 and 3", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow2), .options = open_keys, .probe = qcow2_probe,
+    .name = "qcow2", .help = "copy-on-write images, versions 2 and 3", .kind = BLK_DRV_FORMAT, .state_size = sizeof(Qcow2), .options = open_keys, .view_options = "data-file",
+    .probe = qcow2_probe,
     .open = qcow2_open, .reopen_rw = qcow2_reopen_rw, .reopen_ro = qcow2_reopen_ro, .close = qcow2_close, .child_moved = child_moved,
     .read = qcow2_read, .write = qcow2_write, .write_compressed = qcow2_write_compressed, .copy = qcow2_copy, .flush = qcow2_flush,
     .discard = qcow2_discard, .zeroes = qcow2_zeroes, .status = qcow2_status, .resize = qcow2_resize,

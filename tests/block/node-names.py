@@ -32,6 +32,8 @@ ROWS = {                                    # a node, its bytes, is its name one
     'a window of a window': ({'driver': 'raw', 'offset': MB, 'file': WINDOW}, A[2 * MB:3 * MB], True),
     'a filter on a window': ({'driver': 'copy-on-read', 'file': WINDOW}, A[MB:3 * MB], True),
     'an image in a window': ({'driver': 'qcow2', 'file': {'driver': 'raw', 'offset': MB, 'file': file('in.raw')}}, A, True),
+    'its own data file': ({'driver': 'qcow2', 'file': file('own.qcow2')}, A, False),
+    'another data file': ({'driver': 'qcow2', 'file': file('own.qcow2'), 'data-file': file('other.data')}, A[::-1], True),
     'quorum': ({'driver': 'quorum', 'vote-threshold': 2, 'children': [file('a.raw'), file('b.raw'), file('c.raw')]}, A, True),
     'zeroes of no file': ({'driver': 'null-co', 'size': MB, 'read-zeroes': True}, bytes(MB), True),
 }
@@ -89,6 +91,9 @@ def setup():
         with open(name, 'wb') as f:
             f.write(A)
     img('convert', '-f', 'raw', '-O', 'qcow2', 'a.raw', 'in.qcow2')
+    img('convert', '-f', 'raw', '-O', 'qcow2', '-o', 'data_file=own.data', 'a.raw', 'own.qcow2')
+    with open('own.data', 'rb') as f, open('other.data', 'wb') as o:
+        o.write(f.read()[::-1])
     with open('in.qcow2', 'rb') as f, open('in.raw', 'wb') as o:
         o.write(b'\xa5' * MB + f.read())
 
